@@ -1,0 +1,126 @@
+import type { Lsn } from './lsn.ts';
+
+/** Who a cluster is. Compared before every write: two clusters never mix in one vault. */
+export interface Identity {
+  /** "postgres" */
+  kind: string;
+  /** system_identifier of pg_control, decimal. */
+  systemId: string;
+  /** server_version_num, like 180004. */
+  serverVersion: number;
+  timeline: number;
+  /** Bytes of a WAL segment (wal_segment_size). */
+  segmentBytes: number;
+  /** Total size of the databases, bytes; an estimate. */
+  sizeBytes: number;
+}
+
+/** One stored part: an independent object that can be fetched, decrypted and checked alone. */
+export interface PartRef {
+  /** 1, 2, 3 ... */
+  number: number;
+  /** Plaintext bytes (before compression). */
+  bytes: number;
+  /** Bytes as stored (compressed, encrypted). */
+  storedBytes: number;
+  /** SHA-256 of the stored bytes, hex. */
+  sha256: string;
+}
+
+/** Where `bytes` bytes of a file stand inside a part's plaintext. */
+export interface FileSlice {
+  part: number;
+  /** Offset in the part's plaintext, bytes. */
+  at: number;
+  bytes: number;
+  /** CRC-32C of these bytes, unsigned. */
+  crc32c: number;
+}
+
+export interface FileEntry {
+  /** Path relative to its tree's root, "/" separated: "base/5/1259". */
+  path: string;
+  type: 'file' | 'directory' | 'symlink';
+  /** Permission bits, decimal value of the octal mode. */
+  mode: number;
+  /** ISO 8601, UTC. */
+  mtime: string;
+  bytes: number;
+  /** Symlink target. */
+  target?: string;
+  /** CRC-32C of the whole file, unsigned; absent for what is not a file. */
+  crc32c?: number;
+  /** In file order; empty for an empty file. */
+  slices?: FileSlice[];
+}
+
+/** A tree of files: the data directory (id "base") or one tablespace (id = its oid). */
+export interface FileTree {
+  id: string;
+  /** Where the tablespace stood on the source; absent for "base". */
+  location?: string;
+  files: FileEntry[];
+}
+
+/** Settings that a recovering server must match or raise (manual 26.4.3 "Administrator's Overview" of hot standby). */
+export type MatchedSettings = Record<string, string>;
+
+/** What is inside a point; written last, compressed, encrypted and signed. docs/format.md is its specification. */
+export interface Manifest {
+  format: 'lifeboat-manifest/1';
+  /** Point id: unique within the source. */
+  point: string;
+  source: string;
+  kind: 'full';
+  /** lifeboat version that wrote it. */
+  tool: string;
+  identity: Identity;
+  /** WAL that must be present for the point to be consistent: [startLsn, stopLsn] on `timeline`. */
+  timeline: number;
+  startLsn: Lsn;
+  stopLsn: Lsn;
+  /** ISO 8601 UTC by the server's clock. */
+  startedAt: string;
+  stoppedAt: string;
+  consistency: 'consistent-after-wal';
+  parent?: string;
+  /** True when the server verified page checksums while it read. */
+  pageChecksums: boolean;
+  settings: MatchedSettings;
+  parts: PartRef[];
+  trees: FileTree[];
+}
+
+/** A point in a listing: small, JSON safe. */
+export interface PointSummary {
+  point: string;
+  source: string;
+  kind: 'full';
+  systemId: string;
+  serverVersion: number;
+  timeline: number;
+  segmentBytes: number;
+  startLsn: Lsn;
+  stopLsn: Lsn;
+  startedAt: string;
+  stoppedAt: string;
+  bytes: number;
+  storedBytes: number;
+  parts: number;
+  files: number;
+  tool: string;
+}
+
+export function summarise(manifest: Manifest): PointSummary {
+  const sum = (pick: (part: PartRef) => number): number => manifest.parts.reduce((total, part) => total + pick(part), 0);
+  const { point, source, kind, timeline, startLsn, stopLsn, startedAt, stoppedAt, tool } = manifest;
+  const { systemId, serverVersion, segmentBytes } = manifest.identity;
+  return {
+    ...{ point, source, kind, systemId, serverVersion, timeline, segmentBytes, startLsn, stopLsn, startedAt, stoppedAt },
+    bytes: sum((part) => part.bytes),
+    storedBytes: sum((part) => part.storedBytes),
+    parts: manifest.parts.length,
+    files: manifest.trees.reduce((total, tree) => total + tree.files.length, 0),
+    tool,
+  };
+}

@@ -1,0 +1,64 @@
+import type { Target, TargetAction, TimelineChoice } from './target.ts';
+
+/** Inputs of the workflows: one object of names and options each, startable by hand with a small JSON. */
+
+export interface BackupOrder {
+  source: string;
+  /** Free text kept in the point's label. */
+  label?: string;
+  checkpoint?: 'fast' | 'spread';
+}
+
+export interface WalOrder {
+  source: string;
+}
+
+export interface RestoreOrder {
+  source: string;
+  /** Default: latest. */
+  target?: Target;
+  /** Default: latest. */
+  timeline?: TimelineChoice;
+  /** Default: promote. */
+  action?: TargetAction;
+  /** Absolute directory on the restoring host; default: a new one below the source's scratch folder. */
+  into?: string;
+  /** Port of the recovered server; default: a free one. */
+  port?: number;
+  /** Allow `into` to hold something: it is set aside (renamed), never deleted. */
+  replace?: boolean;
+  /** New place of each tablespace: oid or old location -> new absolute path. */
+  tablespaces?: Record<string, string>;
+  /** Restore from this point instead of the best one. */
+  point?: string;
+  /** Name of the host worker that restores; default: whichever takes the first step. */
+  host?: string;
+  /** Only answer what would happen; move no byte. */
+  preview?: boolean;
+}
+
+export interface DrillOrder {
+  source: string;
+  /** Default: a random reachable moment. */
+  target?: Target;
+  host?: string;
+}
+
+export interface VerifyOrder {
+  source: string;
+  point: string;
+}
+
+/** What a Schedule starts: a run of `workflow` under its fixed id, or a recorded skip. */
+export interface ScheduledOrder {
+  workflow: 'backup' | 'drill';
+  input: BackupOrder | DrillOrder;
+}
+
+/** Read-only questions that only a worker can answer (it holds keys and stores). */
+export type InspectOrder =
+  | { what: 'points'; source?: string }
+  | { what: 'point'; source?: string; point: string }
+  | { what: 'wal'; source: string }
+  | { what: 'doctor' }
+  | { what: 'catalog-rebuild'; source?: string };

@@ -1,0 +1,114 @@
+import type { Lsn } from './lsn.ts';
+import type { MatchedSettings, PointSummary } from './manifest.ts';
+import type { Target, TargetAction, TimelineChoice } from './target.ts';
+
+/** Moments that can be reached with what the vault holds now. */
+export interface ReachableWindow {
+  point: string;
+  timeline: number;
+  fromLsn: Lsn;
+  toLsn: Lsn;
+  /** ISO 8601 UTC: the base's end. */
+  from: string;
+  /** ISO 8601 UTC: the newest commit the vault holds; absent when the range holds none. */
+  to?: string;
+}
+
+/** WAL of one timeline that the replay will read. */
+export interface WalLeg {
+  timeline: number;
+  fromLsn: Lsn;
+  toLsn: Lsn;
+}
+
+/** The whole answer to "what would be restored", fixed before any byte moves; every later step takes it. */
+export interface RecoveryPlan {
+  /** Id of the run that owns the target directory; a retry recognises its own work by it. */
+  run: string;
+  source: string;
+  host: string;
+  base: PointSummary;
+  target: Target;
+  timelineChoice: TimelineChoice;
+  /** Timeline recovery will end on, and the number given to the server. */
+  timeline: number;
+  action: TargetAction;
+  legs: WalLeg[];
+  into: string;
+  port: number;
+  /** Tablespace oid -> new absolute path. */
+  tablespaces: Record<string, string>;
+  settings: MatchedSettings;
+  /** Name a non-empty `into` is renamed to. */
+  setAside?: string;
+  estimate: { fetchBytes: number; storedBytes: number; walBytes: number; seconds: number };
+  window: ReachableWindow;
+  /** The server's own newest facts are not needed for a restore: the source may be gone. */
+  decidedAt: string;
+}
+
+export const PHASES = ['find', 'fetch', 'replay', 'open', 'prove'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export interface FetchEvidence {
+  parts: number;
+  bytes: number;
+  storedBytes: number;
+  /** Parts found already done by an earlier attempt. */
+  resumedParts: number;
+  files: number;
+}
+
+export interface ReplayEvidence {
+  consistentAt: Lsn;
+  /** Why recovery stopped, as the server logged it. */
+  stopReason: string;
+  stoppedAtLsn: Lsn;
+  /** ISO 8601 UTC of the last replayed commit; absent when none was replayed. */
+  lastCommitAt?: string;
+  walBytes: number;
+  segments: number;
+  timeline: number;
+}
+
+export interface OpenEvidence {
+  /** libpq-style address: host, port and data directory of the recovered server. */
+  host: string;
+  port: number;
+  dataDirectory: string;
+  pid: number;
+  state: 'open' | 'paused';
+  timeline: number;
+}
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  expected: string;
+  found: string;
+  /** Free detail: at most 1 kB. */
+  detail?: string;
+}
+
+/** Anything but `ok: true` with every check true is a failed restore. */
+export interface Proof {
+  ok: boolean;
+  checks: Check[];
+  relations: number;
+  rows: number;
+  /** How far the recovered state is behind the target, milliseconds; absent for targets that are no time. */
+  behindTargetMs?: number;
+}
+
+export interface RestoreResult {
+  plan: RecoveryPlan;
+  phases: Record<Phase, number>;
+  rtoMs: number;
+  /** Objective of the source, milliseconds; absent when none is declared. */
+  rtoObjectiveMs?: number;
+  fetch: FetchEvidence;
+  replay: ReplayEvidence;
+  open: OpenEvidence;
+  proof: Proof;
+  setAside?: string;
+}

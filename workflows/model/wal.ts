@@ -1,0 +1,62 @@
+import type { Lsn } from './lsn.ts';
+
+/** One immutable WAL object in the vault: bytes [startLsn, endLsn) of one timeline. */
+export interface WalObject {
+  systemId: string;
+  timeline: number;
+  startLsn: Lsn;
+  endLsn: Lsn;
+  /** Newest commit or abort inside, microseconds since 1970-01-01 UTC; absent when there is none. */
+  lastCommitMicros?: number;
+  /** Key in the store. */
+  key: string;
+  storedBytes: number;
+}
+
+/** Contiguous WAL of one timeline: [startLsn, endLsn). */
+export interface WalRange {
+  timeline: number;
+  startLsn: Lsn;
+  endLsn: Lsn;
+  /** Newest commit inside, ISO 8601 UTC with microseconds; absent when none is known. */
+  lastCommitAt?: string;
+  objects: number;
+  storedBytes: number;
+}
+
+/** One line of a timeline history file (manual 26.3.6): `timeline` was left at `switchLsn`. */
+export interface TimelineSwitch {
+  timeline: number;
+  switchLsn: Lsn;
+  reason: string;
+}
+
+/** The ancestry of `timeline`, oldest first. Timeline 1 has none. */
+export interface TimelineHistory {
+  timeline: number;
+  ancestors: TimelineSwitch[];
+}
+
+/** What `lifeboat wal` shows. */
+export interface WalStatus {
+  source: string;
+  systemId: string;
+  ranges: WalRange[];
+  /** Holes between ranges of one timeline. */
+  gaps: { timeline: number; fromLsn: Lsn; toLsn: Lsn; bytes: number }[];
+  histories: TimelineHistory[];
+  /** What the server says of our slot; absent when the server could not be asked (reason in `unreachable`). */
+  server?: {
+    flushLsn: Lsn;
+    timeline: number;
+    slot: string;
+    slotState: 'streaming' | 'inactive' | 'missing' | 'lost';
+    /** Bytes the server has flushed and the vault has not. */
+    lagBytes: number;
+    /** Age of the newest commit in the vault against the server's clock, milliseconds. */
+    lagMs?: number;
+    /** Bytes of WAL the slot holds back on the server. */
+    retainedBytes: number;
+  };
+  unreachable?: string;
+}
