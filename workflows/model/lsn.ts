@@ -9,7 +9,10 @@ export type Lsn = string;
 export function parseLsn(text: Lsn): bigint {
   const match = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text);
   if (!match) {
-    throw failure('ConfigInvalid', `lsn "${text}" is not a WAL position`, { expected: 'hex/hex, like 16/B374D848', found: text });
+    throw failure('ConfigInvalid', `lsn "${text}" is not a WAL position`, {
+      expected: 'hex/hex, like 16/B374D848',
+      found: text,
+    });
   }
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
 }
@@ -48,7 +51,11 @@ export function segmentName(timeline: number, position: bigint, segmentBytes: nu
 /** The opposite of segmentName; undefined when the name is not that of a WAL segment. */
 export function parseSegmentName(name: string, segmentBytes: number): { timeline: number; start: bigint } | undefined {
   if (!/^[0-9A-F]{24}$/.test(name)) return undefined;
-  const [timeline, high, low] = [0, 8, 16].map((at) => BigInt(`0x${name.slice(at, at + 8)}`)) as [bigint, bigint, bigint];
+  const [timeline, high, low] = [0, 8, 16].map((at) => BigInt(`0x${name.slice(at, at + 8)}`)) as [
+    bigint,
+    bigint,
+    bigint,
+  ];
   const perId = 0x100000000n / BigInt(segmentBytes);
   return { timeline: Number(timeline), start: (high * perId + low) * BigInt(segmentBytes) };
 }

@@ -112,11 +112,24 @@ export interface PointSummary {
 }
 
 export function summarise(manifest: Manifest): PointSummary {
-  const sum = (pick: (part: PartRef) => number): number => manifest.parts.reduce((total, part) => total + pick(part), 0);
+  const sum = (pick: (part: PartRef) => number): number =>
+    manifest.parts.reduce((total, part) => total + pick(part), 0);
   const { point, source, kind, timeline, startLsn, stopLsn, startedAt, stoppedAt, tool } = manifest;
   const { systemId, serverVersion, segmentBytes } = manifest.identity;
   return {
-    ...{ point, source, kind, systemId, serverVersion, timeline, segmentBytes, startLsn, stopLsn, startedAt, stoppedAt },
+    ...{
+      point,
+      source,
+      kind,
+      systemId,
+      serverVersion,
+      timeline,
+      segmentBytes,
+      startLsn,
+      stopLsn,
+      startedAt,
+      stoppedAt,
+    },
     bytes: sum((part) => part.bytes),
     storedBytes: sum((part) => part.storedBytes),
     parts: manifest.parts.length,

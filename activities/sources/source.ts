@@ -1,0 +1,123 @@
+import type { ZodType } from 'zod';
+import type { Run } from '../io/run.ts';
+import type { Lsn } from '../../workflows/model/lsn.ts';
+import type { FileTree, Identity, Manifest, PartRef } from '../../workflows/model/manifest.ts';
+import type {
+  FetchEvidence,
+  OpenEvidence,
+  Proof,
+  RecoveryPlan,
+  ReplayEvidence,
+} from '../../workflows/model/recovery.ts';
+import type { TimelineHistory, WalObject, WalStatus } from '../../workflows/model/wal.ts';
+
+/** Where a backup's bytes go. Parts may be written in parallel and in any order; each resolves when it is durable. */
+export interface PartSink {
+  /** Plaintext bytes a part should have; the last one may be shorter. */
+  readonly partBytes: number;
+  /** Numbers start at 1. The buffer belongs to the sink from the call on. */
+  write(number: number, plaintext: Buffer): Promise<PartRef>;
+}
+
+/** A stored point, ready to be read: its manifest was verified. */
+export interface PointReader {
+  readonly manifest: Manifest;
+  /** Plaintext of one part; Integrity when a byte of it is not what the manifest says. */
+  readPart(part: PartRef): Promise<Buffer>;
+}
+
+/** What the source says of the backup it just streamed; the vault turns it into a Manifest. */
+export type BackupFacts = Omit<Manifest, 'format' | 'point' | 'source' | 'tool' | 'kind'> & { trees: FileTree[] };
+
+export interface BackupOptions {
+  checkpoint: 'fast' | 'spread';
+  label: string;
+  /** Bytes a second; absent = as fast as it goes. */
+  maxRateBytes?: number;
+}
+
+/** The vault's WAL of one source, as the engine sees it. */
+export interface WalVault {
+  /** Objects of one cluster that reach beyond `fromLsn`, ascending; all timelines unless one is named. */
+  list(query: { systemId: string; timeline?: number; fromLsn?: Lsn }): Promise<WalObject[]>;
+  /** Stores [startLsn, startLsn + bytes); 'present' when the same bytes are there already; Integrity when others are. */
+  put(range: WalPiece, bytes: Buffer): Promise<'stored' | 'present'>;
+  /** Plaintext of one object; Integrity when it is not what its name says. */
+  read(object: WalObject): Promise<Buffer>;
+  remove(object: WalObject): Promise<void>;
+  histories(systemId: string): Promise<TimelineHistory[]>;
+  /** Raw bytes of a history file; undefined when there is none. */
+  readHistory(systemId: string, timeline: number): Promise<Buffer | undefined>;
+  putHistory(systemId: string, timeline: number, content: Buffer): Promise<'stored' | 'present'>;
+}
+
+export type WalPiece = Pick<WalObject, 'systemId' | 'timeline' | 'startLsn'> & { lastCommitMicros?: number };
+
+export interface ShipOptions {
+  /** A piece of an open segment is shipped at least this often, milliseconds. */
+  shipEveryMs: number;
+  /** Heartbeat record for an idle cluster, milliseconds; 0 = none. */
+  heartbeatEveryMs: number;
+  /** WAL held in memory while the store is slow or down, bytes; when full, reading stops and the server's slot keeps the rest. */
+  spoolBytes: number;
+  slot: string;
+  /** Go on after a hole (slot lost): a new base is needed and the caller has said so. */
+  acceptGap: boolean;
+}
+
+/** Only what can do points in time has it. */
+export interface LogShipping {
+  /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
+  ship(vault: WalVault, options: ShipOptions): Promise<{ timeline: number; endLsn: Lsn; bytes: number }>;
+  status(vault: WalVault, slot: string): Promise<WalStatus>;
+}
+
+/** Steps of a recovery on the restoring host, in this order; each may be repeated and continues where it stopped. */
+export interface Recovery {
+  /** Checks the host and the target directory and makes it ours; sets an old one aside when the plan says so. */
+  prepare(plan: RecoveryPlan): Promise<void>;
+  fetch(plan: RecoveryPlan, from: PointReader): Promise<FetchEvidence>;
+  /** Starts the server on the copy and replays to the target; returns when it stopped there for the right reason. */
+  replay(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
+  /** Promotes, or leaves it paused, as the plan's action says. */
+  open(plan: RecoveryPlan): Promise<OpenEvidence>;
+  prove(plan: RecoveryPlan, replay: ReplayEvidence): Promise<Proof>;
+  /** Ends what is not to stay: spool, helper files; stops the server for action shutdown. */
+  finish(plan: RecoveryPlan): Promise<void>;
+  /** Stops the server and removes what this run made, nothing else; an old directory set aside is put back. */
+  discard(plan: RecoveryPlan): Promise<void>;
+}
+
+/** One source, opened. Opening connects to nothing: a restore must work when the source is gone. */
+export interface SourceSession extends AsyncDisposable {
+  identity(): Promise<Identity>;
+  /** Refuses what cannot be backed up (version, role, settings) before a byte moves, each with the setting to change. */
+  check(): Promise<{ name: string; ok: boolean; found: string; hint?: string }[]>;
+  backup(out: PartSink, options: BackupOptions): Promise<BackupFacts>;
+  readonly recovery: Recovery;
+  readonly log?: LogShipping;
+}
+
+export interface Source {
+  readonly kind: string;
+  readonly schema: ZodType;
+  describe(options: unknown): string;
+  open(name: string, options: unknown, run: Run): SourceSession;
+}
+
+export interface SourceOf<Options> {
+  kind: string;
+  schema: ZodType<Options>;
+  describe(options: Options): string;
+  open(name: string, options: Options, run: Run): SourceSession;
+}
+
+export function defineSource<Options>(definition: SourceOf<Options>): Source {
+  const { kind, schema } = definition;
+  return Object.freeze({
+    kind,
+    schema,
+    describe: (options: unknown) => definition.describe(schema.parse(options)),
+    open: (name: string, options: unknown, run: Run) => definition.open(name, schema.parse(options), run),
+  });
+}

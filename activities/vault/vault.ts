@@ -1,0 +1,55 @@
+import type { Manifest, PointSummary } from '../../workflows/model/manifest.ts';
+import type { BackupFacts, PartSink, PointReader, WalVault } from '../sources/source.ts';
+
+/**
+ * The format on a store, for one source (docs/format.md). Nothing here knows which store or which kind of source it is.
+ * Failures: the store's own, and Integrity (not what it should be), NotFound (no such point), Denied (no usable key).
+ */
+export interface Vault extends AsyncDisposable {
+  /** Opens a point for writing. Parts of an unpublished point are invisible to everyone and removed by `discard`. */
+  begin(point: string): Promise<PointDraft>;
+  /** Publishes a draft by writing its manifest last, put-if-absent. A repeat returns the same summary. */
+  publish(point: string): Promise<PointSummary>;
+  /** Removes every unpublished point whose id starts with `prefix`, except `keep`. Never touches a published one. */
+  discard(prefix: string, keep?: string): Promise<{ removed: number }>;
+  /** Published points, oldest first; a damaged manifest is reported in `damaged`, and hides no other point. */
+  points(): Promise<{ points: PointSummary[]; damaged: { point: string; reason: string }[] }>;
+  open(point: string): Promise<PointReader>;
+  /** Reads every part of a point and checks every byte of it. */
+  verify(
+    point: string,
+    onBytes: (bytes: number) => void,
+  ): Promise<{ parts: number; bytes: number; storedBytes: number }>;
+  readonly wal: WalVault;
+  /** Evidence and reports, kept beside the points; repeat with the same bytes is fine. */
+  putReport(name: string, bytes: Buffer): Promise<{ key: string }>;
+}
+
+export interface PointDraft extends PartSink, AsyncDisposable {
+  /** Stores the manifest beside the parts, encrypted and signed but not published. */
+  finish(facts: BackupFacts): Promise<Manifest>;
+}
+
+/** Key material, loaded; see docs/format.md "Keys". Buffers are never logged or serialised. */
+export interface KeyRing {
+  /** 32 bytes; wraps the key-encryption keys. Absent on a host that may only write through the recovery key. */
+  root: { id: string; key: Buffer };
+  /** PEM, RSA public key of the offline recovery key; absent when none is configured. */
+  recoveryPublic?: string;
+  /** PEM, Ed25519 private key that signs manifests. */
+  signing: { id: string; privatePem: string };
+  /** PEM, Ed25519 public keys whose signatures are accepted; includes our own. */
+  trusted: { id: string; publicPem: string }[];
+}
+
+export interface VaultOptions {
+  source: string;
+  keys: KeyRing;
+  /** zstd level, 1 to 19. */
+  compressionLevel: number;
+  partBytes: number;
+  /** Parts in flight at once: bounds memory. */
+  parallel: number;
+  /** Version of lifeboat, for the manifest. */
+  tool: string;
+}

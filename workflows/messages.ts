@@ -1,0 +1,24 @@
+import { defineQuery, defineSignal } from '@temporalio/workflow';
+import type { Phase, RestoreResult } from './model/recovery.ts';
+
+/** What a run answers when asked how far it is; the same for every workflow. */
+export interface RunProgress {
+  workflow: string;
+  source: string;
+  /** Phase or step of now, in words. */
+  step: string;
+  outcome: 'running' | 'done' | 'failed' | 'cancelled';
+  startedAt: string;
+  timeline: { at: string; what: string }[];
+  /** Restores and drills only. */
+  rto?: { objectiveMs: number; elapsedMs: number; warned: boolean; escalated: boolean };
+  phases?: Partial<Record<Phase, number>>;
+  /** What a person must do, when the run waits for one or degraded: plain words with the command. */
+  attention?: string;
+  result?: RestoreResult;
+}
+
+export const progressQuery = defineQuery<RunProgress>('progress');
+
+/** Makes a long-lived run (wal) end its present attempt cleanly and start afresh: new config, new key, new host. */
+export const refreshSignal = defineSignal('refresh');
