@@ -1,0 +1,110 @@
+import type { Report, ReportEvent, ReportSeries, ReportSpan } from '../../workflows/model/report.ts';
+import { escapeHtml } from './text.ts';
+
+const WIDTH = 1120;
+const LEFT = 132;
+const RIGHT = 24;
+const LANE_HEIGHT = 58;
+const TOP = 14;
+
+interface Scale {
+  fromMs: number;
+  toMs: number;
+  x(at: string): number;
+}
+
+/** The run as a picture: a lane for each actor, bars for what lasted, marks for what happened, curves for what was measured. */
+export function timelineSvg(report: Report): string {
+  const lanes = laneNames(report);
+  const scale = timeScale(report);
+  const height = TOP + lanes.length * LANE_HEIGHT + 34;
+  const rows = lanes.map((lane, index) => laneSvg(report, { lane, top: TOP + index * LANE_HEIGHT, scale }));
+  return [
+    `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="timeline of the run">`,
+    axis(scale, TOP + lanes.length * LANE_HEIGHT),
+    ...rows,
+    '</svg>',
+  ].join('\n');
+}
+
+function laneNames(report: Report): string[] {
+  return [...new Set([...report.series, ...report.spans, ...report.events].map((item) => item.lane))];
+}
+
+function timeScale(report: Report): Scale {
+  const times = [
+    ...report.events.map((event) => event.at),
+    ...report.spans.flatMap((span) => [span.from, span.to]),
+    ...report.series.flatMap((series) => series.points.map((point) => point.at)),
+    report.startedAt,
+    report.finishedAt,
+  ].map((at) => Date.parse(at));
+  const fromMs = Math.min(...times);
+  const toMs = Math.max(...times, fromMs + 1);
+  return { fromMs, toMs, x: (at) => LEFT + ((Date.parse(at) - fromMs) / (toMs - fromMs)) * (WIDTH - LEFT - RIGHT) };
+}
+
+function axis(scale: Scale, bottom: number): string {
+  const stepMs = niceStep((scale.toMs - scale.fromMs) / 8);
+  const lines: string[] = [];
+  for (let offset = 0; scale.fromMs + offset <= scale.toMs; offset += stepMs) {
+    const x = scale.x(new Date(scale.fromMs + offset).toISOString());
+    lines.push(
+      `<line class="grid" x1="${x}" x2="${x}" y1="${TOP}" y2="${bottom}"/>`,
+      `<text class="tick" x="${x}" y="${bottom + 18}" text-anchor="middle">+${(offset / 1000).toLocaleString('en')} s</text>`,
+    );
+  }
+  return lines.join('\n');
+}
+
+/** 1, 2 or 5 times a power of ten, so that ticks are round seconds. */
+function niceStep(roughMs: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(roughMs, 1)));
+  const factor = [1, 2, 5, 10].find((candidate) => candidate * power >= roughMs) ?? 10;
+  return factor * power;
+}
+
+function laneSvg(report: Report, place: { lane: string; top: number; scale: Scale }): string {
+  const { lane, top, scale } = place;
+  const mine = <T extends { lane: string }>(items: T[]): T[] => items.filter((item) => item.lane === lane);
+  return [
+    `<line class="rule" x1="0" x2="${WIDTH}" y1="${top + LANE_HEIGHT}" y2="${top + LANE_HEIGHT}"/>`,
+    `<text class="lane" x="4" y="${top + 34}">${escapeHtml(lane)}</text>`,
+    ...mine(report.series).map((series) => curve(series, top, scale)),
+    ...mine(report.spans).map((span) => bar(span, top, scale)),
+    ...mine(report.events).map((event, index) => mark(event, top + (index % 3) * 13, scale)),
+  ].join('\n');
+}
+
+function curve(series: ReportSeries, top: number, scale: Scale): string {
+  const first = series.points[0];
+  const last = series.points.at(-1);
+  if (!first || !last) return '';
+  const highest = Math.max(...series.points.map((point) => point.value), 1);
+  const base = top + LANE_HEIGHT - 6;
+  const y = (value: number): number => base - (value / highest) * (LANE_HEIGHT - 20);
+  const line = series.points.map((point) => `L${scale.x(point.at).toFixed(1)} ${y(point.value).toFixed(1)}`).join('');
+  const shape = `M${scale.x(first.at).toFixed(1)} ${base}${line}L${scale.x(last.at).toFixed(1)} ${base}Z`;
+  return `<path class="curve" d="${shape}"><title>${escapeHtml(series.label)}, highest ${highest}</title></path>`;
+}
+
+function bar(span: ReportSpan, top: number, scale: Scale): string {
+  const x = scale.x(span.from);
+  const width = Math.max(scale.x(span.to) - x, 2);
+  const label = escapeHtml(span.label);
+  const fits = width > span.label.length * 6.2;
+  return [
+    `<rect class="bar ${span.tone}" x="${x.toFixed(1)}" y="${top + 24}" width="${width.toFixed(1)}" height="22" rx="4"><title>${label}</title></rect>`,
+    fits ? `<text class="inside" x="${(x + 6).toFixed(1)}" y="${top + 39}">${label}</text>` : '',
+  ].join('');
+}
+
+function mark(event: ReportEvent, top: number, scale: Scale): string {
+  const x = scale.x(event.at);
+  const atRight = x > WIDTH * 0.7;
+  const anchor = atRight ? 'end' : 'start';
+  return [
+    `<line class="mark ${event.tone}" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top + 3}" y2="${top + 26}"/>`,
+    `<text class="note ${event.tone}" x="${(x + (atRight ? -5 : 5)).toFixed(1)}" y="${top + 14}" text-anchor="${anchor}">${escapeHtml(event.what)}</text>`,
+  ].join('');
+}
