@@ -11,7 +11,7 @@ main { max-width:1180px; margin:0 auto; padding:32px 24px 64px; } h1 { font-size
 .picture { border:1px solid var(--line); border-radius:10px; padding:8px; overflow-x:auto; } svg { width:100%; min-width:760px; height:auto; display:block; }
 svg text { font:12px system-ui,sans-serif; fill:var(--ink); } .lane { font-weight:600 } .tick { fill:var(--soft) !important } .grid, .rule { stroke:var(--line) }
 .curve { fill:var(--work); opacity:.28 } .bar.good { fill:var(--good) } .bar.bad { fill:var(--bad) } .bar.work { fill:var(--work) } .bar.wait { fill:var(--wait) } .bar.mark { fill:var(--mark) }
-.inside { fill:#fff !important } .mark { stroke-width:2 } .mark.good { stroke:var(--good) } .mark.bad { stroke:var(--bad) } .mark.work { stroke:var(--work) } .mark.wait { stroke:var(--wait) } .mark.mark { stroke:var(--mark) }
+.inside { fill:#fff !important } .stroke { stroke-width:2 } .stroke.good { stroke:var(--good) } .stroke.bad { stroke:var(--bad) } .stroke.work { stroke:var(--work) } .stroke.wait { stroke:var(--wait) } .stroke.mark { stroke:var(--mark) }
 .note.bad { fill:var(--bad) !important; font-weight:600 } .note.good { fill:var(--good) !important; font-weight:600 }
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; } th, td { text-align:left; padding:6px 10px; border-bottom:1px solid var(--line); vertical-align:top; overflow-wrap:anywhere; } th { color:var(--soft); font-weight:500; }
 .ok { color:var(--good); font-weight:700 } .no { color:var(--bad); font-weight:700 } code { font:13px ui-monospace,Menlo,monospace; } a { color:var(--work) }

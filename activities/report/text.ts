@@ -4,14 +4,17 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => names[character] ?? character);
 }
 
-/** "1.234 s", "12 min 3 s": short enough for a headline. */
+/** "1.23 s", "12 min 3 s", "1 h": short enough for a headline. */
 export function spanText(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 120_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
   const minutes = Math.floor(ms / 60_000);
-  return minutes < 120
-    ? `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`
-    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return twoUnits([minutes, 'min'], [Math.floor((ms % 60_000) / 1000), 's']);
+  return twoUnits([Math.floor(minutes / 60), 'h'], [minutes % 60, 'min']);
+}
+
+function twoUnits(large: [number, string], small: [number, string]): string {
+  return (small[0] === 0 ? large : [...large, ...small]).join(' ');
 }
 
 export function bytesText(bytes: number): string {

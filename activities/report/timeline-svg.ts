@@ -4,7 +4,7 @@ import { escapeHtml } from './text.ts';
 const WIDTH = 1120;
 const LEFT = 132;
 const RIGHT = 24;
-const LANE_HEIGHT = 58;
+const LANE_HEIGHT = 78;
 const TOP = 14;
 
 interface Scale {
@@ -69,10 +69,12 @@ function laneSvg(report: Report, place: { lane: string; top: number; scale: Scal
   const mine = <T extends { lane: string }>(items: T[]): T[] => items.filter((item) => item.lane === lane);
   return [
     `<line class="rule" x1="0" x2="${WIDTH}" y1="${top + LANE_HEIGHT}" y2="${top + LANE_HEIGHT}"/>`,
-    `<text class="lane" x="4" y="${top + 34}">${escapeHtml(lane)}</text>`,
+    `<text class="lane" x="4" y="${top + 60}">${escapeHtml(lane)}</text>`,
     ...mine(report.series).map((series) => curve(series, top, scale)),
     ...mine(report.spans).map((span) => bar(span, top, scale)),
-    ...mine(report.events).map((event, index) => mark(event, top + (index % 3) * 13, scale)),
+    ...mine(report.events).map((event, index) =>
+      mark(event, { top: top + (index % 3) * 13, laneBottom: top + LANE_HEIGHT - 8, scale }),
+    ),
   ].join('\n');
 }
 
@@ -82,7 +84,7 @@ function curve(series: ReportSeries, top: number, scale: Scale): string {
   if (!first || !last) return '';
   const highest = Math.max(...series.points.map((point) => point.value), 1);
   const base = top + LANE_HEIGHT - 6;
-  const y = (value: number): number => base - (value / highest) * (LANE_HEIGHT - 20);
+  const y = (value: number): number => base - (value / highest) * (LANE_HEIGHT - 44);
   const line = series.points.map((point) => `L${scale.x(point.at).toFixed(1)} ${y(point.value).toFixed(1)}`).join('');
   const shape = `M${scale.x(first.at).toFixed(1)} ${base}${line}L${scale.x(last.at).toFixed(1)} ${base}Z`;
   return `<path class="curve" d="${shape}"><title>${escapeHtml(series.label)}, highest ${highest}</title></path>`;
@@ -94,17 +96,18 @@ function bar(span: ReportSpan, top: number, scale: Scale): string {
   const label = escapeHtml(span.label);
   const fits = width > span.label.length * 6.2;
   return [
-    `<rect class="bar ${span.tone}" x="${x.toFixed(1)}" y="${top + 24}" width="${width.toFixed(1)}" height="22" rx="4"><title>${label}</title></rect>`,
-    fits ? `<text class="inside" x="${(x + 6).toFixed(1)}" y="${top + 39}">${label}</text>` : '',
+    `<rect class="bar ${span.tone}" x="${x.toFixed(1)}" y="${top + 46}" width="${width.toFixed(1)}" height="22" rx="4"><title>${label}</title></rect>`,
+    fits ? `<text class="inside" x="${(x + 6).toFixed(1)}" y="${top + 61}">${label}</text>` : '',
   ].join('');
 }
 
-function mark(event: ReportEvent, top: number, scale: Scale): string {
+function mark(event: ReportEvent, place: { top: number; laneBottom: number; scale: Scale }): string {
+  const { top, laneBottom, scale } = place;
   const x = scale.x(event.at);
   const atRight = x > WIDTH * 0.7;
   const anchor = atRight ? 'end' : 'start';
   return [
-    `<line class="mark ${event.tone}" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top + 3}" y2="${top + 26}"/>`,
+    `<line class="stroke ${event.tone}" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top + 4}" y2="${laneBottom}"/>`,
     `<text class="note ${event.tone}" x="${(x + (atRight ? -5 : 5)).toFixed(1)}" y="${top + 14}" text-anchor="${anchor}">${escapeHtml(event.what)}</text>`,
   ].join('');
 }

@@ -28,7 +28,7 @@ test('text from outside cannot become markup', () => {
 
 test('marks stand where their time is: the first at the left edge, the last at the right', () => {
   const html = renderHtml(sampleReport());
-  const x = [...html.matchAll(/<line class="mark \w+" x1="([\d.]+)"/g)].map((match) => Number(match[1]));
+  const x = [...html.matchAll(/<line class="stroke \w+" x1="([\d.]+)"/g)].map((match) => Number(match[1]));
   assert.deepEqual(
     x,
     [...x].sort((a, b) => a - b),
