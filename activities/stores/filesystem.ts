@@ -1,0 +1,136 @@
+import { createReadStream } from 'node:fs';
+import { access, constants, lstat, open, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { z } from 'zod';
+import { isoTime } from '../io/clock.ts';
+import { makeFolderDurable, syncFolder, writeAtomically } from '../io/atomic-file.ts';
+import { translateFileError } from '../io/file-failure.ts';
+import type { Run } from '../io/run.ts';
+import { chunksOf, untilAborted } from './body.ts';
+import { checkKey } from './key.ts';
+import type { Body, ByteRange, ObjectStat, PutOptions, StoreKey, StoreSession } from './store.ts';
+import { defineStore } from './store.ts';
+
+const STAGING = '.staging';
+/** Unfinished files older than this belong to a process that is gone. */
+const STALE_MS = 24 * 3_600_000;
+
+const schema = z.strictObject({
+  /** Absolute folder; a NAS mount is fine when it has link(2), rename(2) and fsync(2). */
+  path: z.string().min(1),
+});
+
+export const filesystemStore = defineStore<z.infer<typeof schema>>({
+  kind: 'filesystem',
+  schema,
+  describe: (options) => options.path,
+  open: (options, run) => FilesystemSession.open(options.path, run),
+});
+
+class FilesystemSession implements StoreSession {
+  readonly #root: string;
+  readonly #run: Run;
+
+  constructor(root: string, run: Run) {
+    this.#root = root;
+    this.#run = run;
+  }
+
+  static async open(root: string, run: Run): Promise<FilesystemSession> {
+    return translateFileError(root, async () => {
+      await makeFolderDurable(join(root, STAGING));
+      await access(join(root, STAGING), constants.W_OK | constants.X_OK);
+      await removeStale(join(root, STAGING), run.clock.nowMs() - STALE_MS);
+      return new FilesystemSession(root, run);
+    });
+  }
+
+  put(key: StoreKey, body: Body, options: PutOptions = {}): Promise<{ created: boolean }> {
+    const path = this.#path(key);
+    return translateFileError(path, async () => {
+      await makeFolderDurable(dirname(path));
+      const target = { path, staging: join(this.#root, STAGING), ...(options.ifAbsent ? { ifAbsent: true } : {}) };
+      return writeAtomically(target, untilAborted(chunksOf(body), this.#run.signal));
+    });
+  }
+
+  async get(key: StoreKey, range?: ByteRange): Promise<Readable> {
+    const path = this.#path(key);
+    return translateFileError(path, async () => {
+      this.#run.signal.throwIfAborted();
+      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      const bounds = range ? { start: range.from, end: range.to } : {};
+      return createReadStream(path, { fd: file, autoClose: true, highWaterMark: 1 << 20, signal: this.#run.signal, ...bounds });
+    });
+  }
+
+  stat(key: StoreKey): Promise<ObjectStat | undefined> {
+    const path = this.#path(key);
+    return translateFileError(path, async () => {
+      const found = await lstat(path).catch(absentIsUndefined);
+      return found?.isFile() ? { key, bytes: found.size, modifiedAt: isoTime(found.mtimeMs) } : undefined;
+    });
+  }
+
+  async *list(prefix: string, options: { startAfter?: StoreKey } = {}): AsyncIterable<ObjectStat> {
+    const after = options.startAfter ?? '';
+    for await (const key of this.#walk('', { prefix, after })) {
+      const found = await this.stat(key);
+      if (found) yield found;
+    }
+  }
+
+  remove(key: StoreKey): Promise<void> {
+    const path = this.#path(key);
+    return translateFileError(path, async () => {
+      await rm(path, { force: true });
+      await syncFolder(dirname(path)).catch(absentIsUndefined);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #path(key: StoreKey): string {
+    return join(this.#root, checkKey(key));
+  }
+
+  /** Depth first in byte order of whole keys: a folder sorts as its name with "/" behind. */
+  async *#walk(folder: string, bounds: { prefix: string; after: string }): AsyncIterable<StoreKey> {
+    const path = join(this.#root, folder);
+    const entries = await translateFileError(path, () => readdir(path, { withFileTypes: true }).catch(absentIsUndefined));
+    const names = (entries ?? [])
+      .filter((entry) => entry.isFile() || (entry.isDirectory() && !(folder === '' && entry.name === STAGING)))
+      .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`)
+      .sort((a, b) => (a < b ? -1 : 1));
+    for (const name of names) {
+      this.#run.signal.throwIfAborted();
+      if (name.endsWith('/')) {
+        if (mayHold(name, bounds)) yield* this.#walk(name, bounds);
+      } else if (name.startsWith(bounds.prefix) && name > bounds.after) {
+        yield name;
+      }
+    }
+  }
+}
+
+/** Whether a folder can hold keys with the prefix that come after `after`. */
+function mayHold(folder: string, bounds: { prefix: string; after: string }): boolean {
+  const { prefix, after } = bounds;
+  const onPath = folder.startsWith(prefix) || prefix.startsWith(folder);
+  return onPath && (folder > after || after.startsWith(folder));
+}
+
+function absentIsUndefined(error: unknown): undefined {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+  throw error;
+}
+
+async function removeStale(staging: string, beforeMs: number): Promise<void> {
+  for (const name of await readdir(staging)) {
+    const path = join(staging, name);
+    const found = await stat(path).catch(absentIsUndefined);
+    if (found && found.mtimeMs < beforeMs) await rm(path, { force: true });
+  }
+}

@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { secretRefSchema } from '../../io/secret.ts';
+
+export const s3Schema = z.strictObject({
+  bucket: z.string().min(3).max(63),
+  /** Folder inside the bucket. */
+  prefix: z.string().default(''),
+  region: z.string().default('us-east-1'),
+  /** For anything that is not AWS itself: http(s)://host:port. */
+  endpoint: z.url().optional(),
+  /** bucket in the path rather than in the host name; most servers other than AWS want it. */
+  pathStyle: z.boolean().default(false),
+  /** Absent: the SDK's own chain (environment, profile, instance role). */
+  accessKeyId: secretRefSchema.optional(),
+  secretAccessKey: secretRefSchema.optional(),
+  storageClass: z.string().optional(),
+  sse: z.strictObject({ kmsKeyId: z.string() }).optional(),
+});
+
+export type S3Options = z.infer<typeof s3Schema>;
