@@ -17,7 +17,10 @@ export interface AtomicWrite {
  * Writes a file that is visible whole or not at all, and durable when this resolves: temporary file, fsync, rename (or
  * link), fsync of the folder. A failure leaves the old file and no temporary one.
  */
-export async function writeAtomically(target: AtomicWrite, body: AsyncIterable<Uint8Array>): Promise<{ created: boolean }> {
+export async function writeAtomically(
+  target: AtomicWrite,
+  body: AsyncIterable<Uint8Array>,
+): Promise<{ created: boolean }> {
   const temporary = join(target.staging, `${randomBytes(12).toString('hex')}.part`);
   try {
     await writeSynced(temporary, body, target.mode ?? 0o640);

@@ -11,11 +11,19 @@ interface Meaning {
 const MEANINGS: Record<string, Meaning> = {
   ENOENT: { type: 'NotFound', says: 'does not exist', hint: 'check the path and the mount' },
   ENOTDIR: { type: 'NotFound', says: 'has a parent that is not a folder', hint: 'check the path' },
-  EACCES: { type: 'Denied', says: 'may not be used by this user', hint: 'chown or chmod it for the user of the worker' },
+  EACCES: {
+    type: 'Denied',
+    says: 'may not be used by this user',
+    hint: 'chown or chmod it for the user of the worker',
+  },
   EPERM: { type: 'Denied', says: 'may not be used by this user', hint: 'check owner, mode and file attributes' },
   EROFS: { type: 'Denied', says: 'is on a read-only file system', hint: 'mount it read-write' },
   ELOOP: { type: 'Denied', says: 'is a symbolic link, which is not followed', hint: 'replace the link by the file' },
-  ENOSPC: { type: 'Precondition', says: 'is on a full disk', hint: 'free space, then run the same command again: it continues' },
+  ENOSPC: {
+    type: 'Precondition',
+    says: 'is on a full disk',
+    hint: 'free space, then run the same command again: it continues',
+  },
   EDQUOT: { type: 'Precondition', says: 'is over its quota', hint: 'raise the quota, then run the same command again' },
   EISDIR: { type: 'Precondition', says: 'is a folder', hint: 'name a file' },
   ENOTEMPTY: { type: 'Precondition', says: 'is not empty', hint: 'name an empty folder' },
@@ -34,6 +42,15 @@ export async function translateFileError<T>(path: string, action: () => Promise<
 export function fileFailure(path: string, error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (findFailure(error) || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const meaning = MEANINGS[code] ?? { type: 'Unavailable', says: `cannot be used (${code})`, hint: 'check the disk and the mount' };
-  return failure(meaning.type, `${path} ${meaning.says}`, { place: path, found: code, hint: meaning.hint, cause: error });
+  const meaning = MEANINGS[code] ?? {
+    type: 'Unavailable',
+    says: `cannot be used (${code})`,
+    hint: 'check the disk and the mount',
+  };
+  return failure(meaning.type, `${path} ${meaning.says}`, {
+    place: path,
+    found: code,
+    hint: meaning.hint,
+    cause: error,
+  });
 }

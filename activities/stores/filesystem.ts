@@ -61,7 +61,13 @@ class FilesystemSession implements StoreSession {
       this.#run.signal.throwIfAborted();
       const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
       const bounds = range ? { start: range.from, end: range.to } : {};
-      return createReadStream(path, { fd: file, autoClose: true, highWaterMark: 1 << 20, signal: this.#run.signal, ...bounds });
+      return createReadStream(path, {
+        fd: file,
+        autoClose: true,
+        highWaterMark: 1 << 20,
+        signal: this.#run.signal,
+        ...bounds,
+      });
     });
   }
 
@@ -98,7 +104,9 @@ class FilesystemSession implements StoreSession {
   /** Depth first in byte order of whole keys: a folder sorts as its name with "/" behind. */
   async *#walk(folder: string, bounds: { prefix: string; after: string }): AsyncIterable<StoreKey> {
     const path = join(this.#root, folder);
-    const entries = await translateFileError(path, () => readdir(path, { withFileTypes: true }).catch(absentIsUndefined));
+    const entries = await translateFileError(path, () =>
+      readdir(path, { withFileTypes: true }).catch(absentIsUndefined),
+    );
     const names = (entries ?? [])
       .filter((entry) => entry.isFile() || (entry.isDirectory() && !(folder === '' && entry.name === STAGING)))
       .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`)

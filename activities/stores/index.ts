@@ -10,5 +10,9 @@ export function findStore(kind: string): Store {
   const found = STORES.find((store) => store.kind === kind);
   if (found) return found;
   const known = STORES.map((store) => store.kind).join(', ');
-  throw failure('ConfigInvalid', `store kind "${kind}" is unknown`, { expected: known, found: kind, hint: 'lifeboat config check' });
+  throw failure('ConfigInvalid', `store kind "${kind}" is unknown`, {
+    expected: known,
+    found: kind,
+    hint: 'lifeboat config check',
+  });
 }

@@ -9,7 +9,10 @@ export function checkKey(key: StoreKey): StoreKey {
   const segments = key.split('/');
   const legal = segments.every((segment) => SEGMENT.test(segment) && segment !== '.' && segment !== '..');
   if (!legal || key.length > LONGEST) {
-    throw failure('Bug', `store key "${key}" is not legal`, { expected: `a/b/c of at most ${LONGEST} characters`, found: key });
+    throw failure('Bug', `store key "${key}" is not legal`, {
+      expected: `a/b/c of at most ${LONGEST} characters`,
+      found: key,
+    });
   }
   return key;
 }

@@ -21,9 +21,15 @@ const BY_NAME: Record<string, Meaning> = {
   AccessDenied: { type: 'Denied', hint: 'allow s3:PutObject, GetObject, ListBucket and DeleteObject on this bucket' },
   InvalidAccessKeyId: { type: 'Denied', hint: 'check accessKeyId' },
   SignatureDoesNotMatch: { type: 'Denied', hint: 'check secretAccessKey and region' },
-  CredentialsProviderError: { type: 'Denied', hint: 'set accessKeyId and secretAccessKey, or the environment of the AWS SDK' },
+  CredentialsProviderError: {
+    type: 'Denied',
+    hint: 'set accessKeyId and secretAccessKey, or the environment of the AWS SDK',
+  },
   ExpiredToken: { type: 'Denied', hint: 'renew the credentials' },
-  RequestTimeTooSkewed: { type: 'Precondition', hint: 'set the clock of this host right (NTP): it is more than 15 minutes off' },
+  RequestTimeTooSkewed: {
+    type: 'Precondition',
+    hint: 'set the clock of this host right (NTP): it is more than 15 minutes off',
+  },
   SlowDown: { type: 'Busy', hint: 'the store throttles; it is tried again by itself' },
   BadDigest: { type: 'Integrity', hint: 'bytes changed on the way; check the network path' },
   ConditionalRequestConflict: { type: 'Busy', hint: 'another writer is at the same key; it is tried again by itself' },
@@ -51,7 +57,8 @@ export function s3Failure(place: string, error: unknown): Error {
 
 /** No status: the request never got an answer. */
 function fallback(status: number | undefined): Meaning {
-  if (status !== undefined && status < 500) return { type: 'Unsupported', hint: 'the store refuses this request; run lifeboat doctor' };
+  if (status !== undefined && status < 500)
+    return { type: 'Unsupported', hint: 'the store refuses this request; run lifeboat doctor' };
   return { type: 'Unavailable', hint: 'check endpoint, DNS and network; it is tried again by itself' };
 }
 

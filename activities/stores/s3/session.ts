@@ -119,7 +119,9 @@ class S3Session implements StoreSession {
 
   async stat(key: StoreKey): Promise<ObjectStat | undefined> {
     try {
-      const found = await this.#client.send(new HeadObjectCommand(this.#target(key)), { abortSignal: this.#run.signal });
+      const found = await this.#client.send(new HeadObjectCommand(this.#target(key)), {
+        abortSignal: this.#run.signal,
+      });
       return { key, bytes: found.ContentLength ?? 0, modifiedAt: (found.LastModified ?? new Date(0)).toISOString() };
     } catch (error) {
       if (isAbsent(error)) return undefined;
@@ -131,9 +133,15 @@ class S3Session implements StoreSession {
     const { bucket } = this.#options;
     let more: string | undefined;
     do {
-      const from = more ? { ContinuationToken: more } : options.startAfter ? { StartAfter: this.#root + options.startAfter } : {};
+      const from = more
+        ? { ContinuationToken: more }
+        : options.startAfter
+          ? { StartAfter: this.#root + options.startAfter }
+          : {};
       const query = { Bucket: bucket, Prefix: this.#root + prefix, ...from };
-      const page = await this.#ask(`s3://${bucket}`, (call) => this.#client.send(new ListObjectsV2Command(query), call));
+      const page = await this.#ask(`s3://${bucket}`, (call) =>
+        this.#client.send(new ListObjectsV2Command(query), call),
+      );
       for (const item of page.Contents ?? []) {
         const modifiedAt = (item.LastModified ?? new Date(0)).toISOString();
         yield { key: (item.Key ?? '').slice(this.#root.length), bytes: item.Size ?? 0, modifiedAt };
@@ -186,7 +194,7 @@ async function* inBlocks(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Buffe
   let held: Uint8Array[] = [];
   let heldBytes = 0;
   for await (const chunk of chunks) {
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       const piece = chunk.subarray(at, at + BLOCK_BYTES - heldBytes);
       held.push(piece);
       heldBytes += piece.length;
