@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { z } from 'zod';
 import { failure } from '../../workflows/model/failure.ts';
+import { pathOption } from './option-types.ts';
 
 /** A secret by reference. The file keeps no secret; the value is read as late as possible. */
-export const secretRefSchema = z.union([
-  z.strictObject({ env: z.string().min(1) }),
-  z.strictObject({ file: z.string().min(1) }),
-]);
+export const secretRefSchema = z
+  .union([z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: pathOption })], {
+    error: 'a reference, { env: NAME } or { file: PATH }: a secret never stands in the file itself',
+  })
+  .meta({ secret: true });
 export type SecretRef = z.infer<typeof secretRefSchema>;
 
 /** Holds a secret; every string form of it is a placeholder, so it cannot slip into a log, a message or a payload. */

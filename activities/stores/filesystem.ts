@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { isoTime } from '../io/clock.ts';
 import { makeFolderDurable, syncFolder, writeAtomically } from '../io/atomic-file.ts';
 import { translateFileError } from '../io/file-failure.ts';
+import { pathOption } from '../io/option-types.ts';
 import type { Run } from '../io/run.ts';
 import { chunksOf, untilAborted } from './body.ts';
 import { checkKey } from './key.ts';
@@ -17,8 +18,8 @@ const STAGING = '.staging';
 const STALE_MS = 24 * 3_600_000;
 
 const schema = z.strictObject({
-  /** Absolute folder; a NAS mount is fine when it has link(2), rename(2) and fsync(2). */
-  path: z.string().min(1),
+  /** Folder; a NAS mount is fine when it has link(2), rename(2) and fsync(2). */
+  path: pathOption,
 });
 
 export const filesystemStore = defineStore<z.infer<typeof schema>>({
