@@ -15,6 +15,8 @@ import type { TimelineHistory, WalObject, WalStatus } from '../../workflows/mode
 export interface PartSink {
   /** Plaintext bytes a part should have; the last one may be shorter. */
   readonly partBytes: number;
+  /** Parts the source may have in flight at once: bounds its memory. */
+  readonly parallel: number;
   /** Numbers start at 1. The buffer belongs to the sink from the call on. */
   write(number: number, plaintext: Buffer): Promise<PartRef>;
 }

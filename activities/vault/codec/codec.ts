@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { zstdCompressSync, zstdDecompressSync, constants } from 'node:zlib';
+import {
+  AlgorithmSuiteIdentifier,
+  buildClient,
+  CommitmentPolicy,
+  RawAesKeyringNode,
+  RawAesWrappingSuiteIdentifier,
+} from '@aws-crypto/client-node';
+import { failure } from '../../../workflows/model/failure.ts';
+import { messageBytes, readHeader } from '../message.ts';
+import type { DecodeJob, EncodeJob, Encoded, Kek } from './job.ts';
+
+/** Frames of the message: 64 KiB decrypts fastest in this SDK. */
+const FRAME_BYTES = 64 * 1024;
+/** Root, recovery, and one to spare while keys rotate. */
+const MOST_WRAPPED_KEYS = 3;
+/** No honest part comes near this; a bomb is refused before it fills memory. */
+const LONGEST_PLAINTEXT = 1 << 30;
+
+export const esdk = buildClient({
+  commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+  maxEncryptedDataKeys: MOST_WRAPPED_KEYS,
+});
+
+export function kekKeyring(kek: Kek): RawAesKeyringNode {
+  return new RawAesKeyringNode({
+    keyNamespace: kek.namespace,
+    keyName: kek.name,
+    // The SDK wants key material in an array of its own, not in a shared pool.
+    unencryptedMasterKey: Uint8Array.from(kek.key),
+    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
+  });
+}
+
+export const MESSAGE_OPTIONS = {
+  suiteId: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY,
+  frameLength: FRAME_BYTES,
+} as const;
+
+const OUTPUT_CHUNK_BYTES = 1 << 20;
+
+/**
+ * Passes bytes through one of the SDK's streams, a frame at a time: handing it everything at once makes its decryption
+ * quadratic. What comes out is released only when the stream ended clean.
+ */
+async function through(stream: Duplex, bytes: Buffer): Promise<Buffer> {
+  const out: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => out.push(chunk));
+  const ended = finished(stream);
+  for (let at = 0; at < bytes.length && !stream.destroyed; at += FRAME_BYTES) {
+    if (!stream.write(bytes.subarray(at, at + FRAME_BYTES))) await Promise.race([once(stream, 'drain'), ended]);
+  }
+  stream.end();
+  await ended;
+  return Buffer.concat(out);
+}
+
+/** Compresses, then encrypts: one zstd frame in one message. */
+export async function encode(job: EncodeJob): Promise<Encoded> {
+  const compressed = zstdCompressSync(job.bytes, {
+    chunkSize: OUTPUT_CHUNK_BYTES,
+    params: { [constants.ZSTD_c_compressionLevel]: job.level },
+  });
+  const cipher = esdk.encryptStream(kekKeyring(job.kek), { ...MESSAGE_OPTIONS, encryptionContext: job.context });
+  const bytes = await through(cipher, compressed);
+  return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+/** Checks length, hash, context and end of the message, decrypts, decompresses, checks the plaintext's length. */
+export async function decode(job: DecodeJob): Promise<Buffer> {
+  const stored = Buffer.from(job.bytes.buffer, job.bytes.byteOffset, job.bytes.byteLength);
+  checkStored(job, stored);
+  const header = readHeader(stored, job.place);
+  checkContext(job, header.context);
+  const end = messageBytes(stored, header);
+  if (end !== stored.length)
+    throw wrong(job, 'length', { expected: `a message of ${end} bytes`, found: `${stored.length} bytes stored` });
+  const plaintext = decompress(job, await decrypt(job, stored));
+  if (job.plainBytes !== undefined && plaintext.length !== job.plainBytes) {
+    throw wrong(job, 'plaintext', { expected: `${job.plainBytes} bytes`, found: `${plaintext.length} bytes` });
+  }
+  return plaintext;
+}
+
+function checkStored(job: DecodeJob, stored: Buffer): void {
+  if (!job.expected) return;
+  const { bytes, sha256 } = job.expected;
+  if (stored.length !== bytes)
+    throw wrong(job, 'length', { expected: `${bytes} bytes`, found: `${stored.length} bytes` });
+  const found = createHash('sha256').update(stored).digest('hex');
+  if (found !== sha256) throw wrong(job, 'SHA-256', { expected: sha256, found: found });
+}
+
+function checkContext(job: DecodeJob, found: Record<string, string>): void {
+  const say = (context: Record<string, string>): string =>
+    JSON.stringify(Object.fromEntries(Object.entries(context).sort()));
+  if (say(found) !== say(job.context))
+    throw wrong(job, 'encryption context', { expected: say(job.context), found: say(found) });
+}
+
+async function decrypt(job: DecodeJob, stored: Buffer): Promise<Buffer> {
+  try {
+    return await through(esdk.decryptUnsignedMessageStream(kekKeyring(job.kek)), stored);
+  } catch {
+    const expected = `bytes that key ${job.kek.namespace}/${job.kek.name} authenticates`;
+    throw wrong(job, 'ciphertext', { expected, found: 'bytes it does not' });
+  }
+}
+
+function decompress(job: DecodeJob, compressed: Buffer): Buffer {
+  try {
+    // Output grows chunk by chunk: with the length known there is one chunk and no copy.
+    const chunkSize = Math.max(job.plainBytes ?? OUTPUT_CHUNK_BYTES, 64);
+    return zstdDecompressSync(compressed, { maxOutputLength: LONGEST_PLAINTEXT, chunkSize });
+  } catch (error) {
+    throw wrong(job, 'compression', { expected: 'one zstd frame', found: (error as Error).message });
+  }
+}
+
+function wrong(job: DecodeJob, what: string, { expected, found }: { expected: string; found: string }): Error {
+  const hint = 'this copy is damaged or was changed; use another copy, and verify the rest with lifeboat verify';
+  return failure('Integrity', `${job.place}: ${what} is not what was stored`, {
+    place: job.place,
+    expected,
+    found,
+    hint,
+  });
+}

@@ -1,0 +1,44 @@
+/** What the codec threads are asked; plain data, buffers are transferred. */
+export interface Kek {
+  namespace: string;
+  name: string;
+  key: Uint8Array;
+}
+
+export interface EncodeJob {
+  kind: 'encode';
+  bytes: Uint8Array;
+  level: number;
+  context: Record<string, string>;
+  kek: Kek;
+}
+
+export interface DecodeJob {
+  kind: 'decode';
+  bytes: Uint8Array;
+  context: Record<string, string>;
+  kek: Kek;
+  place: string;
+  /** Stored length and SHA-256 that the manifest promises; absent where no manifest does. */
+  expected?: { bytes: number; sha256: string };
+  /** Plaintext length that the manifest promises. */
+  plainBytes?: number;
+}
+
+export type Job = EncodeJob | DecodeJob;
+
+export interface Encoded {
+  bytes: Buffer;
+  sha256: string;
+}
+
+/** An error crosses a thread as data. */
+export interface JobError {
+  type: 'Integrity' | 'Bug';
+  message: string;
+  place?: string;
+  expected?: string;
+  found?: string;
+}
+
+export type Answer = { id: number; bytes: Uint8Array; sha256?: string } | { id: number; error: JobError };

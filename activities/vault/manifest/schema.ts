@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import type { Manifest } from '../../../workflows/model/manifest.ts';
+
+export const MANIFEST_FORMAT = 'lifeboat-manifest/1';
+
+const count = z.number().int().nonnegative();
+const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
+const slice = z.object({ part: count.min(1), at: count, bytes: count, crc32c: count });
+/** Never absolute, never upwards: a manifest decides which files a restore writes. */
+const relativePath = z
+  .string()
+  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'a path inside the tree');
+
+const file = z.object({
+  path: relativePath,
+  type: z.enum(['file', 'directory', 'symlink']),
+  mode: count,
+  mtime: z.string(),
+  bytes: count,
+  target: z.string().optional(),
+  crc32c: count.optional(),
+  slices: z.array(slice).optional(),
+});
+
+const part = z.object({
+  number: count.min(1),
+  bytes: count,
+  storedBytes: count,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+const identity = z.object({
+  kind: z.string(),
+  systemId: z.string().regex(/^\d+$/),
+  serverVersion: count,
+  timeline: count,
+  segmentBytes: count,
+  sizeBytes: count,
+});
+
+const tree = z.object({ id: z.string(), location: z.string().optional(), files: z.array(file) });
+
+export const manifestSchema = z.object({
+  format: z.literal(MANIFEST_FORMAT),
+  ...{ point: z.string(), source: z.string(), kind: z.literal('full'), tool: z.string(), identity },
+  ...{ timeline: count, startLsn: lsn, stopLsn: lsn, startedAt: z.string(), stoppedAt: z.string() },
+  ...{ consistency: z.literal('consistent-after-wal'), parent: z.string().optional(), pageChecksums: z.boolean() },
+  settings: z.record(z.string(), z.string()),
+  parts: z.array(part),
+  trees: z.array(tree),
+}) as unknown as z.ZodType<Manifest>;
