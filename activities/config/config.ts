@@ -1,20 +1,28 @@
-import type { KeyRing } from '../vault/vault.ts';
-
 /** A secret by reference; resolved as late as possible. Its value's string form is a placeholder. */
-export type SecretRef = { env: string } | { file: string };
+export type { SecretRef } from '../io/secret.ts';
 
 /** The loaded, checked configuration. Durations in milliseconds, sizes in bytes, paths absolute. */
 export interface Config {
   /** Absolute path of the file. */
   path: string;
-  temporal: { address: string; namespace: string; encryptionKeyFile?: string };
+  /** Tells the schedules of this configuration from those of another one in the same namespace. */
+  name: string;
+  temporal: {
+    /** host:port */
+    address: string;
+    namespace: string;
+    /** Address of the web UI, when the file names one. */
+    ui?: string;
+    /** Key file of the payload codec; absent = payloads are not encrypted. */
+    encryptionKeyFile?: string;
+  };
   keys: {
     root: { file: string };
     recovery?: { public: string };
     signing: { file: string };
     trusted: { file: string }[];
   };
-  /** Options as the store's own schema parsed them. */
+  /** Options were checked by the store's own schema and their paths made absolute; `open` parses them. */
   stores: Record<string, { kind: string; options: unknown }>;
   notifiers: Record<string, { kind: string; options: unknown }>;
   sources: Record<string, SourceConfig>;
@@ -23,18 +31,16 @@ export interface Config {
 export interface SourceConfig {
   kind: string;
   store: string;
-  /** Options of the source's own schema (connection, restore ...). */
+  /** Options of the source's own schema (connection, restore ...), as for stores. */
   options: unknown;
   backup: { level: number; checkpoint: 'fast' | 'spread'; partBytes: number; parallel: number; maxRateBytes?: number };
   wal: { shipEveryMs: number; heartbeatEveryMs: number; spoolBytes: number; slot: string };
   schedule: { backup?: ScheduleConfig; drill?: ScheduleConfig };
   objectives: { rtoMs?: number; rpoMs?: number };
+  /** Names of notifiers. */
   notify: string[];
 }
 
+/** Cron is the five-field form of activities/config/cron.ts; timezone an IANA name. */
 export type ScheduleConfig =
   { cron: string; timezone: string; paused?: boolean } | { everyMs: number; timezone: string; paused?: boolean };
-
-export interface LoadedKeys {
-  ring: KeyRing;
-}

@@ -13,7 +13,10 @@ export interface OptionMark {
 }
 
 /** A file or folder; relative ones are relative to the folder of lifeboat.yml. */
-export const pathOption: ZodType<string, string> = z.string().min(1).meta({ path: true });
+export const pathOption: ZodType<string, string> = z
+  .string()
+  .regex(/^(?!~)(?!.*\$\{)[^\0]+$/, 'a path as it is: "~" and "${...}" are not expanded')
+  .meta({ path: true });
 
 /** "500ms", "5s", "1h30m" to milliseconds. */
 export const durationOption: ZodType<number, string> = withUnit(parseDuration);

@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import type { Config, ScheduleConfig, SourceConfig } from './config.ts';
+import { slotOf } from './cross-checks.ts';
+import type { CheckedFile } from './read.ts';
+import type { ConfigFile } from './schema.ts';
+import { sourceShape } from './schema.ts';
+import type { Environment } from './temporal.ts';
+import { temporalPlace } from './temporal.ts';
+import { isMapping, memberOf } from './walk.ts';
+
+type SourceFile = ConfigFile['sources'][string];
+type ScheduleFile = NonNullable<SourceFile['schedule']['backup']>;
+
+/** The file as the product uses it: defaults filled in, the environment applied, options apart from what is ours. */
+export function assembleConfig(file: CheckedFile, environment: Environment): Config {
+  const { parsed, path } = file;
+  const place = temporalPlace(parsed.temporal, environment);
+  return {
+    path,
+    name: parsed.name ?? fallbackName(path),
+    temporal: {
+      address: place.address.value,
+      namespace: place.namespace.value,
+      ...(parsed.temporal.ui === undefined ? {} : { ui: parsed.temporal.ui }),
+      ...(parsed.temporal.encryptionKey ? { encryptionKeyFile: parsed.temporal.encryptionKey.file } : {}),
+    },
+    keys: {
+      root: parsed.keys.root,
+      signing: parsed.keys.signing,
+      trusted: parsed.keys.trusted,
+      ...(parsed.keys.recovery ? { recovery: parsed.keys.recovery } : {}),
+    },
+    stores: kinds(parsed.stores, memberOf(file.data, 'stores')),
+    notifiers: kinds(parsed.notifiers, memberOf(file.data, 'notifiers')),
+    sources: Object.fromEntries(
+      Object.entries(parsed.sources).map(([name, source]) => [
+        name,
+        sourceOf(name, source, optionsOf(memberOf(memberOf(file.data, 'sources'), name), OURS)),
+      ]),
+    ),
+  };
+}
+
+/** A file without a name is told from others by where it stands. */
+function fallbackName(path: string): string {
+  return `file-${createHash('sha256').update(path).digest('hex').slice(0, 12)}`;
+}
+
+function kinds(parsed: Record<string, { kind: string }>, data: unknown): Config['stores'] {
+  const entries = Object.entries(parsed).map(([name, { kind }]) => [
+    name,
+    { kind, options: optionsOf(memberOf(data, name), ['kind']) },
+  ]);
+  return Object.fromEntries(entries) as Config['stores'];
+}
+
+const OURS = ['kind', ...Object.keys(sourceShape)];
+
+/** The kind's own part, as written: its schema is applied where it is opened. */
+function optionsOf(data: unknown, ours: readonly string[]): unknown {
+  const entries = isMapping(data) ? Object.entries(data) : [];
+  return Object.fromEntries(entries.filter(([key]) => !ours.includes(key)));
+}
+
+function sourceOf(name: string, source: SourceFile, options: unknown): SourceConfig {
+  const { level, checkpoint, partSize, parallel, maxRate } = source.backup;
+  const { rto, rpo } = source.objectives;
+  const { backup, drill } = source.schedule;
+  return {
+    kind: source.kind,
+    store: source.store,
+    options,
+    backup: {
+      ...{ level, checkpoint, partBytes: partSize, parallel },
+      ...(maxRate === undefined ? {} : { maxRateBytes: maxRate }),
+    },
+    wal: {
+      shipEveryMs: source.wal.shipEvery,
+      heartbeatEveryMs: source.wal.heartbeatEvery,
+      spoolBytes: source.wal.spool,
+      slot: slotOf(name, source.wal.slot),
+    },
+    schedule: {
+      ...(backup ? { backup: scheduleOf(backup) } : {}),
+      ...(drill ? { drill: scheduleOf(drill) } : {}),
+    },
+    objectives: { ...(rto === undefined ? {} : { rtoMs: rto }), ...(rpo === undefined ? {} : { rpoMs: rpo }) },
+    notify: source.notify,
+  };
+}
+
+function scheduleOf(file: ScheduleFile): ScheduleConfig {
+  const shared = { timezone: file.timezone, ...(file.paused === undefined ? {} : { paused: file.paused }) };
+  return file.cron === undefined ? { everyMs: file.every ?? 0, ...shared } : { cron: file.cron, ...shared };
+}

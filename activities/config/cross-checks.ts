@@ -1,0 +1,57 @@
+import { slotName } from '../../workflows/model/names.ts';
+import { nearestName } from './nearest.ts';
+import type { Path, RawProblem } from './problem.ts';
+import type { ConfigFile } from './schema.ts';
+
+/** What no single value can know: that names point at something, and that no two sources use one slot. */
+export function crossProblems(file: ConfigFile): RawProblem[] {
+  return [...unknownNames(file), ...sharedSlots(file)];
+}
+
+function unknownNames(file: ConfigFile): RawProblem[] {
+  const stores = Object.keys(file.stores);
+  const notifiers = Object.keys(file.notifiers);
+  return Object.entries(file.sources).flatMap(([name, source]) => [
+    ...missing(['sources', name, 'store'], { name: source.store, known: stores, what: 'store' }),
+    ...source.notify.flatMap((notifier, index) =>
+      missing(['sources', name, 'notify', index], { name: notifier, known: notifiers, what: 'notifier' }),
+    ),
+  ]);
+}
+
+function missing(path: Path, use: { name: string; known: readonly string[]; what: string }): RawProblem[] {
+  if (use.known.includes(use.name)) return [];
+  const near = nearestName(use.name, use.known);
+  const meant = near === undefined ? '' : `, did you mean "${near}"?`;
+  return [
+    {
+      path,
+      reason: `names a ${use.what} that is not declared${meant}`,
+      expected: use.known.length > 0 ? `one of ${use.known.join(', ')}` : `a ${use.what} under ${use.what}s:`,
+      found: JSON.stringify(use.name),
+    },
+  ];
+}
+
+/** Two streams on one slot would take WAL from each other, so that neither is whole. */
+function sharedSlots(file: ConfigFile): RawProblem[] {
+  const owners = new Map<string, string>();
+  return Object.entries(file.sources).flatMap(([name, source]) => {
+    const slot = slotOf(name, source.wal.slot);
+    const owner = owners.get(slot);
+    owners.set(slot, owner ?? name);
+    if (owner === undefined) return [];
+    return [
+      {
+        path: ['sources', name, ...(source.wal.slot === undefined ? [] : ['wal', 'slot'])],
+        reason: `uses the replication slot of source ${owner}`,
+        expected: 'a slot of its own (wal.slot)',
+        found: JSON.stringify(slot),
+      },
+    ];
+  });
+}
+
+export function slotOf(source: string, configured: string | undefined): string {
+  return configured ?? slotName(source);
+}

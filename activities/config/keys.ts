@@ -1,0 +1,14 @@
+import type { KeyRing } from '../vault/vault.ts';
+import { loadKeyRing } from '../vault/keys/files.ts';
+import type { Config } from './config.ts';
+
+/** Every key of the configuration, read and checked. ConfigInvalid, NotFound or Denied with the file as place. */
+export function loadKeys(config: Config): Promise<KeyRing> {
+  const { root, signing, recovery, trusted } = config.keys;
+  return loadKeyRing({
+    root: root.file,
+    signing: signing.file,
+    trusted: trusted.map((key) => key.file),
+    ...(recovery ? { recoveryPublic: recovery.public } : {}),
+  });
+}

@@ -1,0 +1,141 @@
+import type { ZodType } from 'zod';
+import { z } from 'zod';
+import { failure, failureFacts, findFailure } from '../../workflows/model/failure.ts';
+import { parseDuration } from '../../workflows/model/units.ts';
+import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
+import { parseCron } from './cron.ts';
+import { timezoneProblem } from './timezone.ts';
+
+const MIB = 2 ** 20;
+const TEN_YEARS_MS = parseDuration('3650d');
+
+/** Names become part of keys in a store, of workflow ids and of a replication slot. */
+const name = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/, 'lower case letters, digits and "-" inside')
+  .max(50, 'at most 50 characters');
+
+function duration(minMs: number, minText: string): ZodType<number, string> {
+  return durationOption.refine((ms) => ms >= minMs && ms <= TEN_YEARS_MS, `at least ${minText}, at most ten years`);
+}
+
+function bytes(min: number, max: number, text: string): ZodType<number, string> {
+  return bytesOption.refine((size) => size >= min && size <= max, text);
+}
+
+const keyFile = z.strictObject({ file: pathOption });
+
+const schedule = z
+  .strictObject({
+    cron: z.string().superRefine(cronIssue).optional(),
+    every: duration(60_000, '1m').optional(),
+    timezone: z.string().superRefine(timezoneIssue).default('UTC'),
+    paused: z.boolean().optional(),
+  })
+  .refine((at) => (at.cron === undefined) !== (at.every === undefined), 'either cron or every');
+
+function cronIssue(text: string, context: z.RefinementCtx): void {
+  try {
+    parseCron(text);
+  } catch (error) {
+    if (!findFailure(error)) throw error;
+    context.addIssue({ code: 'custom', message: failureFacts(error).expected ?? 'a cron expression' });
+  }
+}
+
+function timezoneIssue(zone: string, context: z.RefinementCtx): void {
+  const message = timezoneProblem(zone);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+}
+
+const temporal = z.strictObject({
+  address: z
+    .string()
+    .regex(/^(?:\[[0-9a-fA-F:]+\]|[^\s:/@]+):[0-9]{1,5}$/, 'host:port')
+    .optional(),
+  namespace: z.string().min(1).optional(),
+  ui: z.url().optional(),
+  encryptionKey: keyFile.optional(),
+});
+
+const keys = z.strictObject({
+  root: keyFile,
+  recovery: z.strictObject({ public: pathOption }).optional(),
+  signing: keyFile,
+  trusted: z.array(keyFile).default([]),
+});
+
+/** The part of a source that is the same for every kind; the rest of the mapping is the kind's own. */
+export const sourceShape = {
+  store: z.string(),
+  backup: z
+    .strictObject({
+      level: z.int().min(1).max(19).default(3),
+      checkpoint: z.enum(['fast', 'spread']).default('fast'),
+      partSize: bytes(MIB, 256 * MIB, 'between 1MiB and 256MiB').prefault('16MiB'),
+      parallel: z.int().min(1).max(64).default(4),
+      maxRate: bytes(32 * 1024, 2 ** 40, 'at least 32KiB (a second)').optional(),
+    })
+    .prefault({}),
+  wal: z
+    .strictObject({
+      shipEvery: duration(100, '100ms').prefault('5s'),
+      heartbeatEvery: duration(0, '0s (none)').prefault('30s'),
+      spool: bytes(16 * MIB, 16 * 2 ** 30, 'between 16MiB and 16GiB').prefault('64MiB'),
+      slot: z
+        .string()
+        .regex(/^[a-z0-9_]{1,63}$/, 'a slot name: a-z, 0-9 and _, at most 63')
+        .optional(),
+    })
+    .prefault({}),
+  schedule: z.strictObject({ backup: schedule.optional(), drill: schedule.optional() }).prefault({}),
+  objectives: z
+    .strictObject({ rto: duration(1000, '1s').optional(), rpo: duration(1000, '1s').optional() })
+    .prefault({}),
+  notify: z.array(z.string()).default([]),
+};
+
+/** What the registries of stores, sources and notifiers have in common. */
+export interface Kind {
+  readonly kind: string;
+  readonly schema: ZodType;
+}
+
+export interface Registries {
+  stores: readonly Kind[];
+  sources: readonly Kind[];
+  notifiers: readonly Kind[];
+}
+
+/** One mapping per kind, told apart by `kind`: what the kind takes, and what every member of the family takes. */
+function family<Shape extends z.ZodRawShape>(
+  kinds: readonly Kind[],
+  shared: Shape,
+): ZodType<{ kind: string } & z.output<z.ZodObject<Shape>>> {
+  const forms = kinds.map(({ kind, schema }) => {
+    if (!(schema instanceof z.ZodObject)) throw failure('Bug', `kind ${kind} has a schema that is no object`);
+    const taken = Object.keys(schema.shape as object).find((key) => key === 'kind' || Object.hasOwn(shared, key));
+    if (taken !== undefined) throw failure('Bug', `kind ${kind} takes the reserved key ${taken}`);
+    return schema.safeExtend({ ...shared, kind: z.literal(kind) });
+  });
+  return z.discriminatedUnion('kind', forms as never) as never;
+}
+
+function assembled(registries: Registries) {
+  return z.strictObject({
+    name: name.optional(),
+    temporal: temporal.prefault({}),
+    keys,
+    stores: z.record(name, family(registries.stores, {})),
+    notifiers: z.record(name, family(registries.notifiers, {})).default({}),
+    sources: z.record(name, family(registries.sources, sourceShape)),
+  });
+}
+
+export type ConfigSchema = ReturnType<typeof assembled>;
+export type ConfigFile = z.output<ConfigSchema>;
+
+/** The schema of the whole file, assembled from the registries. */
+export function configSchemaOf(registries: Registries): ConfigSchema {
+  return assembled(registries);
+}

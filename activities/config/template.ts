@@ -1,0 +1,70 @@
+const NAME = '<name>';
+
+const TEMPLATE = `# Lifeboat: what is backed up, where it goes and what is promised.
+# Check it with: lifeboat config check    See every value in force: lifeboat config explain
+# Durations ("5s", "1h30m") and sizes ("16MiB") carry their unit. Paths are relative to this file.
+# A secret never stands here: { env: NAME } reads a variable, { file: PATH } reads a file.
+
+# Marks the schedules that \`lifeboat apply\` owns. Give every lifeboat.yml its own.
+name: ${NAME}
+
+# TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE win over these; TLS and API key come from the Temporal SDK's own settings.
+temporal:
+  address: 127.0.0.1:7233
+  namespace: default
+  # ui: http://127.0.0.1:8233
+  # encryptionKey: { file: keys/payload.key }   # encrypts what Temporal stores of our runs
+
+# Made by lifeboat init. Without root.key or the offline recovery key no backup can be read.
+keys:
+  root: { file: keys/root.key }
+  recovery: { public: keys/recovery.pub }
+  signing: { file: keys/signing.key }
+  # trusted: [ { file: keys/other-host.pub } ]  # signatures of other hosts that are accepted
+
+stores:
+  local:
+    kind: filesystem
+    path: vault
+  # offsite:
+  #   kind: s3
+  #   bucket: backups
+  #   prefix: shop
+  #   region: eu-west-1
+  #   endpoint: http://127.0.0.1:7070   # only when it is not AWS
+  #   pathStyle: true
+  #   accessKeyId: { env: AWS_ACCESS_KEY_ID }
+  #   secretAccessKey: { env: AWS_SECRET_ACCESS_KEY }
+
+# notifiers:
+#   ops:
+#     kind: webhook
+#     url: https://example.org/hooks/lifeboat
+
+sources:
+  shop:
+    kind: postgres
+    # The role needs REPLICATION and CONNECT: create role lifeboat login replication password '...'
+    connection:
+      host: 127.0.0.1
+      port: 5432
+      user: lifeboat
+      database: shop
+      password: { env: SHOP_PASSWORD }
+    store: local
+    # backup: { level: 3, checkpoint: fast, partSize: 16MiB, parallel: 4 }
+    # wal: { shipEvery: 5s, heartbeatEvery: 30s, spool: 64MiB }
+    schedule:
+      backup: { cron: "0 2 * * *", timezone: UTC }
+      # drill: { cron: "0 5 * * 0", timezone: UTC }
+    objectives: { rto: 1h, rpo: 5m }
+    # notify: [ ops ]
+    # A restore counts only when these hold in the recovered database.
+    # probes:
+    #   - { sql: "select count(*) > 0 from orders", equals: true }
+`;
+
+/** What `lifeboat init` writes: every key a first user needs, the rest as comments that name the defaults. */
+export function configTemplate(name: string): string {
+  return TEMPLATE.replace(NAME, name);
+}
