@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { connectionSchema } from '../../io/postgres/options.ts';
+import { durationOption, pathOption } from '../../io/option-types.ts';
+
+const value = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+
+/** One question to the recovered database: the first column of the first row against exactly one expectation. */
+export const probeSchema = z
+  .strictObject({
+    sql: z.string().min(1),
+    /** Default: that of the connection. */
+    database: z.string().min(1).optional(),
+    equals: value.optional(),
+    atLeast: z.number().optional(),
+    atMost: z.number().optional(),
+    /** True: at least one row comes back; false: none does. */
+    rows: z.boolean().optional(),
+  })
+  .refine(
+    ({ equals, atLeast, atMost, rows }) =>
+      [equals, atLeast, atMost, rows].filter((wanted) => wanted !== undefined).length === 1,
+    'needs exactly one of equals, atLeast, atMost, rows',
+  );
+
+export type Probe = z.infer<typeof probeSchema>;
+
+export const restoreSchema = z.strictObject({
+  /** Folder with postgres, initdb and pg_ctl of the source's major version; absent: looked for in the usual places. */
+  binaries: pathOption.optional(),
+  /** User that recovered servers run as when the worker is root; PostgreSQL refuses root. */
+  runAs: z.string().min(1).optional(),
+  /** Where restores without a directory and drills put their clusters. */
+  scratch: pathOption.default('/var/tmp/lifeboat'),
+  /** Settings given to the recovered server on top of the source's own. */
+  settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
+  /** Read every row of every table in the proof, even where pg_amcheck has read every page. */
+  fullScan: z.boolean().default(false),
+  /** Longest wait for a recovered server to start and to reach a consistent state, beyond which it is taken for hung. */
+  startTimeout: durationOption.prefault('5m'),
+});
+
+export const postgresSchema = z.strictObject({
+  connection: connectionSchema,
+  restore: restoreSchema.prefault({}),
+  probes: z.array(probeSchema).default([]),
+});
+
+export type PostgresOptions = z.infer<typeof postgresSchema>;
