@@ -1,0 +1,38 @@
+import type { CommitScanner } from './commit-scanner.ts';
+
+/** Bytes of WAL that become one object: an aligned range of at most 16 MiB, as far as it is known. */
+export interface Chunk {
+  readonly start: bigint;
+  readonly bytes: Buffer;
+  filled: number;
+  /** How much of it went out in pieces. */
+  shipped: number;
+  newestCommitMicros?: number;
+  newestSincePieceMicros?: number;
+}
+
+export function newChunk(start: bigint, size: number): Chunk {
+  return { start, bytes: Buffer.allocUnsafeSlow(size), filled: 0, shipped: 0 };
+}
+
+export function chunkEnd(chunk: Chunk): bigint {
+  return chunk.start + BigInt(chunk.filled);
+}
+
+export function isFull(chunk: Chunk): boolean {
+  return chunk.filled === chunk.bytes.length;
+}
+
+/** Appends what fits, and returns how much that was. */
+export function fill(chunk: Chunk, bytes: Buffer, scanner: CommitScanner): number {
+  const taken = bytes.subarray(0, chunk.bytes.length - chunk.filled);
+  taken.copy(chunk.bytes, chunk.filled);
+  scanner.push(chunkEnd(chunk), taken);
+  chunk.filled += taken.length;
+  const micros = scanner.take();
+  if (micros !== undefined) {
+    chunk.newestCommitMicros = Math.max(chunk.newestCommitMicros ?? 0, micros);
+    chunk.newestSincePieceMicros = Math.max(chunk.newestSincePieceMicros ?? 0, micros);
+  }
+  return taken.length;
+}
