@@ -2,7 +2,6 @@ import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query } from '../../../io/postgres/connection.ts';
-import { command, identifier } from '../../../io/postgres/replication.ts';
 
 export interface Slot {
   name: string;
@@ -34,11 +33,6 @@ export async function readSlot(sql: SqlClient, name: string): Promise<Slot | und
     ...(row.restart === null ? {} : { restartLsn: row.restart }),
     ...(row.pid === null ? {} : { activePid: row.pid }),
   };
-}
-
-/** Creates the slot so that the server keeps WAL from its last checkpoint on, now. */
-export async function createSlot(replication: SqlClient, name: string, signal: AbortSignal): Promise<void> {
-  await command(replication, `CREATE_REPLICATION_SLOT ${identifier(name)} PHYSICAL RESERVE_WAL`, { signal });
 }
 
 export async function dropSlot(sql: SqlClient, name: string): Promise<void> {

@@ -1,0 +1,81 @@
+import { findFailure } from '../../../../workflows/model/failure.ts';
+import { compareLsn, lsnDistanceBytes } from '../../../../workflows/model/lsn.ts';
+import type { WalRange, WalStatus } from '../../../../workflows/model/wal.ts';
+import { gapsOf, rangesOf } from '../../../../workflows/model/wal-coverage.ts';
+import type { SqlClient } from '../../../io/postgres/connection.ts';
+import { query, withConnection } from '../../../io/postgres/connection.ts';
+import type { WalVault } from '../../source.ts';
+import { readIdentity } from '../identity.ts';
+import type { PostgresOptions } from '../options.ts';
+import type { Slot } from './slot.ts';
+import { readSlot } from './slot.ts';
+
+export interface StatusQuery {
+  name: string;
+  options: PostgresOptions;
+  vault: WalVault;
+  slot: string;
+  /** Cluster to show when the server cannot be asked. */
+  systemId?: string;
+}
+
+/** What the vault holds, and how far the server is ahead of it. */
+export async function walStatus(at: StatusQuery): Promise<WalStatus> {
+  try {
+    return await withConnection(at.options.connection, {}, async (sql) => {
+      const identity = await readIdentity(sql);
+      const held = await heldBy(at.vault, identity.systemId);
+      return {
+        source: at.name,
+        systemId: identity.systemId,
+        ...held,
+        server: await serverSide(sql, at.slot, { held: held.ranges, timeline: identity.timeline }),
+      };
+    });
+  } catch (error) {
+    const systemId = at.systemId ?? '';
+    const held = systemId === '' ? { ranges: [], gaps: [], histories: [] } : await heldBy(at.vault, systemId);
+    return { source: at.name, systemId, ...held, unreachable: findFailure(error)?.message ?? String(error) };
+  }
+}
+
+async function heldBy(vault: WalVault, systemId: string): Promise<Pick<WalStatus, 'ranges' | 'gaps' | 'histories'>> {
+  const ranges = rangesOf(await vault.list({ systemId }));
+  return { ranges, gaps: gapsOf(ranges), histories: await vault.histories(systemId) };
+}
+
+async function serverSide(
+  sql: SqlClient,
+  slotName: string,
+  vault: { held: WalRange[]; timeline: number },
+): Promise<NonNullable<WalStatus['server']>> {
+  const [now] = await query<{ flush: string; ms: string }>(
+    sql,
+    `select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end::text as flush,
+            (extract(epoch from clock_timestamp()) * 1000)::text as ms`,
+  );
+  const flushLsn = now?.flush ?? '0/0';
+  const slot = await readSlot(sql, slotName);
+  const newest = vault.held.filter((range) => range.timeline === vault.timeline).at(-1);
+  const lagBytes = newest && compareLsn(flushLsn, newest.endLsn) > 0 ? lsnDistanceBytes(newest.endLsn, flushLsn) : 0;
+  const lag =
+    newest?.lastCommitAt === undefined
+      ? {}
+      : { lagMs: Math.max(0, Math.round(Number(now?.ms) - Date.parse(newest.lastCommitAt))) };
+  const retainedBytes = slot?.restartLsn === undefined ? 0 : Math.max(0, lsnDistanceBytes(slot.restartLsn, flushLsn));
+  return {
+    flushLsn,
+    timeline: vault.timeline,
+    slot: slotName,
+    slotState: stateOf(slot),
+    lagBytes,
+    ...lag,
+    retainedBytes,
+  };
+}
+
+function stateOf(slot: Slot | undefined): NonNullable<WalStatus['server']>['slotState'] {
+  if (!slot) return 'missing';
+  if (slot.walStatus === 'lost') return 'lost';
+  return slot.activePid === undefined ? 'inactive' : 'streaming';
+}
