@@ -18,8 +18,8 @@ export interface CommandHandlers {
   onCopyStart?(): void;
   /** A whole CopyData message; valid until the call, and the promise it may return, settles. */
   onCopy?(message: Buffer): void | Promise<void>;
-  /** Instead of onCopy: pieces of CopyData messages as they arrive, without a copy; `first` starts a message. */
-  onCopyPiece?(piece: Buffer, first: boolean): void | Promise<void>;
+  /** Instead of onCopy: pieces of CopyData messages as they arrive, without a copy. */
+  onCopyPiece?(piece: Buffer, first: boolean, last: boolean): void | Promise<void>;
   /** The server's side of the COPY ended. */
   onCopyDone?(): void;
   onNotice?(notice: ServerMessage): void;
@@ -65,7 +65,7 @@ export class ReplicationConnection implements AsyncDisposable {
     this.#socket = socketOf(client);
     this.#reader = new MessageReader({
       message: (type, body) => this.#onMessage(type, body),
-      copyPiece: (piece, first) => this.#exchange?.handlers.onCopyPiece?.(piece, first),
+      copyPiece: (piece, first, last) => this.#exchange?.handlers.onCopyPiece?.(piece, first, last),
     });
     this.#socket.removeAllListeners('data');
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));

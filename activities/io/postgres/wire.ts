@@ -25,8 +25,8 @@ const LONGEST_MESSAGE = 1 << 28;
 export interface MessageHandler {
   /** Body of a whole message; valid until the call, and the promise it may return, settles. */
   message(type: number, body: Buffer): void | Promise<void>;
-  /** While `streaming`: bytes of a CopyData body as they arrive; `first` marks the start of a message. */
-  copyPiece(piece: Buffer, first: boolean): void | Promise<void>;
+  /** While `streaming`: bytes of a CopyData body as they arrive; `first` and `last` mark the ends of a message. */
+  copyPiece(piece: Buffer, first: boolean, last: boolean): void | Promise<void>;
 }
 
 /**
@@ -97,9 +97,10 @@ export class MessageReader {
 
   #deliverPiece(piece: Buffer): void {
     const first = this.#first;
+    const last = this.#left === 0;
     this.#first = false;
-    if (this.#left === 0) this.#headerBytes = 0;
-    this.#wait = this.#handler.copyPiece(piece, first);
+    if (last) this.#headerBytes = 0;
+    this.#wait = this.#handler.copyPiece(piece, first, last);
   }
 
   #collect(piece: Buffer): void {

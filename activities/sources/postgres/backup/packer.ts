@@ -5,66 +5,79 @@ import type { PartSink } from '../../source.ts';
 import type { TarEntry } from './tar.ts';
 
 /**
- * Packs the content of files back to back into parts, and remembers which slice of which part is which piece of which
- * file. Parts go to the sink as they fill, several at a time; `backpressure` is what the producer has to wait for.
+ * Packs the content of files back to back into parts, and notes which slice of which part is which piece of which file.
+ * Every byte is copied once, into its part, and its CRC-32C is taken on the way. Parts go to the sink as they fill, several
+ * at a time: at most `sink.parallel` are in flight and one is being filled.
  */
 export class Packer {
-  readonly parts: PartRef[] = [];
   readonly trees: FileTree[] = [];
+  readonly #parts: PartRef[] = [];
   readonly #sink: PartSink;
   readonly #flying = new Set<Promise<void>>();
-  #buffer: Buffer;
+  #buffer: Buffer | undefined;
   #used = 0;
   #number = 1;
   #file: FileEntry | undefined;
-  #failed: Error | undefined;
+  #slice: FileSlice | undefined;
+  #failed: { error: unknown } | undefined;
 
   constructor(sink: PartSink) {
     this.#sink = sink;
-    this.#buffer = Buffer.allocUnsafeSlow(sink.partBytes);
   }
 
   startTree(id: string, location?: string): void {
     this.trees.push({ id, ...(location === undefined ? {} : { location }), files: [] });
   }
 
-  startEntry(entry: TarEntry): void {
-    const { path, type, mode, bytes, target } = entry;
-    const common = { path, type, mode, bytes, mtime: isoTime(entry.mtimeMs) };
+  /** Content of a file follows by `add`, then `endEntry`. Goes into the tree started last, or the one named. */
+  startEntry(entry: Omit<TarEntry, 'bytes'>, tree?: string): void {
+    const { path, type, mode, target } = entry;
+    const common = { path, type, mode, mtime: isoTime(entry.mtimeMs), bytes: 0 };
+    this.#slice = undefined;
     this.#file =
       type === 'file'
         ? { ...common, crc32c: 0, slices: [] }
         : { ...common, ...(target === undefined ? {} : { target }) };
-    this.trees.at(-1)?.files.push(this.#file);
+    const into = tree === undefined ? this.trees.at(-1) : this.trees.find((candidate) => candidate.id === tree);
+    into?.files.push(this.#file);
   }
 
   /** Copies the bytes: the caller may reuse them. */
   add(bytes: Buffer): void {
     for (let at = 0; at < bytes.length;) {
-      const piece = bytes.subarray(at, at + this.#buffer.length - this.#used);
-      piece.copy(this.#buffer, this.#used);
-      this.#note(piece);
-      this.#used += piece.length;
-      at += piece.length;
+      this.#buffer ??= Buffer.allocUnsafeSlow(this.#sink.partBytes);
+      const next = Math.min(at + this.#buffer.length - this.#used, bytes.length);
+      bytes.copy(this.#buffer, this.#used, at, next);
+      this.#note(at === 0 && next === bytes.length ? bytes : bytes.subarray(at, next));
+      this.#used += next - at;
+      at = next;
       if (this.#used === this.#buffer.length) this.#flush();
     }
   }
 
-  /** What to wait for before more bytes are added; undefined when there is room. */
-  backpressure(): Promise<void> | undefined {
-    if (this.#failed !== undefined) throw this.#failed;
-    if (this.#flying.size < this.#sink.parallel) return undefined;
-    return Promise.race(this.#flying).then(() => {
-      if (this.#failed !== undefined) throw this.#failed;
-    });
+  /** The current file is complete: its length and CRC are those of its slices in a row. */
+  endEntry(): void {
+    const file = this.#file;
+    if (!file?.slices) return;
+    for (const slice of file.slices) {
+      file.crc32c = crc32cCombine(file.crc32c ?? 0, slice.crc32c, slice.bytes);
+      file.bytes += slice.bytes;
+    }
   }
 
-  /** Writes the last part and waits until every part is durable. */
-  async finish(): Promise<void> {
+  /** What to wait for before more bytes are added; undefined when there is room. Throws what a write failed with. */
+  room(): Promise<void> | undefined {
+    this.#check();
+    if (this.#flying.size < this.#sink.parallel) return undefined;
+    return Promise.race(this.#flying).then(() => this.#check());
+  }
+
+  /** Writes the last part, waits until every part is durable, and gives them in order. */
+  async finish(): Promise<PartRef[]> {
     if (this.#used > 0) this.#flush();
     await this.settle();
-    if (this.#failed !== undefined) throw this.#failed;
-    this.parts.sort((a, b) => a.number - b.number);
+    this.#check();
+    return this.#parts.sort((a, b) => a.number - b.number);
   }
 
   /** Waits for the parts in flight, whatever became of them. */
@@ -72,35 +85,35 @@ export class Packer {
     await Promise.all(this.#flying);
   }
 
-  /** Extends the current file by bytes that stand at the current end of the part. */
-  #note(piece: Buffer): void {
-    const file = this.#file;
-    if (!file?.slices) return;
-    const last = file.slices.at(-1);
-    const sum = crc32c(piece);
-    file.crc32c = crc32cCombine(file.crc32c ?? 0, sum, piece.length);
-    if (last && last.part === this.#number && last.at + last.bytes === this.#used) {
-      last.crc32c = crc32cCombine(last.crc32c, sum, piece.length);
-      last.bytes += piece.length;
-    } else {
-      const slice: FileSlice = { part: this.#number, at: this.#used, bytes: piece.length, crc32c: sum };
-      file.slices.push(slice);
+  #check(): void {
+    if (this.#failed) throw this.#failed.error;
+  }
+
+  /** Extends the current file by bytes that now stand at the end of the part. */
+  #note(bytes: Buffer): void {
+    if (!this.#slice) {
+      this.#slice = { part: this.#number, at: this.#used, bytes: 0, crc32c: 0 };
+      this.#file?.slices?.push(this.#slice);
     }
+    this.#slice.crc32c = crc32c(bytes, this.#slice.crc32c);
+    this.#slice.bytes += bytes.length;
   }
 
   #flush(): void {
-    const bytes = this.#buffer.subarray(0, this.#used);
-    // A short last part is copied so that its memory is its own and may move to another thread.
-    const full = this.#used === this.#buffer.length;
-    const part = full ? this.#buffer : copyAlone(bytes);
-    this.#buffer = Buffer.allocUnsafeSlow(this.#sink.partBytes);
+    const buffer = this.#buffer as Buffer;
+    // A part that is not full is copied, so that its memory is its own and may move to another thread.
+    const part = this.#used === buffer.length ? buffer : copyAlone(buffer.subarray(0, this.#used));
+    this.#buffer = undefined;
     this.#used = 0;
-    const writing = this.#sink.write(this.#number++, part).then(
-      (ref) => void this.parts.push(ref),
-      (error: Error) => void (this.#failed ??= error),
-    );
-    const settled = writing.finally(() => this.#flying.delete(settled));
-    this.#flying.add(settled);
+    this.#slice = undefined;
+    const writing: Promise<void> = this.#sink
+      .write(this.#number++, part)
+      .then(
+        (ref) => void this.#parts.push(ref),
+        (error: unknown) => void (this.#failed ??= { error }),
+      )
+      .finally(() => this.#flying.delete(writing));
+    this.#flying.add(writing);
   }
 }
 
