@@ -50,7 +50,10 @@ export async function identityThrough(connection: ReplicationConnection, client:
 
 export async function identityOf(options: PostgresOptions, run: Run): Promise<Identity> {
   await using connection = await connectReplication(options.connection, run);
-  return withConnection(options.connection, { signal: run.signal }, (client) => identityThrough(connection, client));
+  // Awaited here: the walsender is closed when this function is left.
+  return await withConnection(options.connection, { signal: run.signal }, (client) =>
+    identityThrough(connection, client),
+  );
 }
 
 /** Precondition when the server is not the one it was: another cluster, version or timeline. */
