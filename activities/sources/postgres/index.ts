@@ -1,0 +1,24 @@
+import { placeOf } from '../../io/postgres/failures.ts';
+import { addressOf } from '../../io/postgres/connection.ts';
+import { defineSource } from '../source.ts';
+import { takeBackup } from './backup/index.ts';
+import { checkSource } from './check.ts';
+import { identityOf } from './identity.ts';
+import { postgresSchema } from './options.ts';
+import { createRecovery } from './recovery/index.ts';
+import { createLogShipping } from './wal/index.ts';
+
+/** A PostgreSQL cluster, physically: base backup and WAL over the replication protocol, without an agent on its host. */
+export const postgresSource = defineSource({
+  kind: 'postgres',
+  schema: postgresSchema,
+  describe: (options) => placeOf(addressOf(options.connection)),
+  open: (name, options, run) => ({
+    identity: () => identityOf(options, run),
+    check: () => checkSource(options, run),
+    backup: (out, backup) => takeBackup(options, { out, backup, run }),
+    recovery: createRecovery(name, options, run),
+    log: createLogShipping(name, options, run),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }),
+});
