@@ -35,7 +35,9 @@ export async function readSettings(client: SqlClient): Promise<MatchedSettings> 
      union all
      select 'lc_collate', datcollate from pg_database where datname = 'template1'
      union all
-     select 'lc_ctype', datctype from pg_database where datname = 'template1'`,
+     select 'lc_ctype', datctype from pg_database where datname = 'template1'
+     union all
+     select 'superuser', rolname from pg_roles where oid = 10`,
     [[...MATCHED_SETTINGS, ...DESCRIBING]],
   );
   return Object.fromEntries(rows.map((row) => [row.name, row.setting]));

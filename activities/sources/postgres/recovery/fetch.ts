@@ -1,0 +1,224 @@
+import { constants } from 'node:fs';
+import { chown, lstat, mkdir, open, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { failure } from '../../../../workflows/model/failure.ts';
+import type { FileEntry, FileSlice, FileTree, Manifest, PartRef } from '../../../../workflows/model/manifest.ts';
+import type { FetchEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { crc32c, crc32cCombine } from '../../../io/crc32c.ts';
+import { fileFailure } from '../../../io/file-failure.ts';
+import type { Run } from '../../../io/run.ts';
+import { runCommand } from '../../../io/run-command.ts';
+import type { PointReader } from '../../source.ts';
+import type { Host } from './host.ts';
+import { openJournal } from './journal.ts';
+import { placeOf } from './place.ts';
+
+/** A data directory without it cannot be started, so it comes last and by rename. */
+const CONTROL_FILE = 'global/pg_control';
+const STAGED = '.lifeboat-new';
+/** Parts fetched, checked and written at once. */
+const PARALLEL = 4;
+
+interface Placed {
+  path: string;
+  file: FileEntry;
+  slice: FileSlice;
+}
+
+export interface Fetching {
+  plan: RecoveryPlan;
+  host: Host;
+  reader: PointReader;
+  run: Run;
+}
+
+/** Writes every file of the base at its place; what an earlier attempt finished is not fetched again. */
+export async function fetchBase(use: Fetching): Promise<FetchEvidence> {
+  const { plan, reader } = use;
+  const { manifest } = reader;
+  const place = placeOf(plan);
+  checkFiles(manifest);
+  try {
+    if (await exists(join(place.data, CONTROL_FILE))) return evidence(manifest, manifest.parts.length);
+    await makeTree(use);
+    await using journal = await openJournal(place.journal);
+    const resumed = journal.done.size;
+    await writeParts(use, journal.done, (part) => journal.add(part));
+    await syncAll(use);
+    await rename(join(place.data, CONTROL_FILE + STAGED), join(place.data, CONTROL_FILE));
+    await runCommand('sync', ['-f', place.data], { signal: use.run.signal });
+    return evidence(manifest, resumed);
+  } catch (error) {
+    throw fileFailure(place.data, error);
+  }
+}
+
+function evidence(manifest: Manifest, resumedParts: number): FetchEvidence {
+  const files = manifest.trees.reduce((count, tree) => count + tree.files.length, 0);
+  const sum = (pick: (part: PartRef) => number): number =>
+    manifest.parts.reduce((total, part) => total + pick(part), 0);
+  return {
+    parts: manifest.parts.length,
+    bytes: sum((part) => part.bytes),
+    storedBytes: sum((part) => part.storedBytes),
+    resumedParts,
+    files,
+  };
+}
+
+/** The slices of each file, whose sums are checked as they are written, together must be the file the server read. */
+function checkFiles(manifest: Manifest): void {
+  for (const file of manifest.trees.flatMap((tree) => tree.files)) {
+    if (file.type !== 'file') continue;
+    const whole = (file.slices ?? []).reduce((sum, slice) => crc32cCombine(sum, slice.crc32c, slice.bytes), 0);
+    if (whole === file.crc32c) continue;
+    throw failure('Integrity', `${file.path} is not what its slices add up to`, {
+      place: file.path,
+      expected: hex(file.crc32c ?? 0),
+      found: hex(whole),
+    });
+  }
+}
+
+function hex(value: number): string {
+  return `CRC-32C ${value.toString(16).padStart(8, '0')}`;
+}
+
+function rootOf(plan: RecoveryPlan, tree: FileTree): string {
+  if (tree.id === 'base') return plan.into;
+  const path = plan.tablespaces[tree.id];
+  if (path !== undefined) return path;
+  throw failure('Bug', `plan names no place for tablespace ${tree.id}`);
+}
+
+/** Folders, links and empty files; the rest is made by the first slice that is written. */
+async function makeTree(use: Fetching): Promise<void> {
+  const { plan, host, reader } = use;
+  const owned = async (path: string): Promise<void> => {
+    if (host.as) await chown(path, host.as.uid, host.as.gid);
+  };
+  for (const tree of reader.manifest.trees) {
+    const root = rootOf(plan, tree);
+    for (const file of tree.files) {
+      const path = join(root, file.path);
+      if (file.type === 'directory') {
+        await mkdir(path, { recursive: true, mode: 0o700 });
+        await owned(path);
+      } else if (file.type === 'symlink') {
+        await makeLink(use, path, file);
+      } else if (file.bytes === 0) {
+        await (await openFile(use, path, file)).close();
+      }
+    }
+  }
+}
+
+/** A link to a tablespace points to its new place; anything else the source linked to is not ours to follow. */
+async function makeLink(use: Fetching, path: string, file: FileEntry): Promise<void> {
+  const oid = /^pg_tblspc\/(\d+)$/.exec(file.path)?.[1];
+  const target = oid === undefined ? undefined : use.plan.tablespaces[oid];
+  await rm(path, { recursive: true, force: true });
+  if (target !== undefined) await symlink(target, path);
+  else await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+async function writeParts(
+  use: Fetching,
+  done: ReadonlySet<number>,
+  finished: (part: number) => Promise<void>,
+): Promise<void> {
+  const { plan, reader, run } = use;
+  const slices = slicesByPart(plan, reader.manifest);
+  const queue = reader.manifest.parts.filter((part) => !done.has(part.number));
+  const totalBytes = reader.manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
+  let doneBytes = totalBytes - queue.reduce((sum, part) => sum + part.bytes, 0);
+  const work = async (): Promise<void> => {
+    for (let part = queue.shift(); part; part = queue.shift()) {
+      run.signal.throwIfAborted();
+      const bytes = await reader.readPart(part);
+      for (const placed of slices.get(part.number) ?? []) await writeSlice(use, placed, bytes);
+      await finished(part.number);
+      doneBytes += part.bytes;
+      run.progress({ phase: 'fetch', doneBytes, totalBytes, counters: { partsLeft: queue.length } });
+    }
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL }, work));
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+function slicesByPart(plan: RecoveryPlan, manifest: Manifest): Map<number, Placed[]> {
+  const byPart = new Map<number, Placed[]>();
+  for (const tree of manifest.trees) {
+    const root = rootOf(plan, tree);
+    for (const file of tree.files) {
+      const staged = tree.id === 'base' && file.path === CONTROL_FILE ? STAGED : '';
+      const path = join(root, file.path) + staged;
+      for (const slice of file.slices ?? []) {
+        const list = byPart.get(slice.part) ?? [];
+        list.push({ path, file, slice });
+        byPart.set(slice.part, list);
+      }
+    }
+  }
+  return byPart;
+}
+
+async function writeSlice(use: Fetching, placed: Placed, part: Buffer): Promise<void> {
+  const { path, file, slice } = placed;
+  const bytes = part.subarray(slice.at, slice.at + slice.bytes);
+  const found = crc32c(bytes);
+  if (found !== slice.crc32c) {
+    throw failure('Integrity', `${file.path} came out of part ${slice.part} with other bytes`, {
+      place: path,
+      expected: hex(slice.crc32c),
+      found: hex(found),
+    });
+  }
+  const handle = await openFile(use, path, file);
+  try {
+    await handle.write(bytes, 0, bytes.length, positionOf(file, slice));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Offset in the file: what the slices before it hold. */
+function positionOf(file: FileEntry, slice: FileSlice): number {
+  let position = 0;
+  for (const other of file.slices ?? []) {
+    if (other === slice) break;
+    position += other.bytes;
+  }
+  return position;
+}
+
+async function openFile(use: Fetching, path: string, file: FileEntry): Promise<Awaited<ReturnType<typeof open>>> {
+  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, file.mode & 0o700).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    return open(path, flags, file.mode & 0o700);
+  });
+  if (use.host.as) await handle.chown(use.host.as.uid, use.host.as.gid);
+  return handle;
+}
+
+/** Everything on its disk before pg_control makes it startable: one syncfs(2) for each file system. */
+async function syncAll(use: Fetching): Promise<void> {
+  for (const path of [use.plan.into, ...Object.values(use.plan.tablespaces)]) {
+    const { code, stderr } = await runCommand('sync', ['-f', path], { signal: use.run.signal });
+    if (code !== 0)
+      throw failure('Unavailable', `${path} could not be synced to disk`, { place: path, found: stderr.trim() });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}

@@ -1,0 +1,40 @@
+import { rm } from 'node:fs/promises';
+import { query } from '../../../io/postgres/connection.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import type { Run } from '../../../io/run.ts';
+import type { PostgresOptions } from '../options.ts';
+import type { Host } from './host.ts';
+import { placeOf } from './place.ts';
+import { ownerOf, removeTarget } from './prepare.ts';
+import { runningServer, stopServer } from './server.ts';
+import { withRecovered } from './session.ts';
+import { clearRecoverySettings } from './settings.ts';
+
+export interface Finishing {
+  plan: RecoveryPlan;
+  host: Host;
+  options: PostgresOptions;
+  run: Run;
+}
+
+/** Leaves a cluster that restarts as any other: without the settings of its recovery, still isolated from its source. */
+export async function finishRestore(use: Finishing): Promise<void> {
+  const { plan, host, options, run } = use;
+  const place = placeOf(plan);
+  if (plan.action === 'shutdown') await stopServer(place.data, run);
+  await rm(place.spool, { recursive: true, force: true });
+  // A server that waits at its target must find it again when it is restarted.
+  if (plan.action === 'pause') return;
+  await clearRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
+  if ((await runningServer(place.data)) !== undefined) {
+    await withRecovered(plan, {}, (client) => query(client, 'select pg_reload_conf()'));
+  }
+}
+
+/** Stops our server and removes what this run made; a directory that is not this run's is left alone. */
+export async function discardRestore(plan: RecoveryPlan, run: Run): Promise<void> {
+  const place = placeOf(plan);
+  if ((await ownerOf(place)) !== plan.run) return;
+  await stopServer(place.data, run, 'immediate');
+  await removeTarget(plan);
+}

@@ -1,0 +1,37 @@
+import { failure } from '../../../../workflows/model/failure.ts';
+import type { OpenEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { query } from '../../../io/postgres/connection.ts';
+import { runningServer } from './server.ts';
+import { withRecovered } from './session.ts';
+
+const PROMOTE_SECONDS = 3600;
+
+/** Promotes, or leaves the server where it paused; a repeat finds it done. */
+export async function openRecovered(plan: RecoveryPlan): Promise<OpenEvidence> {
+  const promote = plan.action === 'promote';
+  return withRecovered(plan, { statementTimeoutMs: (PROMOTE_SECONDS + 60) * 1000 }, async (client) => {
+    if (promote)
+      await query(client, 'select case when pg_is_in_recovery() then pg_promote(true, $1) end', [PROMOTE_SECONDS]);
+    const [row] = await query<{ recovery: boolean; tli: number | null }>(
+      client,
+      `select r as recovery, case when r then null else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as tli
+         from pg_is_in_recovery() r`,
+    );
+    if (promote && row?.recovery !== false) {
+      throw failure('OutcomeUnknown', 'recovered server was told to promote and still recovers', {
+        place: plan.into,
+        hint: 'see its log, then run the same command again',
+      });
+    }
+    const pid = (await runningServer(plan.into)) ?? 0;
+    const state = row?.recovery === false ? 'open' : 'paused';
+    return {
+      host: '127.0.0.1',
+      port: plan.port,
+      dataDirectory: plan.into,
+      pid,
+      state,
+      timeline: row?.tli ?? plan.timeline,
+    };
+  });
+}

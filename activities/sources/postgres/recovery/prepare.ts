@@ -1,0 +1,155 @@
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { failure } from '../../../../workflows/model/failure.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { formatBytes } from '../../../../workflows/model/units.ts';
+import { fileFailure } from '../../../io/file-failure.ts';
+import type { Host } from './host.ts';
+import { checkPortFree } from './host.ts';
+import { placeOf } from './place.ts';
+import type { Place } from './place.ts';
+import { runningServer } from './server.ts';
+
+/** Room left free beside what is restored. */
+const SPARE = 1.05;
+
+/** Makes the target directory this run's own, after every check; a run that comes back finds its own marker and goes on. */
+export async function prepareTarget(plan: RecoveryPlan, host: Host): Promise<void> {
+  const place = placeOf(plan);
+  try {
+    if ((await ownerOf(place)) === plan.run) return;
+    await checkOwner(place, plan);
+    await checkPortFree(plan.port);
+    await checkSpace(plan, place);
+    await checkTablespaces(plan);
+    const occupied = await isOccupied(place.data);
+    if (occupied) await setAside(plan, place);
+    await create(plan, place, host);
+  } catch (error) {
+    throw fileFailure(place.data, error);
+  }
+}
+
+/** Run that owns the directory; undefined when nobody of us does. */
+export async function ownerOf(place: Place): Promise<string | undefined> {
+  const text = await readFile(place.marker, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return text === undefined ? undefined : (JSON.parse(text) as { run: string }).run;
+}
+
+async function checkOwner(place: Place, plan: RecoveryPlan): Promise<void> {
+  const owner = await ownerOf(place);
+  if (owner === undefined || plan.setAside !== undefined) return;
+  throw failure('Precondition', `${place.data} belongs to another restore`, {
+    place: place.work,
+    expected: `run ${plan.run}`,
+    found: `run ${owner}`,
+    hint: `name another directory with --into, or set this one aside with --replace`,
+  });
+}
+
+async function isOccupied(path: string): Promise<boolean> {
+  const entries = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries.length > 0;
+}
+
+/** Renames what stands there. It is never deleted: until the new copy is proven, it may be the only one. */
+async function setAside(plan: RecoveryPlan, place: Place): Promise<void> {
+  if (plan.setAside === undefined) {
+    throw failure('Precondition', `${place.data} is not empty`, {
+      place: place.data,
+      expected: 'an absent or empty directory',
+      found: 'files',
+      hint: 'name another directory with --into, or set this one aside with --replace',
+    });
+  }
+  const running = await runningServer(place.data);
+  if (running !== undefined) {
+    throw failure('Precondition', `${place.data} is in use by a running server`, {
+      place: place.data,
+      expected: 'a stopped server',
+      found: `postmaster ${running}`,
+      hint: `pg_ctl -D ${place.data} stop`,
+    });
+  }
+  if (existsSync(plan.setAside)) {
+    throw failure('Precondition', `${plan.setAside} exists`, {
+      place: plan.setAside,
+      expected: 'a free name',
+      found: 'a directory',
+      hint: 'move it away, then run the same command again',
+    });
+  }
+  await rename(place.data, plan.setAside);
+  if (existsSync(place.work)) await rename(place.work, `${plan.setAside}.lifeboat`);
+}
+
+async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
+  let at = dirname(place.data);
+  while (!existsSync(at)) at = dirname(at);
+  const disk = await statfs(at);
+  const freeBytes = disk.bavail * disk.bsize;
+  const neededBytes = Math.round(plan.estimate.fetchBytes * SPARE);
+  if (freeBytes >= neededBytes) return;
+  throw failure('Precondition', `disk of ${at} is too small for the restore`, {
+    place: at,
+    expected: `${formatBytes(neededBytes)} free`,
+    found: `${formatBytes(freeBytes)} free`,
+    hint: 'free space, or name a directory on another disk with --into',
+  });
+}
+
+async function checkTablespaces(plan: RecoveryPlan): Promise<void> {
+  for (const path of Object.values(plan.tablespaces)) {
+    if (!(await isOccupied(path))) continue;
+    throw failure('Precondition', `tablespace directory ${path} is not empty`, {
+      place: path,
+      expected: 'an absent or empty directory',
+      found: 'files',
+      hint: 'map it elsewhere with --tablespace OID=DIR',
+    });
+  }
+}
+
+async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<void> {
+  for (const path of [
+    place.data,
+    place.work,
+    place.spool,
+    place.ready,
+    place.want,
+    place.absent,
+    place.log,
+    place.socket,
+    ...Object.values(plan.tablespaces),
+  ]) {
+    await mkdir(path, { recursive: true });
+    await chmod(path, 0o700);
+    if (host.as) await chown(path, host.as.uid, host.as.gid);
+  }
+  await writeFile(
+    `${place.marker}.new`,
+    JSON.stringify({ run: plan.run, source: plan.source, setAside: plan.setAside ?? null }),
+  );
+  await rename(`${place.marker}.new`, place.marker);
+}
+
+/** Removes what this run made and puts back what it set aside. */
+export async function removeTarget(plan: RecoveryPlan): Promise<void> {
+  const place = placeOf(plan);
+  if ((await ownerOf(place)) !== plan.run) return;
+  for (const path of [place.data, place.socket, ...Object.values(plan.tablespaces)])
+    await rm(path, { recursive: true, force: true });
+  // Tablespaces by default stand in one folder of ours.
+  await rm(`${plan.into}.tablespaces`, { recursive: true, force: true });
+  if (plan.setAside !== undefined && existsSync(plan.setAside)) {
+    await rename(plan.setAside, place.data);
+  }
+  await rm(place.work, { recursive: true, force: true });
+}

@@ -1,0 +1,139 @@
+import { findFailure } from '../../../../workflows/model/failure.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import type { SqlClient } from '../../../io/postgres/connection.ts';
+import { query } from '../../../io/postgres/connection.ts';
+import type { Run } from '../../../io/run.ts';
+import { withRecovered } from './session.ts';
+
+/** Databases read at once. */
+const PARALLEL = 4;
+
+export interface Reading {
+  relations: number;
+  rows: number;
+  /** What could not be read or is not sound, at most MOST_PROBLEMS of them. */
+  problems: string[];
+  /** How: amcheck where the server has it, else reading every row. */
+  method: 'amcheck and full scan' | 'full scan';
+}
+
+const MOST_PROBLEMS = 20;
+
+/** Reads every table of every database to its last row, and checks heap and index structure where amcheck can be had. */
+export async function readEverything(plan: RecoveryPlan, run: Run): Promise<Reading> {
+  const names = await withRecovered(plan, {}, (client) =>
+    query<{ datname: string }>(
+      client,
+      'select datname from pg_database where datallowconn order by pg_database_size(oid) desc',
+    ),
+  );
+  const total: Reading = { relations: 0, rows: 0, problems: [], method: 'full scan' };
+  const queue = names.map((row) => row.datname);
+  const work = async (): Promise<void> => {
+    for (let database = queue.shift(); database !== undefined; database = queue.shift()) {
+      run.signal.throwIfAborted();
+      await readDatabase(plan, { database, run, total });
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+  return total;
+}
+
+interface Database {
+  database: string;
+  run: Run;
+  total: Reading;
+}
+
+function readDatabase(plan: RecoveryPlan, at: Database): Promise<void> {
+  return withRecovered(plan, { database: at.database, statementTimeoutMs: 0 }, async (client) => {
+    const tables = await query<{ oid: string; name: string }>(
+      client,
+      `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'm', 't') and c.relpersistence <> 't' order by c.relpages desc`,
+    );
+    for (const table of tables) await readTable(client, at, table);
+    await checkStructure(client, at, tables);
+  });
+}
+
+async function readTable(client: SqlClient, at: Database, table: { oid: string; name: string }): Promise<void> {
+  at.run.signal.throwIfAborted();
+  await attempt(at, table.name, async () => {
+    const [row] = await query<{ n: string }>(client, `select count(*)::text as n from ${table.name}`);
+    at.total.relations += 1;
+    // What stands in a TOAST table are pieces of rows, and the catalogue is not the user's data.
+    if (!/^(pg_toast|pg_catalog|information_schema)\./.test(table.name)) at.total.rows += Number(row?.n ?? 0);
+    at.run.progress({
+      phase: 'prove',
+      note: `${at.database}: ${table.name}`,
+      counters: { relations: at.total.relations, rows: at.total.rows },
+    });
+  });
+}
+
+/** The extension is made in a transaction that is rolled back: the recovered database stays as it was. */
+async function checkStructure(client: SqlClient, at: Database, tables: { oid: string; name: string }[]): Promise<void> {
+  const [able] = await query<{ able: boolean }>(
+    client,
+    `select not pg_is_in_recovery() and exists (select from pg_available_extensions where name = 'amcheck') as able`,
+  );
+  if (!able?.able) return;
+  await query(client, 'begin');
+  try {
+    await query(client, 'create extension if not exists amcheck');
+    at.total.method = 'amcheck and full scan';
+    for (const table of tables) await checkHeap(client, at, table);
+    await checkIndexes(client, at);
+  } finally {
+    await query(client, 'rollback').catch(() => undefined);
+  }
+}
+
+async function checkHeap(client: SqlClient, at: Database, table: { oid: string; name: string }): Promise<void> {
+  await inSavepoint(client, at, table.name, async () => {
+    const rows = await query<{ blkno: string; msg: string }>(
+      client,
+      'select blkno::text, msg from verify_heapam($1::regclass) limit 5',
+      [table.oid],
+    );
+    for (const row of rows) note(at, `${table.name} block ${row.blkno}: ${row.msg}`);
+  });
+}
+
+async function checkIndexes(client: SqlClient, at: Database): Promise<void> {
+  const indexes = await query<{ oid: string; name: string }>(
+    client,
+    `select i.indexrelid::text as oid, i.indexrelid::regclass::text as name
+       from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
+      where a.amname = 'btree' and i.indisvalid and i.indisready and c.relpersistence <> 't' and c.relkind = 'i'`,
+  );
+  for (const index of indexes) {
+    at.run.signal.throwIfAborted();
+    await inSavepoint(client, at, index.name, () => query(client, 'select bt_index_check($1::regclass)', [index.oid]));
+  }
+}
+
+/** An error must not end the transaction that holds the extension. */
+async function inSavepoint(
+  client: SqlClient,
+  ...[at, name, check]: [Database, string, () => Promise<unknown>]
+): Promise<void> {
+  await query(client, 'savepoint checked');
+  await attempt(at, name, check);
+  await query(client, 'rollback to savepoint checked');
+}
+
+async function attempt(at: Database, name: string, check: () => Promise<unknown>): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    if (!findFailure(error)) throw error;
+    note(at, `${name}: ${findFailure(error)?.message ?? ''}`);
+  }
+}
+
+function note(at: Database, problem: string): void {
+  if (at.total.problems.length < MOST_PROBLEMS) at.total.problems.push(`${at.database}: ${problem}`.slice(0, 300));
+}

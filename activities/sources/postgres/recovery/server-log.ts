@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Lsn } from '../../../../workflows/model/lsn.ts';
+import type { Place } from './place.ts';
+
+interface LogLine {
+  error_severity?: string;
+  message?: string;
+  detail?: string;
+}
+
+/** What the server itself says of its recovery: lines of its JSON log (manual 19.8.4), written with lc_messages = C. */
+export interface RecoveryLog {
+  consistentAt?: Lsn;
+  /** "recovery stopping ..." as logged, or "end of WAL". */
+  stopReason?: string;
+  /** Newest FATAL or PANIC since the last start. */
+  fatal?: string;
+  /** A setting is too low for the WAL; replay waits. */
+  insufficient?: string;
+}
+
+export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
+  const text = await readFile(join(place.log, 'server.json'), 'utf8').catch(() => '');
+  const log: RecoveryLog = {};
+  for (const line of text.split('\n')) note(log, parse(line));
+  return log;
+}
+
+/** What the server printed before it could open its log. */
+export async function readStartupErrors(place: Place): Promise<string> {
+  const text = await readFile(join(place.log, 'stderr'), 'utf8').catch(() => '');
+  const lines = text.split('\n').filter((line) => /FATAL|PANIC|ERROR/.test(line));
+  return lines.slice(-3).join('; ');
+}
+
+function parse(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    // The last line may be half written.
+    return {};
+  }
+}
+
+/** A session that came too early is told so with FATAL; that is no failure of the recovery. */
+const OF_SESSIONS = /^(the database system is|terminating|password authentication|no pg_hba)/;
+
+function note(log: RecoveryLog, line: LogLine): void {
+  const { message = '', detail } = line;
+  const consistent = /^consistent recovery state reached at ([0-9A-F]+\/[0-9A-F]+)/.exec(message)?.[1];
+  if (consistent !== undefined) log.consistentAt = consistent;
+  if (message.startsWith('recovery stopping')) log.stopReason = message;
+  if (message.startsWith('redo done at')) log.stopReason ??= 'end of WAL';
+  if (message.includes('insufficient parameter settings')) log.insufficient = detail ?? message;
+  if (message.startsWith('starting PostgreSQL')) delete log.fatal;
+  if (isFatal(line)) log.fatal = message;
+}
+
+function isFatal({ error_severity: severity, message = '' }: LogLine): boolean {
+  return (severity === 'FATAL' || severity === 'PANIC') && !OF_SESSIONS.test(message);
+}

@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { openSync, closeSync } from 'node:fs';
+import { readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failure } from '../../../../workflows/model/failure.ts';
+import type { Run } from '../../../io/run.ts';
+import { spawnOptions } from '../../../io/run-command.ts';
+import type { Host } from './host.ts';
+import type { Place } from './place.ts';
+
+const POLL_MS = 50;
+const STOP_MS = 60_000;
+
+/** Process id of the server that runs on a data directory; undefined when none does. */
+export async function runningServer(data: string): Promise<number | undefined> {
+  const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0]);
+  if (!Number.isInteger(pid) || pid <= 0) return undefined;
+  // A pid file outlives a crash, and its number may belong to another process by now.
+  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+  return cwd === data ? pid : undefined;
+}
+
+/** Starts the server on its own: it must outlive the worker, which may be killed and come back. */
+export function launchServer(place: Place, host: Host): number {
+  const log = openSync(join(place.log, 'stderr'), 'a');
+  try {
+    const config = ['-c', `config_file=${join(place.data, 'postgresql.conf')}`, '-c', `data_directory=${place.data}`];
+    const child = spawn(join(host.binaries, 'postgres'), ['-D', place.data, ...config], {
+      ...spawnOptions(host.as ? { as: host.as } : {}),
+      stdio: ['ignore', log, log],
+    });
+    child.on('error', () => undefined);
+    child.unref();
+    if (child.pid === undefined)
+      throw failure('Unsupported', `${host.binaries}/postgres cannot be started`, { place: host.binaries });
+    return child.pid;
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Fast shutdown: sessions end, a checkpoint is written. Returns when the process is gone. */
+export async function stopServer(data: string, run: Run, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+  const pid = await runningServer(data);
+  if (pid === undefined) return;
+  process.kill(pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+  const deadline = run.clock.nowMs() + STOP_MS;
+  while (isAlive(pid)) {
+    if (run.clock.nowMs() > deadline) {
+      throw failure('Unavailable', `server on ${data} does not stop`, {
+        place: data,
+        found: `postmaster ${pid} still runs`,
+        hint: `pg_ctl -D ${data} -m immediate stop`,
+      });
+    }
+    await run.clock.sleep(POLL_MS);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

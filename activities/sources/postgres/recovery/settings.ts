@@ -1,0 +1,152 @@
+import { chmod, chown, readFile, rename, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import type { PostgresOptions } from '../options.ts';
+import type { Host } from './host.ts';
+import type { Place } from './place.ts';
+
+/** Settings a standby or recovering server must have at least as high as the source had (manual 26.4.3). */
+const RAISED = [
+  'max_connections',
+  'max_worker_processes',
+  'max_wal_senders',
+  'max_prepared_transactions',
+  'max_locks_per_transaction',
+];
+const BEGIN = '# lifeboat recovery: begin';
+const END = '# lifeboat recovery: end';
+const HBA_MARK = '# lifeboat recovery: our own socket, in a folder only this user may enter';
+
+export interface SettingsUse {
+  plan: RecoveryPlan;
+  place: Place;
+  host: Host;
+  options: PostgresOptions;
+  segmentBytes: number;
+}
+
+/** What keeps a copy from acting as its source: no archiving, no streaming, no waiting for its standbys, loopback only. */
+function isolation(use: SettingsUse): Record<string, string> {
+  const { plan, place } = use;
+  const raised = Object.fromEntries(
+    RAISED.flatMap((name) => (plan.settings[name] === undefined ? [] : [[name, plan.settings[name]]])),
+  );
+  return {
+    ...raised,
+    archive_mode: 'off',
+    archive_command: '',
+    archive_library: '',
+    primary_conninfo: '',
+    primary_slot_name: '',
+    synchronous_standby_names: '',
+    external_pid_file: '',
+    hba_file: join(place.data, 'pg_hba.conf'),
+    ident_file: join(place.data, 'pg_ident.conf'),
+    listen_addresses: '127.0.0.1',
+    port: String(plan.port),
+    unix_socket_directories: place.socket,
+    ssl: 'off',
+    ...use.options.restore.settings,
+  };
+}
+
+/** What holds only until the target is reached and proven. */
+function recovery(use: SettingsUse): Record<string, string> {
+  const { plan, place } = use;
+  return {
+    restore_command: `'${place.restoreCommand.replaceAll('%', '%%')}' %f %p`,
+    recovery_target_timeline: String(plan.timeline),
+    recovery_target_action: 'pause',
+    ...targetSettings(plan),
+    hot_standby: 'on',
+    logging_collector: 'on',
+    log_destination: 'jsonlog',
+    log_directory: place.log,
+    log_filename: 'server',
+    log_file_mode: '0600',
+    log_rotation_age: '0',
+    log_rotation_size: '0',
+    log_min_messages: 'warning',
+    lc_messages: 'C',
+    log_timezone: 'UTC',
+  };
+}
+
+function targetSettings(plan: RecoveryPlan): Record<string, string> {
+  const { target } = plan;
+  switch (target.kind) {
+    case 'time':
+      return { recovery_target_time: target.time, recovery_target_inclusive: onOff(target.inclusive) };
+    case 'lsn':
+      return { recovery_target_lsn: target.lsn, recovery_target_inclusive: onOff(target.inclusive) };
+    case 'xid':
+      return { recovery_target_xid: target.xid, recovery_target_inclusive: onOff(target.inclusive) };
+    case 'name':
+      return { recovery_target_name: target.name };
+    case 'immediate':
+      return { recovery_target: 'immediate' };
+    case 'latest':
+      return {};
+  }
+}
+
+function onOff(value: boolean): string {
+  return value ? 'on' : 'off';
+}
+
+/** Any of these left over from the source would be a second target, which the server refuses. */
+const TARGETS = [
+  'recovery_target',
+  'recovery_target_time',
+  'recovery_target_lsn',
+  'recovery_target_xid',
+  'recovery_target_name',
+];
+
+/** Writes the settings of a recovery; a repeat writes the same. */
+export async function writeRecoverySettings(use: SettingsUse): Promise<void> {
+  const { place, host } = use;
+  const cleared = Object.fromEntries(TARGETS.map((name) => [name, '']));
+  await writeSettings(use, { ...isolation(use), ...cleared, ...recovery(use) });
+  for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) await makeIfAbsent(place, host, name);
+  await allowOwnSocket(place, host);
+}
+
+/** Leaves the settings that isolate the copy, and takes away those of the recovery. */
+export async function clearRecoverySettings(use: SettingsUse): Promise<void> {
+  await writeSettings(use, isolation(use));
+  const hba = join(use.place.data, 'pg_hba.conf');
+  const lines = (await readFile(hba, 'utf8')).split('\n');
+  const mark = lines.indexOf(HBA_MARK);
+  if (mark >= 0) await replaceFile(hba, use.host, lines.toSpliced(mark, 2).join('\n'));
+}
+
+/** postgresql.auto.conf is read last and so wins; our block stands at its end (manual 19.1.2). */
+async function writeSettings(use: SettingsUse, settings: Record<string, string>): Promise<void> {
+  const path = join(use.place.data, 'postgresql.auto.conf');
+  const before = await readFile(path, 'utf8').catch(() => '');
+  const kept = before.includes(BEGIN) ? before.slice(0, before.indexOf(BEGIN)) : before;
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
+  await replaceFile(path, use.host, `${kept.trimEnd()}\n${BEGIN}\n${lines.join('\n')}\n${END}\n`);
+}
+
+async function makeIfAbsent(place: Place, host: Host, name: string): Promise<void> {
+  const path = join(place.data, name);
+  // Where the configuration stands outside of the data directory, it is not in the backup.
+  if (!existsSync(path))
+    await replaceFile(path, host, name === 'pg_hba.conf' ? 'host all all 127.0.0.1/32 scram-sha-256\n' : '');
+}
+
+async function allowOwnSocket(place: Place, host: Host): Promise<void> {
+  const path = join(place.data, 'pg_hba.conf');
+  const text = await readFile(path, 'utf8');
+  if (!text.includes(HBA_MARK)) await replaceFile(path, host, `${HBA_MARK}\nlocal all all trust\n${text}`);
+}
+
+async function replaceFile(path: string, host: Host, content: string): Promise<void> {
+  await writeFile(`${path}.new`, content, { mode: 0o600 });
+  await chmod(`${path}.new`, 0o600);
+  if (host.as) await chown(`${path}.new`, host.as.uid, host.as.gid);
+  await rename(`${path}.new`, path);
+}
