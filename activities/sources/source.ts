@@ -17,7 +17,10 @@ export interface PartSink {
   readonly partBytes: number;
   /** Parts the source may have in flight at once: bounds its memory. */
   readonly parallel: number;
-  /** Numbers start at 1. The buffer belongs to the sink from the call on. */
+  /**
+   * Numbers start at 1. The buffer belongs to the sink until the promise settles, then the source may fill it again:
+   * it stands in shared memory where the source reuses it, so that threads read it without a copy.
+   */
   write(number: number, plaintext: Buffer): Promise<PartRef>;
 }
 

@@ -17,7 +17,7 @@ export function memorySink(partBytes = 1 << 20, parallel = 4): MemorySink {
     write: async (number, plaintext): Promise<PartRef> => {
       sink.mostInFlight = Math.max(sink.mostInFlight, ++inFlight);
       await new Promise((resolve) => setImmediate(resolve));
-      sink.parts.set(number, plaintext);
+      sink.parts.set(number, Buffer.from(plaintext));
       inFlight -= 1;
       return { number, bytes: plaintext.length, storedBytes: plaintext.length, sha256: '0'.repeat(64) };
     },

@@ -9,6 +9,7 @@ import type { Address } from './failures.ts';
 import { placeOf, postgresFailure } from './failures.ts';
 import type { ConnectionOptions, TlsOptions } from './options.ts';
 import { tlsOf } from './options.ts';
+import { ReusingSocket } from './socket.ts';
 import { checkServerVersion } from './version.ts';
 
 export { connectionSchema } from './options.ts';
@@ -161,7 +162,7 @@ function clientConfig(options: ConnectionOptions, mode: ConnectMode): pg.ClientC
       });
     },
     ...(mode.replication
-      ? { replication: 'true' }
+      ? { replication: 'true', ...(tls.mode === 'disable' ? { stream: () => new ReusingSocket() } : {}) }
       : { statement_timeout: timeoutMs, query_timeout: timeoutMs === 0 ? 0 : timeoutMs + 5000 }),
   } as pg.ClientConfig;
 }

@@ -6,6 +6,7 @@ import type { SqlClient } from './connection.ts';
 import { sessionOf, socketOf } from './connection.ts';
 import type { Address } from './failures.ts';
 import { placeOf, postgresFailure } from './failures.ts';
+import { ReusingSocket } from './socket.ts';
 import { columnNames, encodeMessage, MESSAGE, MessageReader, rowValues, ServerMessage } from './wire.ts';
 
 export type RawRow = Record<string, Buffer | null>;
@@ -67,8 +68,9 @@ export class ReplicationConnection implements AsyncDisposable {
       message: (type, body) => this.#onMessage(type, body),
       copyPiece: (piece, first, last) => this.#exchange?.handlers.onCopyPiece?.(piece, first, last),
     });
-    this.#socket.removeAllListeners('data');
-    this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    const onData = (chunk: Buffer): void => this.#onData(chunk);
+    if (this.#socket instanceof ReusingSocket) this.#socket.takeOver(onData);
+    else this.#socket.removeAllListeners('data').on('data', onData);
     this.#socket.on('error', (error) => this.fail(postgresFailure(this.address, error)));
     this.#socket.once('close', () => this.#onClose());
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });

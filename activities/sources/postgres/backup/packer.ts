@@ -7,13 +7,14 @@ import type { TarEntry } from './tar.ts';
 /**
  * Packs the content of files back to back into parts, and notes which slice of which part is which piece of which file.
  * Every byte is copied once, into its part, and its CRC-32C is taken on the way. Parts go to the sink as they fill, several
- * at a time: at most `sink.parallel` are in flight and one is being filled.
+ * at a time: at most `sink.parallel` are in flight and one is being filled, all in buffers that are used again.
  */
 export class Packer {
   readonly trees: FileTree[] = [];
   readonly #parts: PartRef[] = [];
   readonly #sink: PartSink;
   readonly #flying = new Set<Promise<void>>();
+  readonly #spare: Buffer[] = [];
   #buffer: Buffer | undefined;
   #used = 0;
   #number = 1;
@@ -45,7 +46,7 @@ export class Packer {
   /** Copies the bytes: the caller may reuse them. */
   add(bytes: Buffer): void {
     for (let at = 0; at < bytes.length;) {
-      this.#buffer ??= Buffer.allocUnsafeSlow(this.#sink.partBytes);
+      this.#buffer ??= this.#spare.pop() ?? sharedBuffer(this.#sink.partBytes);
       const next = Math.min(at + this.#buffer.length - this.#used, bytes.length);
       bytes.copy(this.#buffer, this.#used, at, next);
       this.#note(at === 0 && next === bytes.length ? bytes : bytes.subarray(at, next));
@@ -101,8 +102,7 @@ export class Packer {
 
   #flush(): void {
     const buffer = this.#buffer as Buffer;
-    // A part that is not full is copied, so that its memory is its own and may move to another thread.
-    const part = this.#used === buffer.length ? buffer : copyAlone(buffer.subarray(0, this.#used));
+    const part = buffer.subarray(0, this.#used);
     this.#buffer = undefined;
     this.#used = 0;
     this.#slice = undefined;
@@ -112,13 +112,18 @@ export class Packer {
         (ref) => void this.#parts.push(ref),
         (error: unknown) => void (this.#failed ??= { error }),
       )
-      .finally(() => this.#flying.delete(writing));
+      .finally(() => {
+        this.#flying.delete(writing);
+        this.#spare.push(buffer);
+      });
     this.#flying.add(writing);
   }
 }
 
-function copyAlone(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
+/**
+ * Memory that threads can read without a copy and that comes back: touching fresh memory for every part costs as much
+ * as copying into it.
+ */
+function sharedBuffer(bytes: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(bytes));
 }
