@@ -1,12 +1,14 @@
 import { failure } from '../../workflows/model/failure.ts';
 import type { Run } from '../io/run.ts';
 import type { StoreSession } from '../stores/store.ts';
-import type { Encoded } from './codec/job.ts';
+import { FORMAT, LONGEST_PLAINTEXT } from './codec/codec.ts';
+import type { Encoded, Kek } from './codec/job.ts';
 import type { CodecPool } from './codec/pool.ts';
 import type { KekStore } from './keys/key-store.ts';
 import type { Layout } from './layout.ts';
-import { messageBytes, readHeader } from './message.ts';
+import { isWholeMessage, readHeader } from './message.ts';
 import { readObject } from './objects.ts';
+import type { ReadLimit } from './objects.ts';
 import type { VaultOptions } from './vault.ts';
 
 /** What every part of an opened vault shares. */
@@ -19,61 +21,63 @@ export interface VaultContext {
   run: Run;
 }
 
-/** Encryption context of an artefact: clear text, bound to the ciphertext; docs/format.md "Encryption". */
-export function contextFor(vault: VaultContext, artefact: Record<string, string>): Record<string, string> {
-  return { source: vault.options.source, format: '1', ...artefact };
+/** What an object is; its encryption context together with source and format. docs/format.md "Encryption". */
+export type Artefact = { artefact: string } & Record<string, string>;
+
+function contextOf(vault: VaultContext, artefact: Artefact): Record<string, string> {
+  return { source: vault.options.source, format: FORMAT, ...artefact };
 }
 
 export interface Plain {
   bytes: Buffer;
-  artefact: Record<string, string>;
+  artefact: Artefact;
+  /** The present scope's key when absent. */
+  kek?: Kek;
   /** The bytes are not needed any more by the caller. */
   transfer?: boolean;
 }
 
-/** Compresses and encrypts under the present scope's key. */
+/** Compresses and encrypts. */
 export async function encodeWith(vault: VaultContext, input: Plain): Promise<Encoded> {
-  const kek = await vault.keks.current();
-  const context = contextFor(vault, input.artefact);
+  const kek = input.kek ?? (await vault.keks.current());
+  const context = contextOf(vault, input.artefact);
   const job = { bytes: input.bytes, level: vault.options.compressionLevel, context, kek };
   return vault.codec.encode(job, { transfer: input.transfer ?? false });
 }
 
 export interface Wanted {
-  place: string;
-  artefact: Record<string, string>;
+  artefact: Artefact;
+  /** What the manifest promises of the stored bytes. */
   expected?: { bytes: number; sha256: string };
   plainBytes?: number;
 }
 
 /** Decrypts stored bytes with the key they name, if they are exactly the wanted artefact. */
-export async function decodeWith(vault: VaultContext, stored: Buffer, wanted: Wanted): Promise<Buffer> {
+export async function decodeWith(
+  vault: VaultContext,
+  stored: Buffer,
+  wanted: Wanted & { place: string },
+): Promise<Buffer> {
   const { artefact, ...rest } = wanted;
   const header = readHeader(stored, wanted.place);
   const kek = await vault.keks.named(header.wrappedBy, wanted.place);
-  return vault.codec.decode({ bytes: stored, kek, context: contextFor(vault, artefact), ...rest });
+  return vault.codec.decode({ bytes: stored, kek, context: contextOf(vault, artefact), ...rest });
 }
 
-/** How often an object is read again when its bytes are wrong: a proxy may cut a stream without an error. */
-const READS = 3;
-
-export async function readArtefact(vault: VaultContext, key: string, wanted: Omit<Wanted, 'place'>): Promise<Buffer> {
-  for (let attempt = 1; ; attempt++) {
-    const stored = await readObject(vault.store, key);
-    const whole = isWhole(stored, wanted, key);
-    if (whole || attempt === READS) return decodeWith(vault, stored, { ...wanted, place: key });
-    vault.run.log.warn(`${key} came back short`, { attempt, bytes: stored.length });
-  }
+/** Reads and decodes one object. NotFound when it is absent. */
+export async function readArtefact(vault: VaultContext, key: string, wanted: Wanted): Promise<Buffer> {
+  return decodeWith(vault, await readObject(vault, key, limitOf(wanted)), { ...wanted, place: key });
 }
 
-/** Cheap test before the full check: a stream that ended early is worth another read, a forged one is not. */
-function isWhole(stored: Buffer, wanted: Omit<Wanted, 'place'>, place: string): boolean {
-  if (wanted.expected) return stored.length >= wanted.expected.bytes;
-  try {
-    return messageBytes(stored, readHeader(stored, place)) !== -1;
-  } catch {
-    return false;
-  }
+function limitOf({ expected, plainBytes }: Wanted): ReadLimit {
+  if (!expected) return { mostBytes: storedAtMost(plainBytes ?? LONGEST_PLAINTEXT), isWhole: isWholeMessage };
+  const { bytes } = expected;
+  return { mostBytes: bytes, expectedBytes: bytes, isWhole: (stored) => stored.length === bytes };
+}
+
+/** Neither compression nor frames add more than a hundredth; header and keys stay far below the rest. */
+function storedAtMost(plainBytes: number): number {
+  return Math.ceil(plainBytes * 1.01) + 64 * 1024;
 }
 
 /** Failure for a name that is not there. */

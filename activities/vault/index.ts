@@ -1,39 +1,62 @@
+import { failure } from '../../workflows/model/failure.ts';
 import { summarise } from '../../workflows/model/manifest.ts';
 import type { Run } from '../io/run.ts';
 import type { StoreSession } from '../stores/store.ts';
-import { createCodecPool } from './codec/pool.ts';
+import { abortable } from './abortable.ts';
+import { joinCodecPool } from './codec/pool.ts';
 import { encodeWith } from './context.ts';
 import type { VaultContext } from './context.ts';
+import { beginPoint } from './draft.ts';
 import { createKekStore } from './keys/key-store.ts';
 import { layoutOf } from './layout.ts';
+import { discardPoints, listPoints } from './listing.ts';
 import { publishDraft } from './manifest/store.ts';
-import { beginPoint, discardDrafts, listPoints, openPoint, verifyPoint } from './points.ts';
+import { openPoint, verifyPoint } from './points.ts';
 import type { Vault, VaultOptions } from './vault.ts';
 import { walOf } from './wal.ts';
 
-export { createKeys, loadKeyRing } from './keys/files.ts';
+export { createKeys, loadKeyRing, loadRecoveryPrivate } from './keys/files.ts';
 export type { KeyFiles, NewKeys } from './keys/files.ts';
+export type { Opener } from './keys/kek.ts';
+export { rewrapKeys } from './keys/rewrap.ts';
+export type { Rewrap } from './keys/rewrap.ts';
 
-/** Opens the vault of one source on a store. Nothing is read or written yet. Closes its threads, not the store. */
-export function openVault(store: StoreSession, options: VaultOptions, run: Run): Vault {
+/**
+ * Opens the vault of one source on a store; nothing is read or written yet. Whatever it does ends with `run.signal`.
+ * Disposal ends its share of the threads, and leaves the store open.
+ */
+export async function openVault(store: StoreSession, options: VaultOptions, run: Run): Promise<Vault> {
+  checkSource(options.source);
   const layout = layoutOf(options.source);
-  const keks = createKekStore({ source: options.source, store, layout, keys: options.keys, run });
-  const codec = createCodecPool();
-  const vault: VaultContext = { store, layout, options, keks, codec, run };
+  const ending = abortable(store, run.signal);
+  const keks = createKekStore({ source: options.source, store: ending, layout, keys: options.keys, run });
+  return vaultOf({ store: ending, layout, options, keks, codec: joinCodecPool(run.signal), run });
+}
+
+function vaultOf(vault: VaultContext): Vault {
   return {
     begin: (point) => beginPoint(vault, point),
     publish: async (point) => summarise(await publishDraft(vault, point)),
-    discard: (prefix, keep) => discardDrafts(vault, prefix, keep),
+    discard: (prefix, keep) => discardPoints(vault, prefix, keep),
     points: () => listPoints(vault),
     open: (point) => openPoint(vault, point),
     verify: (point, onBytes) => verifyPoint(vault, point, onBytes),
     wal: walOf(vault),
     putReport: async (name, bytes) => {
-      const key = layout.report(name);
+      const key = vault.layout.report(name);
       const encoded = await encodeWith(vault, { bytes, artefact: { artefact: 'report', name } });
-      await store.put(key, encoded.bytes);
+      await vault.store.put(key, encoded.bytes);
       return { key };
     },
-    [Symbol.asyncDispose]: () => codec[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => vault.codec[Symbol.asyncDispose](),
   };
+}
+
+/** A source's name is the first piece of every key and a piece of its keys' names. */
+function checkSource(source: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(source)) return;
+  throw failure('ConfigInvalid', `source "${source}" cannot be the name of a folder`, {
+    expected: 'letters, digits, "-" and "_", at most 63',
+    found: source,
+  });
 }

@@ -1,11 +1,13 @@
-import { lsnKey, parseLsn, formatLsn } from '../../workflows/model/lsn.ts';
+import { formatLsn, lsnKey, parseLsn } from '../../workflows/model/lsn.ts';
 import type { WalObject } from '../../workflows/model/wal.ts';
 import type { ObjectStat } from '../stores/store.ts';
 
 /** Where everything of one source stands in the store; docs/format.md "Layout". */
 export interface Layout {
-  key(scope: string): string;
+  keys: string;
+  key(kek: KekId): string;
   points: string;
+  parts(point: string): string;
   part(point: string, number: number): string;
   draft(point: string): string;
   manifest(point: string): string;
@@ -15,11 +17,20 @@ export interface Layout {
   report(name: string): string;
 }
 
+/** A key-encryption key: its retention scope ("shop-2026-11") and its version, from 1. */
+export interface KekId {
+  scope: string;
+  version: number;
+}
+
 export function layoutOf(source: string): Layout {
   const points = `${source}/points/`;
+  const keys = `${source}/keys/`;
   return {
-    key: (scope) => `${source}/keys/${scope}.key`,
+    keys,
+    key: ({ scope, version }) => `${keys}${scope}.${version}.key`,
     points,
+    parts: (point) => `${points}${point}/p`,
     part: (point, number) => `${points}${point}/p${String(number).padStart(6, '0')}`,
     draft: (point) => `${points}${point}/draft`,
     manifest: (point) => `${points}${point}/manifest`,
@@ -35,13 +46,39 @@ export function layoutOf(source: string): Layout {
   };
 }
 
-const WAL_KEY = /\/wal\/(\d+)\/([0-9a-f]{8})\/([0-9a-f]{16})-([0-9a-f]{16})(?:-(\d+))?$/;
+/** Retention scope of what is written now: the source and the month, UTC. */
+export function scopeOf(source: string, isoNow: string): string {
+  return `${source}-${isoNow.slice(0, 7)}`;
+}
+
+/** Name of the key inside messages: "shop-2026-11/1". */
+export function kekName(kek: KekId): string {
+  return `${kek.scope}/${kek.version}`;
+}
+
+/** undefined for what is no key of this source. */
+export function parseKekName(source: string, name: string): KekId | undefined {
+  return parseKek(source, /^(.*-\d{4}-\d\d)\/([1-9]\d{0,8})$/.exec(name));
+}
+
+/** The same from a key file's place in the store. */
+export function parseKekKey(source: string, key: string): KekId | undefined {
+  return parseKek(source, /\/([^/]*-\d{4}-\d\d)\.([1-9]\d{0,8})\.key$/.exec(key));
+}
+
+function parseKek(source: string, match: RegExpExecArray | null): KekId | undefined {
+  const [, scope = '', version = ''] = match ?? [];
+  return scope.slice(0, -'-2026-11'.length) === source ? { scope, version: Number(version) } : undefined;
+}
+
+const WAL_KEY = /\/wal\/(\d+)\/([0-9a-f]{8})\/([0-9a-f]{16})-([0-9a-f]{16})(?:-(\d{1,16}))?$/;
 
 /** What a WAL object's name says; undefined for any other key. */
 export function parseWalKey(stat: ObjectStat): WalObject | undefined {
   const match = WAL_KEY.exec(stat.key);
   if (!match) return undefined;
   const [, systemId = '', timeline = '', start = '', end = '', commit] = match;
+  if (end <= start) return undefined;
   return {
     systemId,
     timeline: Number.parseInt(timeline, 16),
@@ -51,6 +88,12 @@ export function parseWalKey(stat: ObjectStat): WalObject | undefined {
     key: stat.key,
     storedBytes: stat.bytes,
   };
+}
+
+/** Timeline of a history object; undefined for any other key. */
+export function parseHistoryKey(key: string): number | undefined {
+  const timeline = /\/history\/([0-9a-f]{8})$/.exec(key)?.[1];
+  return timeline === undefined ? undefined : Number.parseInt(timeline, 16);
 }
 
 function hex8(value: number): string {

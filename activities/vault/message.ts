@@ -2,14 +2,23 @@ import { failure } from '../../workflows/model/failure.ts';
 
 /** What the clear header of an AWS Encryption SDK message (version 2) says, before anything is decrypted. */
 export interface MessageHeader {
-  suite: number;
   context: Record<string, string>;
   /** Wrapped data keys: who wrapped them. */
-  wrappedBy: { namespace: string; name: string }[];
+  wrappedBy: KeyName[];
   frameBytes: number;
   /** Length of header and header authentication. */
   headerBytes: number;
 }
+
+export interface KeyName {
+  namespace: string;
+  name: string;
+}
+
+/** Names of keys: "key provider id" of the message format. */
+export const ROOT_NAMESPACE = 'lifeboat-root';
+export const RECOVERY_NAMESPACE = 'lifeboat-recovery';
+export const KEK_NAMESPACE = 'lifeboat-kek';
 
 /** AES-256-GCM with HKDF-SHA-512 and key commitment, unsigned. */
 export const SUITE = 0x0478;
@@ -23,73 +32,79 @@ const FINAL_FRAME = 0xffffffff;
 /** A raw-AES key provider appends tag length, IV length and IV to the name. */
 const RAW_AES_SUFFIX_BYTES = 4 + 4 + IV_BYTES;
 
-/** Reads the header. Integrity when the bytes are no such message. Format: AWS Encryption SDK developer guide, "message format reference". */
+/**
+ * Reads the header; nothing in it is authentic until the message was decrypted. Integrity when the bytes are no such
+ * message. Format: AWS Encryption SDK developer guide, "message format reference".
+ */
 export function readHeader(bytes: Buffer, place: string): MessageHeader {
   try {
-    return parse(bytes);
+    return parse(new Cursor(bytes));
   } catch (error) {
-    const found = error instanceof RangeError ? 'a cut header' : (error as Error).message;
     throw failure('Integrity', `${place} is not an encrypted message of lifeboat`, {
       place,
       expected: 'AWS Encryption SDK message version 2, suite 0478',
-      found,
+      found: (error as Error).message,
     });
   }
 }
 
-function parse(bytes: Buffer): MessageHeader {
-  let at = 0;
-  const take = (length: number): Buffer => {
-    if (at + length > bytes.length) throw new RangeError('end of bytes');
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  const field = (): Buffer => take(take(2).readUInt16BE());
-  const version = take(1).readUInt8();
-  const suite = take(2).readUInt16BE();
-  if (version !== VERSION || suite !== SUITE) throw new TypeError(`version ${version}, suite ${suite.toString(16)}`);
-  take(MESSAGE_ID_BYTES);
-  const context = readContext(field());
-  const keys = Array.from({ length: take(2).readUInt16BE() }, () => ({
-    provider: field(),
-    info: field(),
-    wrapped: field(),
-  }));
-  if (take(1).readUInt8() !== FRAMED) throw new TypeError('content that is not framed');
-  const frameBytes = take(4).readUInt32BE();
-  take(COMMITMENT_BYTES + TAG_BYTES);
-  const wrappedBy = keys.map(({ provider, info }) => ({
-    namespace: provider.toString(),
-    name: keyName(provider.toString(), info),
-  }));
-  return { suite, context, wrappedBy, frameBytes, headerBytes: at };
+/** Takes fields off the front of a buffer. */
+class Cursor {
+  readonly #bytes: Buffer;
+  at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  take(length: number): Buffer {
+    if (this.at + length > this.#bytes.length) throw new RangeError(`a header cut at ${this.#bytes.length} bytes`);
+    this.at += length;
+    return this.#bytes.subarray(this.at - length, this.at);
+  }
+
+  /** Bytes behind a length of two bytes. */
+  field(): Buffer {
+    return this.take(this.take(2).readUInt16BE());
+  }
 }
 
-function keyName(provider: string, info: Buffer): string {
-  return (
-    provider.startsWith('lifeboat-recovery') ? info : info.subarray(0, info.length - RAW_AES_SUFFIX_BYTES)
-  ).toString();
+function parse(cursor: Cursor): MessageHeader {
+  const version = cursor.take(1).readUInt8();
+  const suite = cursor.take(2).readUInt16BE();
+  if (version !== VERSION || suite !== SUITE) {
+    throw new TypeError(`version ${version}, suite ${suite.toString(16).padStart(4, '0')}`);
+  }
+  cursor.take(MESSAGE_ID_BYTES);
+  const context = readContext(cursor.field());
+  const wrappedBy = Array.from({ length: cursor.take(2).readUInt16BE() }, () => readKeyName(cursor));
+  if (cursor.take(1).readUInt8() !== FRAMED) throw new TypeError('content that is not framed');
+  const frameBytes = cursor.take(4).readUInt32BE();
+  cursor.take(COMMITMENT_BYTES + TAG_BYTES);
+  return { context, wrappedBy, frameBytes, headerBytes: cursor.at };
+}
+
+function readKeyName(cursor: Cursor): KeyName {
+  const namespace = cursor.field().toString();
+  const info = cursor.field();
+  cursor.field();
+  const name = namespace === RECOVERY_NAMESPACE ? info : info.subarray(0, -RAW_AES_SUFFIX_BYTES);
+  return { namespace, name: name.toString() };
 }
 
 function readContext(bytes: Buffer): Record<string, string> {
-  const context: Record<string, string> = {};
-  if (bytes.length === 0) return context;
-  let at = 2;
-  const field = (): string => {
-    const length = bytes.readUInt16BE(at);
-    at += 2 + length;
-    return bytes.toString('utf8', at - length, at);
-  };
-  for (let left = bytes.readUInt16BE(0); left > 0; left--) {
-    const name = field();
-    context[name] = field();
-  }
-  return context;
+  if (bytes.length === 0) return {};
+  const cursor = new Cursor(bytes);
+  const pairs = Array.from({ length: cursor.take(2).readUInt16BE() }, () => [
+    cursor.field().toString(),
+    cursor.field().toString(),
+  ]);
+  return Object.fromEntries(pairs) as Record<string, string>;
 }
 
 /**
- * Where the message ends. The SDK stops after the final frame and ignores what follows, so whoever reads an object
- * compares this with the object's length: bytes appended by somebody are an attack or a broken store.
+ * Where the message ends, or -1 when it is cut. The SDK stops after the final frame and ignores what follows, so whoever
+ * reads an object compares this with the object's length: bytes appended by somebody are an attack or a broken store.
  */
 export function messageBytes(bytes: Buffer, header: MessageHeader): number {
   for (let at = header.headerBytes; at + 4 <= bytes.length;) {
@@ -98,8 +113,18 @@ export function messageBytes(bytes: Buffer, header: MessageHeader): number {
       continue;
     }
     const lengthAt = at + 4 + 4 + IV_BYTES;
-    if (lengthAt + 4 > bytes.length) break;
-    return lengthAt + 4 + bytes.readUInt32BE(lengthAt) + TAG_BYTES;
+    if (lengthAt + 4 > bytes.length) return -1;
+    const end = lengthAt + 4 + bytes.readUInt32BE(lengthAt) + TAG_BYTES;
+    return end > bytes.length ? -1 : end;
   }
   return -1;
+}
+
+/** Whether the bytes reach the end of a message; false for what is none. */
+export function isWholeMessage(bytes: Buffer): boolean {
+  try {
+    return messageBytes(bytes, parse(new Cursor(bytes))) !== -1;
+  } catch {
+    return false;
+  }
 }

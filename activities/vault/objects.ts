@@ -1,36 +1,82 @@
+import { addAbortSignal } from 'node:stream';
+import { failure, findFailure, isRetryable } from '../../workflows/model/failure.ts';
+import type { Run } from '../io/run.ts';
 import type { StoreSession } from '../stores/store.ts';
-import { failure, findFailure } from '../../workflows/model/failure.ts';
 
 const TRIES = 4;
 
-/** A whole object in a buffer of its own memory. A stream that breaks midway is read again from the start. */
-export async function readObject(store: StoreSession, key: string): Promise<Buffer> {
+/** How often an object that ends too early is read again: a proxy may cut a stream without an error. */
+const READS = 3;
+
+export interface ReadLimit {
+  /** More than these are refused before they fill memory. */
+  mostBytes: number;
+  /** Length to expect: one buffer is made at once. */
+  expectedBytes?: number;
+  /** Cheap test whether the bytes reach their end; what they say is checked by the caller. */
+  isWhole(bytes: Buffer): boolean;
+}
+
+interface Reader {
+  store: StoreSession;
+  run: Run;
+}
+
+/**
+ * A whole object in a buffer that is alone in its memory, so that it can be moved to a thread. NotFound when it is absent.
+ * What still is not whole after a few reads is given as it is: it may have been stored so.
+ */
+export async function readObject(reader: Reader, key: string, limit: ReadLimit): Promise<Buffer> {
+  for (let read = 1; ; read++) {
+    const bytes = await readThrough(reader, key, limit);
+    if (read === READS || limit.isWhole(bytes)) return bytes;
+    reader.run.log.warn(`${key} came back short`, { read, bytes: bytes.length });
+  }
+}
+
+/** A stream that breaks midway is read again from the start; one that is silent ends with the run's signal. */
+async function readThrough({ store, run }: Reader, key: string, limit: ReadLimit): Promise<Buffer> {
   for (let attempt = 1; ; attempt++) {
-    const stream = await store.get(key);
+    const stream = addAbortSignal(run.signal, await store.get(key));
     try {
-      const chunks: Buffer[] = [];
-      for await (const chunk of stream) chunks.push(chunk as Buffer);
-      return alone(chunks);
+      return await collect(stream, key, limit);
     } catch (error) {
-      if (attempt < TRIES && !isAbort(error)) continue;
-      throw findFailure(error) ?? broken(key, error);
+      run.signal.throwIfAborted();
+      const known = findFailure(error);
+      if (attempt < TRIES && (!known || isRetryable(known))) continue;
+      throw known ?? failure('Unavailable', `store broke off while ${key} was read`, { place: key, cause: error });
     }
   }
 }
 
-function isAbort(error: unknown): boolean {
-  return (error as Error).name === 'AbortError' || (error as Error).name === 'CancelledFailure';
+async function collect(stream: AsyncIterable<Buffer>, key: string, limit: ReadLimit): Promise<Buffer> {
+  let whole: Buffer = Buffer.allocUnsafeSlow(limit.expectedBytes ?? 64 * 1024);
+  let used = 0;
+  for await (const chunk of stream) {
+    if (used + chunk.length > limit.mostBytes) throw tooLong(key, limit.mostBytes);
+    if (used + chunk.length > whole.length) whole = grown(whole, used + chunk.length);
+    used += chunk.copy(whole, used);
+  }
+  return used === whole.length ? whole : trimmed(whole, used);
 }
 
-function broken(key: string, error: unknown): Error {
-  if (isAbort(error)) return error as Error;
-  return failure('Unavailable', `store broke off while ${key} was read`, { place: key, cause: error });
+function grown(bytes: Buffer, neededBytes: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(Math.max(neededBytes, bytes.length * 2));
+  bytes.copy(larger);
+  return larger;
 }
 
-/** One buffer that may be transferred to a thread. */
-function alone(chunks: Buffer[]): Buffer {
-  const whole = Buffer.allocUnsafeSlow(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) at += chunk.copy(whole, at);
-  return whole;
+function trimmed(bytes: Buffer, used: number): Buffer {
+  const exact = Buffer.allocUnsafeSlow(used);
+  bytes.copy(exact, 0, 0, used);
+  return exact;
+}
+
+function tooLong(key: string, mostBytes: number): Error {
+  return failure('Integrity', `${key} is longer than it can be`, {
+    place: key,
+    expected: `at most ${mostBytes} bytes`,
+    found: 'more',
+    hint: 'this copy is damaged or was changed; use another copy',
+  });
 }

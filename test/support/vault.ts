@@ -1,14 +1,18 @@
-import { mkdir } from 'node:fs/promises';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { after } from 'node:test';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { plainRun } from '../../activities/io/run.ts';
 import type { Run } from '../../activities/io/run.ts';
 import { filesystemStore } from '../../activities/stores/filesystem.ts';
 import type { StoreSession } from '../../activities/stores/store.ts';
+import { joinCodecPool } from '../../activities/vault/codec/pool.ts';
 import { createKeys, loadKeyRing, openVault } from '../../activities/vault/index.ts';
 import type { NewKeys } from '../../activities/vault/index.ts';
 import type { KeyRing, Vault, VaultOptions } from '../../activities/vault/vault.ts';
 import type { BackupFacts } from '../../activities/sources/source.ts';
-import { crc32c } from '../../activities/io/crc32c.ts';
+import { crc32c, crc32cCombine } from '../../activities/io/crc32c.ts';
 import type { PartRef } from '../../workflows/model/manifest.ts';
 
 export function keyPaths(dir: string): NewKeys {
@@ -21,11 +25,35 @@ export function keyPaths(dir: string): NewKeys {
   };
 }
 
+/** An RSA key of 4096 bits takes seconds to make: this process makes one, for every ring. */
+const recoveryKeys = once(async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'lifeboat-test-keys-'));
+  const paths = keyPaths(dir);
+  await createKeys(paths);
+  const pems = { public: await readFile(paths.recoveryPublic), private: await readFile(paths.recoveryPrivate) };
+  await rm(dir, { recursive: true });
+  return pems;
+});
+
 export async function newKeyRing(dir: string): Promise<KeyRing> {
   await mkdir(dir, { recursive: true });
   const paths = keyPaths(dir);
-  await createKeys(paths);
+  const recovery = await recoveryKeys();
+  const signing = generateKeyPairSync('ed25519');
+  const files: [string, string | Buffer][] = [
+    [paths.root, randomBytes(32).toString('base64')],
+    [paths.signing, signing.privateKey.export({ type: 'pkcs8', format: 'pem' })],
+    [paths.signingPublic, signing.publicKey.export({ type: 'spki', format: 'pem' })],
+    [paths.recoveryPublic, recovery.public],
+    [paths.recoveryPrivate, recovery.private],
+  ];
+  for (const [path, content] of files) await writeFile(path, content, { mode: 0o600 });
   return loadKeyRing({ root: paths.root, recoveryPublic: paths.recoveryPublic, signing: paths.signing, trusted: [] });
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }
 
 export interface TestVault {
@@ -37,7 +65,7 @@ export interface TestVault {
   root: string;
   /** Folder of the key files. */
   keyDir: string;
-  open(store?: StoreSession, overrides?: Partial<VaultOptions>): Vault;
+  open(store?: StoreSession, overrides?: Partial<VaultOptions>): Promise<Vault>;
 }
 
 /** A vault on a folder store with fresh keys; `open` may be called with another store, source or keys. */
@@ -59,23 +87,50 @@ export async function testVault(dir: string, source = 'shop'): Promise<TestVault
   };
 }
 
+/** Keeps the codec threads for all tests of a file: starting them takes longer than most tests. */
+export function heldThreads(): void {
+  const pool = joinCodecPool(new AbortController().signal);
+  after(() => pool[Symbol.asyncDispose]());
+}
+
+export async function edit(path: string, change: (bytes: Buffer) => Buffer): Promise<void> {
+  await writeFile(path, change(await readFile(path)));
+}
+
+export function flipBit(bytes: Buffer, at: number): Buffer {
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  return bytes;
+}
+
+export interface MadePoint {
+  point: string;
+  source?: string;
+  /** Changes the checksum that the manifest carries. */
+  crc?(value: number): number;
+}
+
+/** Three parts, two of one length, published; their contents. */
+export async function makePoint(at: TestVault, made: MadePoint): Promise<Buffer[]> {
+  const contents = [randomBytes(300_000), Buffer.alloc(500_000, 'abc'), randomBytes(300_000)];
+  await using vault = await at.open(at.store, { source: made.source ?? 'shop' });
+  await using draft = await vault.begin(made.point);
+  const parts = await Promise.all(contents.map((bytes, index) => draft.write(index + 1, Buffer.from(bytes))));
+  await draft.finish(factsFor(parts, contents, made.crc));
+  await vault.publish(made.point);
+  return contents;
+}
+
 /** Facts of a made-up backup of one tree with one file that fills the given parts. */
-export function factsFor(parts: PartRef[], contents: Buffer[]): BackupFacts {
-  const whole = Buffer.concat(contents);
+export function factsFor(parts: PartRef[], contents: Buffer[], crc = (value: number): number => value): BackupFacts {
   const slices = contents.map((bytes, index) => ({
-    part: index + 1,
-    at: 0,
-    bytes: bytes.length,
-    crc32c: crc32c(bytes),
+    ...{ part: index + 1, at: 0, bytes: bytes.length },
+    crc32c: crc(crc32c(bytes)),
   }));
   const mtime = '2026-01-05T03:00:00.000Z';
   const entry = {
-    path: 'base/1/1',
-    type: 'file' as const,
-    mode: 0o600,
-    mtime,
-    bytes: whole.length,
-    crc32c: crc32c(whole),
+    ...{ path: 'base/1/1', type: 'file' as const, mode: 0o600, mtime },
+    bytes: contents.reduce((total, bytes) => total + bytes.length, 0),
+    crc32c: slices.reduce((sum, slice) => crc32cCombine(sum, slice.crc32c, slice.bytes), 0),
     slices,
   };
   return {
@@ -85,7 +140,7 @@ export function factsFor(parts: PartRef[], contents: Buffer[]): BackupFacts {
       serverVersion: 180004,
       timeline: 1,
       segmentBytes: 1 << 24,
-      sizeBytes: whole.length,
+      sizeBytes: entry.bytes,
     },
     ...{
       timeline: 1,

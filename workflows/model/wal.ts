@@ -1,5 +1,8 @@
 import type { Lsn } from './lsn.ts';
 
+/** No WAL object is longer: a listing finds what covers a position by looking this far before it. */
+export const LONGEST_WAL_OBJECT_BYTES = 64 * 1024 * 1024;
+
 /** One immutable WAL object in the vault: bytes [startLsn, endLsn) of one timeline. */
 export interface WalObject {
   systemId: string;

@@ -12,29 +12,22 @@ parentPort?.on('message', ({ id, job }: { id: number; job: Job }) => {
 
 async function answer(id: number, job: Job): Promise<Answer> {
   try {
-    if (job.kind === 'encode') {
-      const { bytes, sha256 } = await encode(job);
-      return { id, bytes: owned(bytes), sha256 };
-    }
-    return { id, bytes: owned(await decode(job)) };
+    if (job.kind === 'decode') return { id, bytes: alone(await decode(job)) };
+    const { bytes, sha256 } = await encode(job);
+    return { id, bytes: alone(bytes), sha256 };
   } catch (error) {
     return { id, error: asData(error) };
   }
 }
 
-/** A buffer that may be transferred: alone in its memory. */
-function owned(bytes: Buffer): Uint8Array {
+/** Bytes that are alone in their memory, and may move to another thread. */
+function alone(bytes: Buffer): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes);
 }
 
 function asData(error: unknown): JobError {
-  const integrity = failureTypeOf(error) === 'Integrity';
-  const { place, expected, found } = failureFacts(error);
-  return {
-    type: integrity ? 'Integrity' : 'Bug',
-    message: findFailure(error)?.message ?? String(error),
-    ...(place === undefined ? {} : { place }),
-    ...(expected === undefined ? {} : { expected }),
-    ...(found === undefined ? {} : { found }),
-  };
+  const facts = failureFacts(error);
+  const message = findFailure(error)?.message ?? String(error);
+  // The hint is a field of its own here: whoever makes the failure again appends it again.
+  return { ...facts, type: failureTypeOf(error) ?? 'Bug', message: message.replace(` (hint: ${facts.hint})`, '') };
 }

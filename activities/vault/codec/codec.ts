@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { zstdCompressSync, zstdDecompressSync, constants } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import {
   AlgorithmSuiteIdentifier,
   buildClient,
@@ -14,19 +14,21 @@ import { failure } from '../../../workflows/model/failure.ts';
 import { messageBytes, readHeader } from '../message.ts';
 import type { DecodeJob, EncodeJob, Encoded, Kek } from './job.ts';
 
+/** Version of the format, as every encryption context carries it. */
+export const FORMAT = '1';
 /** Frames of the message: 64 KiB decrypts fastest in this SDK. */
 const FRAME_BYTES = 64 * 1024;
 /** Root, recovery, and one to spare while keys rotate. */
 const MOST_WRAPPED_KEYS = 3;
-/** No honest part comes near this; a bomb is refused before it fills memory. */
-const LONGEST_PLAINTEXT = 1 << 30;
+/** No honest object comes near this; a bomb is refused before it fills memory. */
+export const LONGEST_PLAINTEXT = 1 << 30;
 
 export const esdk = buildClient({
   commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
   maxEncryptedDataKeys: MOST_WRAPPED_KEYS,
 });
 
-export function kekKeyring(kek: Kek): RawAesKeyringNode {
+export function aesKeyring(kek: Kek): RawAesKeyringNode {
   return new RawAesKeyringNode({
     keyNamespace: kek.namespace,
     keyName: kek.name,
@@ -63,22 +65,25 @@ async function through(stream: Duplex, bytes: Buffer): Promise<Buffer> {
 export async function encode(job: EncodeJob): Promise<Encoded> {
   const compressed = zstdCompressSync(job.bytes, {
     chunkSize: OUTPUT_CHUNK_BYTES,
+    pledgedSrcSize: job.bytes.byteLength,
     params: { [constants.ZSTD_c_compressionLevel]: job.level },
   });
-  const cipher = esdk.encryptStream(kekKeyring(job.kek), { ...MESSAGE_OPTIONS, encryptionContext: job.context });
+  const cipher = esdk.encryptStream(aesKeyring(job.kek), { ...MESSAGE_OPTIONS, encryptionContext: job.context });
   const bytes = await through(cipher, compressed);
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
 
-/** Checks length, hash, context and end of the message, decrypts, decompresses, checks the plaintext's length. */
+/** Checks length, hash, end and context of the message, decrypts, decompresses, checks the plaintext's length. */
 export async function decode(job: DecodeJob): Promise<Buffer> {
   const stored = Buffer.from(job.bytes.buffer, job.bytes.byteOffset, job.bytes.byteLength);
   checkStored(job, stored);
   const header = readHeader(stored, job.place);
-  checkContext(job, header.context);
   const end = messageBytes(stored, header);
-  if (end !== stored.length)
-    throw wrong(job, 'length', { expected: `a message of ${end} bytes`, found: `${stored.length} bytes stored` });
+  if (end !== stored.length) {
+    const expected = end < 0 ? 'a message with a final frame' : `a message of ${end} bytes`;
+    throw wrong(job, 'length', { expected, found: `${stored.length} bytes` });
+  }
+  checkContext(job, header.context);
   const plaintext = decompress(job, await decrypt(job, stored));
   if (job.plainBytes !== undefined && plaintext.length !== job.plainBytes) {
     throw wrong(job, 'plaintext', { expected: `${job.plainBytes} bytes`, found: `${plaintext.length} bytes` });
@@ -89,22 +94,31 @@ export async function decode(job: DecodeJob): Promise<Buffer> {
 function checkStored(job: DecodeJob, stored: Buffer): void {
   if (!job.expected) return;
   const { bytes, sha256 } = job.expected;
-  if (stored.length !== bytes)
+  if (stored.length !== bytes) {
     throw wrong(job, 'length', { expected: `${bytes} bytes`, found: `${stored.length} bytes` });
+  }
   const found = createHash('sha256').update(stored).digest('hex');
-  if (found !== sha256) throw wrong(job, 'SHA-256', { expected: sha256, found: found });
+  if (found !== sha256) throw wrong(job, 'SHA-256', { expected: sha256, found });
 }
 
 function checkContext(job: DecodeJob, found: Record<string, string>): void {
+  if (Number(found['format']) > Number(FORMAT)) {
+    throw failure('Unsupported', `${job.place} was written by a newer lifeboat`, {
+      place: job.place,
+      expected: `format ${FORMAT}`,
+      found: `format ${found['format']}`,
+      hint: 'install the newest lifeboat on this host',
+    });
+  }
   const say = (context: Record<string, string>): string =>
     JSON.stringify(Object.fromEntries(Object.entries(context).sort()));
-  if (say(found) !== say(job.context))
-    throw wrong(job, 'encryption context', { expected: say(job.context), found: say(found) });
+  if (say(found) === say(job.context)) return;
+  throw wrong(job, 'encryption context', { expected: say(job.context), found: say(found) });
 }
 
 async function decrypt(job: DecodeJob, stored: Buffer): Promise<Buffer> {
   try {
-    return await through(esdk.decryptUnsignedMessageStream(kekKeyring(job.kek)), stored);
+    return await through(esdk.decryptUnsignedMessageStream(aesKeyring(job.kek)), stored);
   } catch {
     const expected = `bytes that key ${job.kek.namespace}/${job.kek.name} authenticates`;
     throw wrong(job, 'ciphertext', { expected, found: 'bytes it does not' });
@@ -112,21 +126,22 @@ async function decrypt(job: DecodeJob, stored: Buffer): Promise<Buffer> {
 }
 
 function decompress(job: DecodeJob, compressed: Buffer): Buffer {
+  const longest = Math.max(job.plainBytes ?? LONGEST_PLAINTEXT, 1);
   try {
     // Output grows chunk by chunk: with the length known there is one chunk and no copy.
     const chunkSize = Math.max(job.plainBytes ?? OUTPUT_CHUNK_BYTES, 64);
-    return zstdDecompressSync(compressed, { maxOutputLength: LONGEST_PLAINTEXT, chunkSize });
+    return zstdDecompressSync(compressed, { maxOutputLength: longest, chunkSize });
   } catch (error) {
-    throw wrong(job, 'compression', { expected: 'one zstd frame', found: (error as Error).message });
+    const expected = `one zstd frame of at most ${longest} bytes`;
+    throw wrong(job, 'compression', { expected, found: (error as Error).message });
   }
 }
 
 function wrong(job: DecodeJob, what: string, { expected, found }: { expected: string; found: string }): Error {
-  const hint = 'this copy is damaged or was changed; use another copy, and verify the rest with lifeboat verify';
   return failure('Integrity', `${job.place}: ${what} is not what was stored`, {
     place: job.place,
     expected,
     found,
-    hint,
+    hint: 'this copy is damaged or was changed; use another copy, and verify the rest with lifeboat verify',
   });
 }

@@ -1,3 +1,5 @@
+import type { FailureFacts, FailureType } from '../../../workflows/model/failure.ts';
+
 /** What the codec threads are asked; plain data, buffers are transferred. */
 export interface Kek {
   namespace: string;
@@ -8,6 +10,7 @@ export interface Kek {
 export interface EncodeJob {
   kind: 'encode';
   bytes: Uint8Array;
+  /** zstd level. */
   level: number;
   context: Record<string, string>;
   kek: Kek;
@@ -29,16 +32,20 @@ export type Job = EncodeJob | DecodeJob;
 
 export interface Encoded {
   bytes: Buffer;
+  /** Of the encoded bytes, hex. */
   sha256: string;
 }
 
 /** An error crosses a thread as data. */
-export interface JobError {
-  type: 'Integrity' | 'Bug';
+export interface JobError extends FailureFacts {
+  type: FailureType;
   message: string;
-  place?: string;
-  expected?: string;
-  found?: string;
 }
 
-export type Answer = { id: number; bytes: Uint8Array; sha256?: string } | { id: number; error: JobError };
+export interface Result {
+  id: number;
+  bytes: Uint8Array;
+  sha256?: string;
+}
+
+export type Answer = Result | { id: number; error: JobError };

@@ -1,8 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { failure } from '../../../workflows/model/failure.ts';
 import { threadModule } from '../../io/thread.ts';
-import type { Answer, DecodeJob, EncodeJob, Encoded, Job } from './job.ts';
+import type { DecodeJob, EncodeJob, Encoded } from './job.ts';
+import { Threads } from './threads.ts';
 
 /** Compression, encryption and hashing away from the event loop. */
 export interface CodecPool extends AsyncDisposable {
@@ -12,108 +11,41 @@ export interface CodecPool extends AsyncDisposable {
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
 }
 
-interface Waiting {
-  job: Job;
-  transfer: boolean;
-  resolve(answer: Answer & { bytes: Uint8Array }): void;
-  reject(error: Error): void;
+let shared: { threads: Threads; users: number } | undefined;
+
+/**
+ * A share of the process's threads, one for each processor however many vaults are open, so that memory does not grow with
+ * them. The last user to leave ends them. Jobs end with `signal`.
+ */
+export function joinCodecPool(signal: AbortSignal): CodecPool {
+  const mine = (shared ??= { threads: newThreads(), users: 0 });
+  mine.users += 1;
+  return poolOn(mine.threads, signal, async () => {
+    mine.users -= 1;
+    if (mine.users > 0) return;
+    if (shared === mine) shared = undefined;
+    await mine.threads.close();
+  });
 }
 
-interface Thread {
-  worker: Worker;
-  busy?: { id: number; waiting: Waiting };
+function newThreads(): Threads {
+  return new Threads(availableParallelism(), threadModule('codec-thread', import.meta.url));
 }
 
-export function createCodecPool(threads = Math.max(1, availableParallelism())): CodecPool {
-  const pool = new Pool(threads);
+function poolOn(threads: Threads, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
+  let left: Promise<void> | undefined;
   return {
     encode: async (job, options) => {
-      const { bytes, sha256 = '' } = await pool.run({ ...job, kind: 'encode' }, options?.transfer ?? false);
+      const task = { job: { ...job, kind: 'encode' as const }, transfer: options?.transfer ?? false, signal };
+      const { bytes, sha256 = '' } = await threads.run(task);
       return { bytes: asBuffer(bytes), sha256 };
     },
-    decode: async (job) => asBuffer((await pool.run({ ...job, kind: 'decode' }, true)).bytes),
-    [Symbol.asyncDispose]: () => pool.close(),
+    decode: async (job) => {
+      const task = { job: { ...job, kind: 'decode' as const }, transfer: true, signal };
+      return asBuffer((await threads.run(task)).bytes);
+    },
+    [Symbol.asyncDispose]: () => (left ??= leave()),
   };
-}
-
-class Pool {
-  readonly #threads: Thread[] = [];
-  readonly #queue: Waiting[] = [];
-  readonly #size: number;
-  #nextId = 1;
-  #closed = false;
-
-  constructor(size: number) {
-    this.#size = size;
-  }
-
-  run(job: Job, transfer: boolean): Promise<{ bytes: Uint8Array; sha256?: string }> {
-    if (this.#closed) return Promise.reject(failure('Bug', 'codec pool was used after it was closed'));
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ job, transfer, resolve, reject });
-      this.#dispatch();
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const waiting of this.#queue.splice(0)) waiting.reject(failure('Bug', 'codec pool was closed'));
-    await Promise.all(this.#threads.splice(0).map((thread) => thread.worker.terminate()));
-  }
-
-  #dispatch(): void {
-    for (;;) {
-      const thread = this.#queue.length > 0 ? this.#freeThread() : undefined;
-      const waiting = thread && this.#queue.shift();
-      if (!thread || !waiting) return;
-      const id = this.#nextId++;
-      thread.busy = { id, waiting };
-      const { buffer } = waiting.job.bytes;
-      const alone = buffer instanceof ArrayBuffer && buffer.byteLength === waiting.job.bytes.byteLength;
-      thread.worker.ref();
-      thread.worker.postMessage({ id, job: waiting.job }, alone && waiting.transfer ? [buffer] : []);
-    }
-  }
-
-  #freeThread(): Thread | undefined {
-    const free = this.#threads.find((thread) => thread.busy === undefined);
-    if (free || this.#threads.length >= this.#size) return free;
-    return this.#start();
-  }
-
-  #start(): Thread {
-    const worker = new Worker(threadModule('codec-thread', import.meta.url));
-    const thread: Thread = { worker };
-    worker.on('message', (answer: Answer) => this.#settle(thread, answer));
-    worker.once('error', (error) => this.#lose(thread, error));
-    worker.once('exit', (code) => this.#lose(thread, new Error(`codec thread ended with ${code}`)));
-    this.#threads.push(thread);
-    return thread;
-  }
-
-  #settle(thread: Thread, answer: Answer): void {
-    const { busy } = thread;
-    if (busy?.id !== answer.id) return;
-    delete thread.busy;
-    // An idle thread must not keep a process alive that has nothing else to do.
-    thread.worker.unref();
-    if ('error' in answer) {
-      const { type, message, ...facts } = answer.error;
-      busy.waiting.reject(failure(type, message, facts));
-    } else {
-      busy.waiting.resolve(answer);
-    }
-    this.#dispatch();
-  }
-
-  /** A thread that died fails its job and is replaced by the next one that is needed. */
-  #lose(thread: Thread, error: Error): void {
-    const at = this.#threads.indexOf(thread);
-    if (at >= 0) this.#threads.splice(at, 1);
-    thread.busy?.waiting.reject(failure('Bug', `codec thread died: ${error.message}`, { cause: error }));
-    delete thread.busy;
-    if (!this.#closed) this.#dispatch();
-  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

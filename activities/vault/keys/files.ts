@@ -1,10 +1,13 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { readFile, stat, writeFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { failure } from '../../../workflows/model/failure.ts';
-import { fileFailure } from '../../io/file-failure.ts';
+import { open } from 'node:fs/promises';
+import { failure, isFailure } from '../../../workflows/model/failure.ts';
+import { translateFileError } from '../../io/file-failure.ts';
 import type { KeyRing } from '../vault.ts';
+import { fingerprint, publicId, publicPem, ROOT_BYTES } from './fingerprint.ts';
+
+export { createKeys } from './create.ts';
+export type { NewKeys } from './create.ts';
 
 export interface KeyFiles {
   root: string;
@@ -14,17 +17,19 @@ export interface KeyFiles {
   trusted: string[];
 }
 
-const ROOT_BYTES = 32;
-const RECOVERY_BITS = 4096;
-const PRIVATE_MODE = 0o600;
+const LEAST_RSA_BITS = 3072;
 
-/** Loads and checks every key. ConfigInvalid or Denied with the file as place, before anything is encrypted or signed. */
+/**
+ * Loads and checks every key before anything is encrypted or signed. Failures name the file: NotFound, Denied (unreadable,
+ * or a secret that others can read), ConfigInvalid (wrong type, wrong length, public half of another key).
+ */
 export async function loadKeyRing(files: KeyFiles): Promise<KeyRing> {
   const root = await readRoot(files.root);
   const signing = await readSigning(files.signing);
-  const trusted = await Promise.all(files.trusted.map((path) => readPublic(path, 'ed25519')));
   const own = createPublicKey(signing);
-  const recovery = files.recoveryPublic === undefined ? undefined : await readPublic(files.recoveryPublic, 'rsa');
+  await checkPublicHalf(files.signing, own);
+  const trusted = await Promise.all(files.trusted.map((path) => readPublic(path, 'ed25519')));
+  const recovery = files.recoveryPublic === undefined ? undefined : await readRecovery(files.recoveryPublic);
   return {
     root: { id: fingerprint(root), key: root },
     signing: { id: publicId(own), privatePem: signing.export({ type: 'pkcs8', format: 'pem' }) as string },
@@ -33,30 +38,45 @@ export async function loadKeyRing(files: KeyFiles): Promise<KeyRing> {
   };
 }
 
-export function fingerprint(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
-}
-
-export function publicId(key: KeyObject): string {
-  return fingerprint(key.export({ type: 'spki', format: 'der' }));
-}
-
-function publicPem(key: KeyObject): string {
-  return key.export({ type: 'spki', format: 'pem' }) as string;
+/** Private half of the recovery key, for the day the root key is lost. */
+export async function loadRecoveryPrivate(path: string): Promise<string> {
+  const key = await readPrivateKey(path);
+  if (key.asymmetricKeyType !== 'rsa') throw badKey(path, 'an RSA private key in PEM', typeOf(key));
+  return key.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
 async function readRoot(path: string): Promise<Buffer> {
-  const text = (await readPrivate(path)).trim();
+  const text = (await readSecret(path)).trim();
   const key = Buffer.from(text, 'base64');
-  if (key.length === ROOT_BYTES && key.toString('base64') === text) return key;
-  throw badKey(path, `${ROOT_BYTES} random bytes in base64`, `${key.length} bytes`);
+  const expected = `${ROOT_BYTES} random bytes in base64`;
+  if (key.toString('base64') !== text) throw badKey(path, expected, 'something else');
+  if (key.length !== ROOT_BYTES) throw badKey(path, expected, `${key.length} bytes`);
+  return key;
 }
 
 async function readSigning(path: string): Promise<KeyObject> {
-  const pem = await readPrivate(path);
-  const key = parseKey(path, () => createPrivateKey(pem));
+  const key = await readPrivateKey(path);
   if (key.asymmetricKeyType === 'ed25519') return key;
-  throw badKey(path, 'an Ed25519 private key in PEM', `a key of type ${key.asymmetricKeyType}`);
+  throw badKey(path, 'an Ed25519 private key in PEM', typeOf(key));
+}
+
+/** A public half that lies beside the signing key is what others will check signatures with: it must be its own. */
+async function checkPublicHalf(signingPath: string, own: KeyObject): Promise<void> {
+  const path = signingPath.replace(/(\.key)?$/, '.pub');
+  try {
+    const beside = await readPublic(path, 'ed25519');
+    if (beside.equals(own)) return;
+    throw badKey(path, `the public half of ${signingPath} (${publicId(own)})`, `another key (${publicId(beside)})`);
+  } catch (error) {
+    if (!isFailure(error, 'NotFound')) throw error;
+  }
+}
+
+async function readRecovery(path: string): Promise<KeyObject> {
+  const key = await readPublic(path, 'rsa');
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (bits >= LEAST_RSA_BITS) return key;
+  throw badKey(path, `an RSA key of at least ${LEAST_RSA_BITS} bits`, `${bits} bits`);
 }
 
 async function readPublic(path: string, type: 'ed25519' | 'rsa'): Promise<KeyObject> {
@@ -64,7 +84,12 @@ async function readPublic(path: string, type: 'ed25519' | 'rsa'): Promise<KeyObj
   if (pem.includes('PRIVATE')) throw badKey(path, 'a public key', 'a private key: it belongs offline');
   const key = parseKey(path, () => createPublicKey(pem));
   if (key.asymmetricKeyType === type) return key;
-  throw badKey(path, `a public key of type ${type} in PEM`, `a key of type ${key.asymmetricKeyType}`);
+  throw badKey(path, `a public key of type ${type} in PEM`, typeOf(key));
+}
+
+async function readPrivateKey(path: string): Promise<KeyObject> {
+  const pem = await readSecret(path);
+  return parseKey(path, () => createPrivateKey(pem));
 }
 
 function parseKey(path: string, parse: () => KeyObject): KeyObject {
@@ -75,24 +100,37 @@ function parseKey(path: string, parse: () => KeyObject): KeyObject {
   }
 }
 
-async function readPrivate(path: string): Promise<string> {
-  const text = await readText(path);
-  const mode = (await stat(path)).mode & 0o777;
-  if ((mode & 0o077) === 0) return text;
-  throw failure('Denied', `key file ${path} can be read by others`, {
-    place: path,
-    expected: 'mode 0600',
-    found: `mode 0${mode.toString(8)}`,
-    hint: `chmod 600 ${path}`,
+function readText(path: string): Promise<string> {
+  return read(path, () => {});
+}
+
+function readSecret(path: string): Promise<string> {
+  return read(path, (mode) => {
+    if ((mode & 0o077) === 0) return;
+    throw failure('Denied', `key file ${path} can be read by others`, {
+      place: path,
+      expected: 'mode 0600',
+      found: `mode 0${mode.toString(8)}`,
+      hint: `chmod 600 ${path}`,
+    });
   });
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw fileFailure(path, error);
-  }
+/** Mode and content of the same file, even when the name is given to another one meanwhile. */
+function read(path: string, checkMode: (mode: number) => void): Promise<string> {
+  return translateFileError(path, async () => {
+    const file = await open(path);
+    try {
+      checkMode((await file.stat()).mode & 0o777);
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+function typeOf(key: KeyObject): string {
+  return `a key of type ${key.asymmetricKeyType}`;
 }
 
 function badKey(path: string, expected: string, found: string): Error {
@@ -102,39 +140,4 @@ function badKey(path: string, expected: string, found: string): Error {
     found,
     hint: 'restore the right key file; lifeboat init makes new ones for a new vault only',
   });
-}
-
-/** Paths of the keys that `lifeboat init` makes. */
-export interface NewKeys {
-  root: string;
-  signing: string;
-  signingPublic: string;
-  recoveryPublic: string;
-  recoveryPrivate: string;
-}
-
-/** Makes new keys; an existing file is never overwritten (EEXIST becomes Precondition). */
-export async function createKeys(paths: NewKeys): Promise<void> {
-  const signing = await promisify(generateKeyPair)('ed25519');
-  const recovery = await promisify(generateKeyPair)('rsa', { modulusLength: RECOVERY_BITS });
-  const secret = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }) as string;
-  await createFile(paths.root, `${randomBytes(ROOT_BYTES).toString('base64')}\n`, PRIVATE_MODE);
-  await createFile(paths.signing, secret(signing.privateKey), PRIVATE_MODE);
-  await createFile(paths.signingPublic, publicPem(signing.publicKey), 0o644);
-  await createFile(paths.recoveryPublic, publicPem(recovery.publicKey), 0o644);
-  await createFile(paths.recoveryPrivate, secret(recovery.privateKey), PRIVATE_MODE);
-}
-
-async function createFile(path: string, content: string, mode: number): Promise<void> {
-  try {
-    await writeFile(path, content, { flag: 'wx', mode });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileFailure(path, error);
-    throw failure('Precondition', `key file ${path} exists`, {
-      place: path,
-      expected: 'no file',
-      found: 'a file',
-      hint: 'keep it: whoever loses a root key loses the backups made with it',
-    });
-  }
 }

@@ -1,99 +1,133 @@
 import { constants, createPublicKey, randomBytes } from 'node:crypto';
-import {
-  MultiKeyringNode,
-  RawAesKeyringNode,
-  RawAesWrappingSuiteIdentifier,
-  RawRsaKeyringNode,
-} from '@aws-crypto/client-node';
+import { MultiKeyringNode, RawRsaKeyringNode } from '@aws-crypto/client-node';
+import type { RawAesKeyringNode } from '@aws-crypto/client-node';
 import { failure } from '../../../workflows/model/failure.ts';
-import { esdk, MESSAGE_OPTIONS } from '../codec/codec.ts';
+import { aesKeyring, esdk, FORMAT, MESSAGE_OPTIONS } from '../codec/codec.ts';
 import type { Kek } from '../codec/job.ts';
-import { messageBytes, readHeader } from '../message.ts';
+import type { KekId } from '../layout.ts';
+import { kekName } from '../layout.ts';
+import type { KeyName, MessageHeader } from '../message.ts';
+import { KEK_NAMESPACE, messageBytes, readHeader, RECOVERY_NAMESPACE, ROOT_NAMESPACE } from '../message.ts';
 import type { KeyRing } from '../vault.ts';
-import { publicId } from './files.ts';
+import { publicId } from './fingerprint.ts';
 
-export const ROOT_NAMESPACE = 'lifeboat-root';
-export const RECOVERY_NAMESPACE = 'lifeboat-recovery';
 const KEK_BYTES = 32;
 
-export function kekNamespace(source: string): string {
-  return `lifeboat/${source}`;
+/** What opens a key file: the root key, or the private half of the recovery key brought from where it is kept. */
+export type Opener = Pick<KeyRing, 'root'> | { recoveryPrivatePem: string };
+
+export interface KeyFilePlace extends KekId {
+  source: string;
+  /** Key in the store, for messages. */
+  place: string;
 }
 
-function rootKeyring(keys: KeyRing): RawAesKeyringNode {
-  return new RawAesKeyringNode({
-    keyNamespace: ROOT_NAMESPACE,
-    keyName: keys.root.id,
-    unencryptedMasterKey: Uint8Array.from(keys.root.key),
-    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
-  });
+/** A new key-encryption key as the content of its key file. */
+export function createKeyFile(keys: KeyRing, at: KeyFilePlace): Promise<Buffer> {
+  return wrapKek(keys, at, randomBytes(KEK_BYTES));
 }
 
 /** The root wraps; the recovery key, of which only the public half is here, can open it too. */
-function wrappingKeyring(keys: KeyRing): MultiKeyringNode {
-  const children = keys.recoveryPublic === undefined ? [] : [recoveryKeyring(keys.recoveryPublic)];
-  return new MultiKeyringNode({ generator: rootKeyring(keys), children });
-}
-
-function recoveryKeyring(publicPem: string): RawRsaKeyringNode {
-  return new RawRsaKeyringNode({
-    keyNamespace: RECOVERY_NAMESPACE,
-    keyName: publicId(createPublicKey(publicPem)),
-    rsaKey: { publicKey: publicPem },
-    padding: constants.RSA_PKCS1_OAEP_PADDING,
-    oaepHash: 'sha256',
-  });
-}
-
-function contextOf(source: string, scope: string): Record<string, string> {
-  return { artefact: 'kek', source, scope, format: '1' };
-}
-
-/** A new key-encryption key and the content of its key file. */
-export async function createKek(keys: KeyRing, source: string, scope: string): Promise<{ kek: Kek; file: Buffer }> {
-  const key = randomBytes(KEK_BYTES);
-  return {
-    kek: { namespace: kekNamespace(source), name: scope, key },
-    file: await wrapKek(keys, { source, scope, key }),
-  };
-}
-
-export async function wrapKek(keys: KeyRing, kek: { source: string; scope: string; key: Uint8Array }): Promise<Buffer> {
-  const { result } = await esdk.encrypt(wrappingKeyring(keys), kek.key, {
-    ...MESSAGE_OPTIONS,
-    encryptionContext: contextOf(kek.source, kek.scope),
-  });
+export async function wrapKek(keys: KeyRing, at: KeyFilePlace, key: Uint8Array): Promise<Buffer> {
+  const children = keys.recoveryPublic === undefined ? [] : [recoveryWrapper(keys.recoveryPublic)];
+  const keyring = new MultiKeyringNode({ generator: rootKeyring(keys.root), children });
+  const { result } = await esdk.encrypt(keyring, key, { ...MESSAGE_OPTIONS, encryptionContext: contextOf(at) });
   return result;
 }
 
-/** Opens a key file with the root key. Integrity when it is another scope's; Denied when this root did not wrap it. */
-export async function openKek(
-  keys: KeyRing,
-  at: { source: string; scope: string; place: string },
-  file: Buffer,
-): Promise<Kek> {
-  const { source, scope, place } = at;
-  const header = readHeader(file, place);
-  const sameContext = Object.entries(contextOf(source, scope)).every(([name, value]) => header.context[name] === value);
-  if (!sameContext || messageBytes(file, header) !== file.length) {
-    const found = `${header.context['source']}/${header.context['scope']}, ${file.length} bytes`;
-    throw failure('Integrity', `${place} is not the key file of ${source}/${scope}`, {
-      place,
-      expected: `${source}/${scope}`,
-      found,
-    });
+/**
+ * Opens a key file. Integrity when it is another key's, cut, longer or changed; Denied when the opener is none of those it
+ * was wrapped for.
+ */
+export async function openKek(opener: Opener, at: KeyFilePlace, file: Buffer): Promise<Kek> {
+  const header = readHeader(file, at.place);
+  checkClear(at, file, header);
+  const own = nameOf(opener);
+  if (!header.wrappedBy.some((name) => sameName(name, own))) throw notForUs(at, header, own);
+  const key = await decrypt(opener, at, file);
+  if (key.length === KEK_BYTES) return { namespace: KEK_NAMESPACE, name: kekName(at), key };
+  throw damaged(at, { expected: `a key of ${KEK_BYTES} bytes`, found: `${key.length} bytes` });
+}
+
+/** Who can open a key file wrapped with this ring. */
+export function wrappers(keys: KeyRing): KeyName[] {
+  const { recoveryPublic } = keys;
+  const recovery = recoveryPublic === undefined ? [] : [recoveryName(recoveryPublic)];
+  return [nameOf(keys), ...recovery];
+}
+
+export function sameName(a: KeyName, b: KeyName): boolean {
+  return a.namespace === b.namespace && a.name === b.name;
+}
+
+function nameOf(opener: Opener): KeyName {
+  return 'root' in opener
+    ? { namespace: ROOT_NAMESPACE, name: opener.root.id }
+    : recoveryName(opener.recoveryPrivatePem);
+}
+
+/** The same for the private and the public half. */
+function recoveryName(pem: string): KeyName {
+  return { namespace: RECOVERY_NAMESPACE, name: publicId(createPublicKey(pem)) };
+}
+
+function rootKeyring(root: KeyRing['root']): RawAesKeyringNode {
+  return aesKeyring({ namespace: ROOT_NAMESPACE, name: root.id, key: root.key });
+}
+
+function recoveryWrapper(publicPem: string): RawRsaKeyringNode {
+  return rsaKeyring(recoveryName(publicPem), { publicKey: publicPem });
+}
+
+function rsaKeyring(
+  { namespace, name }: KeyName,
+  rsaKey: { publicKey: string } | { privateKey: string },
+): RawRsaKeyringNode {
+  const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' } as const;
+  return new RawRsaKeyringNode({ keyNamespace: namespace, keyName: name, rsaKey, ...padding });
+}
+
+function contextOf(at: KeyFilePlace): Record<string, string> {
+  return { artefact: 'key', source: at.source, scope: at.scope, version: String(at.version), format: FORMAT };
+}
+
+function checkClear(at: KeyFilePlace, file: Buffer, header: MessageHeader): void {
+  const wanted = contextOf(at);
+  const names = new Set([...Object.keys(wanted), ...Object.keys(header.context)]);
+  if ([...names].some((name) => wanted[name] !== header.context[name])) {
+    const say = (context: Record<string, string>): string =>
+      `${context['artefact']} ${context['scope']}/${context['version']} of ${context['source']}`;
+    throw damaged(at, { expected: say(wanted), found: say(header.context) });
   }
+  const end = messageBytes(file, header);
+  if (end !== file.length) throw damaged(at, { expected: `${end} bytes`, found: `${file.length} bytes` });
+}
+
+async function decrypt(opener: Opener, at: KeyFilePlace, file: Buffer): Promise<Buffer> {
+  const keyring =
+    'root' in opener ? rootKeyring(opener.root) : rsaKeyring(nameOf(opener), { privateKey: opener.recoveryPrivatePem });
   try {
-    const { plaintext } = await esdk.decrypt(rootKeyring(keys), file);
-    return { namespace: kekNamespace(source), name: scope, key: plaintext };
-  } catch (error) {
-    const wrappedBy = header.wrappedBy.map((key) => `${key.namespace}/${key.name}`).join(', ');
-    throw failure('Denied', `${place} cannot be opened with this root key`, {
-      place,
-      expected: `one of ${wrappedBy}`,
-      found: `${ROOT_NAMESPACE}/${keys.root.id}`,
-      hint: 'set keys.root to the key this vault was written with, or use the offline recovery key (docs/format.md)',
-      cause: error,
-    });
+    return (await esdk.decrypt(keyring, file)).plaintext;
+  } catch {
+    throw damaged(at, { expected: 'bytes that the key it names authenticates', found: 'bytes it does not' });
   }
+}
+
+function damaged(at: KeyFilePlace, { expected, found }: { expected: string; found: string }): Error {
+  return failure('Integrity', `${at.place} is not the key file of ${kekName(at)}`, {
+    place: at.place,
+    expected,
+    found,
+    hint: 'put back the key file from another copy of this vault',
+  });
+}
+
+function notForUs(at: KeyFilePlace, header: MessageHeader, own: KeyName): Error {
+  const say = (name: KeyName): string => `${name.namespace}/${name.name}`;
+  return failure('Denied', `${at.place} cannot be opened with ${say(own)}`, {
+    place: at.place,
+    expected: `one of ${header.wrappedBy.map(say).join(', ')}`,
+    found: say(own),
+    hint: 'set keys.root to the key this vault was written with, or use the offline recovery key (docs/format.md)',
+  });
 }

@@ -1,22 +1,25 @@
-import { failure, isFailure } from '../../../workflows/model/failure.ts';
+import { failure } from '../../../workflows/model/failure.ts';
 import { isoTime } from '../../io/clock.ts';
 import type { Run } from '../../io/run.ts';
 import type { StoreSession } from '../../stores/store.ts';
 import type { Kek } from '../codec/job.ts';
-import type { Layout } from '../layout.ts';
+import type { KekId, Layout } from '../layout.ts';
+import { kekName, parseKekKey, parseKekName, scopeOf } from '../layout.ts';
+import type { KeyName } from '../message.ts';
+import { isWholeMessage, KEK_NAMESPACE } from '../message.ts';
 import { readObject } from '../objects.ts';
 import type { KeyRing } from '../vault.ts';
-import { createKek, kekNamespace, openKek } from './kek.ts';
+import { createKeyFile, openKek } from './kek.ts';
 
 /** Key-encryption keys of one source: the one to write with now, and any to read with. */
 export interface KekStore {
-  /** Key of the present retention scope; made when the scope has none. */
+  /** Newest version of the present retention scope's key; made when the scope has none. */
   current(): Promise<Kek>;
   /** The key a message names. Integrity when the name is not of this source. */
-  named(wrappedBy: { namespace: string; name: string }[], place: string): Promise<Kek>;
+  named(wrappedBy: KeyName[], place: string): Promise<Kek>;
 }
 
-interface KeyPlace {
+export interface KeyPlace {
   source: string;
   store: StoreSession;
   layout: Layout;
@@ -24,48 +27,58 @@ interface KeyPlace {
   run: Run;
 }
 
+/** A key file holds one wrapped key for a few wrappers: larger is no key file. */
+export const KEY_FILE_LIMIT = { mostBytes: 64 * 1024, isWhole: isWholeMessage };
+
 export function createKekStore(place: KeyPlace): KekStore {
   const known = new Map<string, Promise<Kek>>();
-  const remember = (scope: string, load: () => Promise<Kek>): Promise<Kek> => {
-    const loading = known.get(scope) ?? load();
-    known.set(scope, loading);
+  const remember = (name: string, load: () => Promise<Kek>): Promise<Kek> => {
+    const loading = known.get(name) ?? load();
+    known.set(name, loading);
     // A failure is asked again next time: the store may have been away.
-    loading.catch(() => known.delete(scope));
+    loading.catch(() => known.delete(name));
     return loading;
   };
+  const read = (id: KekId): Promise<Kek> => remember(kekName(id), () => readKek(place, id));
   return {
     current: () => {
-      const scope = scopeOf(place.run.clock.nowMs());
-      return remember(scope, () => readOrCreate(place, scope));
+      const scope = scopeOf(place.source, isoTime(place.run.clock.nowMs()));
+      return remember(scope, async () => read((await newest(place, scope)) ?? (await create(place, scope))));
     },
-    named: (wrappedBy, from) => {
-      const namespace = kekNamespace(place.source);
-      const key = wrappedBy.find((candidate) => candidate.namespace === namespace);
-      if (key) return remember(key.name, () => read(place, key.name));
-      const found = wrappedBy.map((candidate) => candidate.namespace).join(', ');
-      throw failure('Integrity', `${from} belongs to another source`, { place: from, expected: namespace, found });
+    named: async (wrappedBy, from) => {
+      const ids = wrappedBy
+        .filter(({ namespace }) => namespace === KEK_NAMESPACE)
+        .map(({ name }) => parseKekName(place.source, name));
+      if (ids[0]) return read(ids[0]);
+      throw failure('Integrity', `${from} is not encrypted for ${place.source}`, {
+        place: from,
+        expected: `a key of ${place.source}`,
+        found: wrappedBy.map(({ namespace, name }) => `${namespace}/${name}`).join(', '),
+      });
     },
   };
 }
 
-/** Retention scope: the month of writing, UTC, and the version of its key. */
-function scopeOf(nowMs: number): string {
-  return `${isoTime(nowMs).slice(0, 7)}.1`;
-}
-
-async function read(place: KeyPlace, scope: string): Promise<Kek> {
-  const key = place.layout.key(scope);
-  return openKek(place.keys, { source: place.source, scope, place: key }, await readObject(place.store, key));
-}
-
-async function readOrCreate(place: KeyPlace, scope: string): Promise<Kek> {
-  try {
-    return await read(place, scope);
-  } catch (error) {
-    if (!isFailure(error, 'NotFound')) throw error;
+async function newest(place: KeyPlace, scope: string): Promise<KekId | undefined> {
+  let found: KekId | undefined;
+  for await (const { key } of place.store.list(`${place.layout.keys}${scope}.`)) {
+    const id = parseKekKey(place.source, key);
+    if (id?.scope === scope && id.version > (found?.version ?? 0)) found = id;
   }
-  const made = await createKek(place.keys, place.source, scope);
-  await place.store.put(place.layout.key(scope), made.file, { ifAbsent: true });
-  // Whoever won the race, and whatever reply was lost: what the store holds is the key.
-  return read(place, scope);
+  return found;
+}
+
+/** Whoever wins the race, and whatever reply was lost: what the store holds afterwards is the key. */
+async function create(place: KeyPlace, scope: string): Promise<KekId> {
+  const id = { scope, version: 1 };
+  const key = place.layout.key(id);
+  const file = await createKeyFile(place.keys, { ...id, source: place.source, place: key });
+  await place.store.put(key, file, { ifAbsent: true });
+  return id;
+}
+
+async function readKek(place: KeyPlace, id: KekId): Promise<Kek> {
+  const key = place.layout.key(id);
+  const file = await readObject(place, key, KEY_FILE_LIMIT);
+  return openKek(place.keys, { ...id, source: place.source, place: key }, file);
 }

@@ -4,75 +4,87 @@ import { failure } from '../../../workflows/model/failure.ts';
 import type { KeyRing } from '../vault.ts';
 import { MANIFEST_FORMAT } from './schema.ts';
 
+/** Takes the place of a manifest that must never be published. */
+export const WITHDRAWN_FORMAT = 'lifeboat-withdrawn/1';
+
 /** What a manifest object holds in the clear; `body` is the encrypted manifest. docs/format.md "Manifest". */
-const envelopeSchema = z.object({
+const envelopeSchema = z.strictObject({
   format: z.string(),
   source: z.string(),
   point: z.string(),
+  /** Fingerprint of the public key that signed. */
   signer: z.string(),
+  /** Ed25519, base64. */
   signature: z.string(),
+  /** base64 */
   body: z.string(),
 });
 
-export interface Signed {
+type Envelope = z.infer<typeof envelopeSchema>;
+
+export interface Named {
   source: string;
   point: string;
+}
+
+export interface Unsealed {
+  format: typeof MANIFEST_FORMAT | typeof WITHDRAWN_FORMAT;
   body: Buffer;
 }
 
-/** What is signed: a domain, the names and the digest of the body, so that none can be exchanged. */
-function signedBytes(signed: Signed): Buffer {
-  const digest = createHash('sha256').update(signed.body).digest('hex');
-  return Buffer.from([MANIFEST_FORMAT, signed.source, signed.point, digest].join('\n'));
-}
-
-export function seal(keys: KeyRing, signed: Signed): Buffer {
-  const signature = sign(null, signedBytes(signed), createPrivateKey(keys.signing.privatePem));
-  return Buffer.from(
-    JSON.stringify({
-      ...{ format: MANIFEST_FORMAT, source: signed.source, point: signed.point, signer: keys.signing.id },
-      signature: signature.toString('base64'),
-      body: signed.body.toString('base64'),
-    }),
-  );
+export function seal(keys: KeyRing, named: Named, content: Unsealed): Buffer {
+  const clear = { format: content.format, source: named.source, point: named.point, signer: keys.signing.id };
+  const signature = sign(null, signedBytes(clear, content.body), createPrivateKey(keys.signing.privatePem));
+  return write({ ...clear, signature: signature.toString('base64'), body: content.body.toString('base64') });
 }
 
 /** The body, once format, names and signature are what they must be. */
-export function unseal(keys: KeyRing, at: { source: string; point: string; place: string }, bytes: Buffer): Buffer {
+export function unseal(keys: KeyRing, at: Named & { place: string }, bytes: Buffer): Unsealed {
   const envelope = parse(bytes, at.place);
-  checkFormat(envelope.format, at.place);
+  const format = knownFormat(envelope.format, at.place);
   if (envelope.source !== at.source || envelope.point !== at.point) {
     throw bad(at.place, `a manifest of ${at.source}/${at.point}`, `one of ${envelope.source}/${envelope.point}`);
   }
   const body = Buffer.from(envelope.body, 'base64');
-  const key = keys.trusted.find((candidate) => candidate.id === envelope.signer);
-  if (!key)
-    throw bad(
-      at.place,
-      `a signature by ${keys.trusted.map(({ id }) => id).join(' or ')}`,
-      `one by ${envelope.signer || 'nobody'}`,
-    );
-  const genuine = verify(
-    null,
-    signedBytes({ ...at, body }),
-    createPublicKey(key.publicPem),
-    Buffer.from(envelope.signature, 'base64'),
-  );
-  if (!genuine) throw bad(at.place, `a valid signature of ${envelope.signer}`, 'one that does not fit');
-  return body;
+  checkSignature(keys, envelope, { place: at.place, body });
+  return { format, body };
 }
 
-function parse(bytes: Buffer, place: string): z.infer<typeof envelopeSchema> {
+/** What is signed: a domain, all that is clear, and the digest of the body, so that none can be exchanged. */
+function signedBytes(clear: Omit<Envelope, 'signature' | 'body'>, body: Buffer): Buffer {
+  const digest = createHash('sha256').update(body).digest('hex');
+  return Buffer.from([clear.format, clear.source, clear.point, clear.signer, digest].join('\n'));
+}
+
+function write({ format, source, point, signer, signature, body }: Envelope): Buffer {
+  return Buffer.from(JSON.stringify({ format, source, point, signer, signature, body }));
+}
+
+function parse(bytes: Buffer, place: string): Envelope {
+  const envelope = envelopeSchema.safeParse(asJson(bytes)).data;
+  // One form only: what JSON or base64 would overlook (blanks, a second key, a tail) is a change too.
+  if (envelope && write(envelope).equals(bytes) && isBase64(envelope.body) && isBase64(envelope.signature)) {
+    return envelope;
+  }
+  throw bad(place, 'a signed manifest', `${bytes.length} bytes of something else`);
+}
+
+/** undefined when it is none. */
+export function asJson(bytes: Buffer): unknown {
   try {
-    return envelopeSchema.parse(JSON.parse(bytes.toString('utf8')));
+    return JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw bad(place, 'a signed manifest', `${bytes.length} bytes of something else`);
+    return undefined;
   }
 }
 
-function checkFormat(format: string, place: string): void {
-  if (format === MANIFEST_FORMAT) return;
-  const version = Number(/^lifeboat-manifest\/(\d+)$/.exec(format)?.[1] ?? 0);
+function isBase64(text: string): boolean {
+  return Buffer.from(text, 'base64').toString('base64') === text;
+}
+
+function knownFormat(format: string, place: string): Unsealed['format'] {
+  if (format === MANIFEST_FORMAT || format === WITHDRAWN_FORMAT) return format;
+  const version = Number(/^lifeboat-(?:manifest|withdrawn)\/(\d+)$/.exec(format)?.[1] ?? 0);
   if (version <= 1) throw bad(place, MANIFEST_FORMAT, format);
   throw failure('Unsupported', `${place} was written by a newer lifeboat`, {
     place,
@@ -82,11 +94,22 @@ function checkFormat(format: string, place: string): void {
   });
 }
 
+function checkSignature(keys: KeyRing, envelope: Envelope, at: { place: string; body: Buffer }): void {
+  const key = keys.trusted.find((candidate) => candidate.id === envelope.signer);
+  if (!key) {
+    const trusted = keys.trusted.map(({ id }) => id).join(' or ');
+    throw bad(at.place, `a signature by ${trusted}`, `one by ${envelope.signer || 'nobody'}`);
+  }
+  const signature = Buffer.from(envelope.signature, 'base64');
+  if (verify(null, signedBytes(envelope, at.body), createPublicKey(key.publicPem), signature)) return;
+  throw bad(at.place, `a valid signature of ${envelope.signer}`, 'one that does not fit');
+}
+
 function bad(place: string, expected: string, found: string): Error {
   return failure('Integrity', `${place} is not a manifest to trust`, {
     place,
     expected,
     found,
-    hint: 'use another copy; if keys changed, name the old public key in keys.signing.trusted',
+    hint: 'use another copy; if keys changed, name the old public key in keys.trusted',
   });
 }

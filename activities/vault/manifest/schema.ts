@@ -4,21 +4,25 @@ import type { Manifest } from '../../../workflows/model/manifest.ts';
 export const MANIFEST_FORMAT = 'lifeboat-manifest/1';
 
 const count = z.number().int().nonnegative();
+const crc = count.max(0xffffffff);
 const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
-const slice = z.object({ part: count.min(1), at: count, bytes: count, crc32c: count });
-/** Never absolute, never upwards: a manifest decides which files a restore writes. */
-const relativePath = z
-  .string()
-  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'a path inside the tree');
+const slice = z.object({ part: count.min(1), at: count, bytes: count, crc32c: crc });
+/** Never absolute, never upwards, no empty piece: a manifest decides which files a restore writes. */
+const relativePath = z.string().refine(isInside, 'a path inside the tree');
+
+function isInside(path: string): boolean {
+  if (path === '') return true;
+  return !path.includes('\0') && path.split('/').every((piece) => !['', '.', '..'].includes(piece));
+}
 
 const file = z.object({
   path: relativePath,
   type: z.enum(['file', 'directory', 'symlink']),
-  mode: count,
+  mode: count.max(0o7777),
   mtime: z.string(),
   bytes: count,
   target: z.string().optional(),
-  crc32c: count.optional(),
+  crc32c: crc.optional(),
   slices: z.array(slice).optional(),
 });
 
@@ -38,7 +42,11 @@ const identity = z.object({
   sizeBytes: count,
 });
 
-const tree = z.object({ id: z.string(), location: z.string().optional(), files: z.array(file) });
+const tree = z.object({
+  id: z.string().regex(/^(base|\d+)$/),
+  location: z.string().optional(),
+  files: z.array(file),
+});
 
 export const manifestSchema = z.object({
   format: z.literal(MANIFEST_FORMAT),

@@ -1,41 +1,55 @@
-import { isFailure } from '../../../workflows/model/failure.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { failure, isFailure } from '../../../workflows/model/failure.ts';
 import type { Manifest } from '../../../workflows/model/manifest.ts';
-import { failure } from '../../../workflows/model/failure.ts';
+import type { Kek } from '../codec/job.ts';
+import type { Artefact, VaultContext } from '../context.ts';
 import { decodeWith, encodeWith, noSuchPoint } from '../context.ts';
-import type { VaultContext } from '../context.ts';
 import { readObject } from '../objects.ts';
-import { seal, unseal } from './envelope.ts';
-import { manifestSchema } from './schema.ts';
+import { checkManifest } from './check.ts';
+import { asJson, seal, unseal, WITHDRAWN_FORMAT } from './envelope.ts';
+import { MANIFEST_FORMAT } from './schema.ts';
 
-const artefact = (point: string): Record<string, string> => ({ artefact: 'manifest', point });
+const artefactOf = (point: string): Artefact => ({ artefact: 'manifest', point });
 
-export async function writeDraft(vault: VaultContext, manifest: Manifest): Promise<void> {
-  const { bytes } = await encodeWith(vault, {
-    bytes: Buffer.from(JSON.stringify(manifest)),
-    artefact: artefact(manifest.point),
-  });
-  const sealed = seal(vault.options.keys, { source: manifest.source, point: manifest.point, body: bytes });
-  await vault.store.put(vault.layout.draft(manifest.point), sealed);
+/** What stands at a manifest's or draft's place: `withdrawn` when it will never be a backup. */
+export type Found = { manifest: Manifest; sealed: Buffer } | 'withdrawn';
+
+/** Stores the draft: complete, encrypted and signed, and no backup yet. Bug when the manifest is not one to read again. */
+export async function writeDraft(vault: VaultContext, manifest: Manifest, kek: Kek): Promise<void> {
+  const { source, point } = manifest;
+  const checked = checkManifest(manifest, { source: vault.options.source, point });
+  if ('wrong' in checked) {
+    throw failure('Bug', `manifest of ${source}/${point} is not consistent: ${checked.wrong}`);
+  }
+  const artefact = artefactOf(point);
+  const { bytes: body } = await encodeWith(vault, { bytes: Buffer.from(JSON.stringify(manifest)), artefact, kek });
+  const sealed = seal(vault.options.keys, { source, point }, { format: MANIFEST_FORMAT, body });
+  await vault.store.put(vault.layout.draft(point), sealed);
 }
 
 /** The bytes of the draft become the manifest: the last write of a backup, by one winner. */
 export async function publishDraft(vault: VaultContext, point: string): Promise<Manifest> {
-  const published = await readIfThere(vault, point, 'manifest');
-  if (published) return published.manifest;
-  const draft = await readIfThere(vault, point, 'draft');
-  if (!draft) throw noSuchPoint(vault.options.source, point);
-  await checkPartsStored(vault, draft.manifest);
-  await vault.store.put(vault.layout.manifest(point), draft.sealed, { ifAbsent: true });
-  const now = await readManifest(vault, point);
+  const draft = await findManifest(vault, point, 'draft');
+  const published = await findManifest(vault, point, 'manifest');
+  const { manifest } = real(vault, point, published ?? (await publishNew(vault, point, draft)));
+  if (!draft) return manifest;
+  if (!isDeepStrictEqual(manifest, real(vault, point, draft).manifest)) throw otherContent(vault, point);
   await vault.store.remove(vault.layout.draft(point));
-  return now;
+  return manifest;
+}
+
+/** Whether we won, lost, or asked twice: what is there afterwards is read and compared. */
+async function publishNew(vault: VaultContext, point: string, draft: Found | undefined): Promise<Found | undefined> {
+  const { manifest, sealed } = real(vault, point, draft);
+  await checkPartsStored(vault, manifest);
+  await vault.store.put(vault.layout.manifest(point), sealed, { ifAbsent: true });
+  return findManifest(vault, point, 'manifest');
 }
 
 /** Every part is there in its full length, before anybody is told that there is a backup. */
 async function checkPartsStored(vault: VaultContext, manifest: Manifest): Promise<void> {
   const stored = new Map<string, number>();
-  for await (const item of vault.store.list(`${vault.layout.points}${manifest.point}/p`))
-    stored.set(item.key, item.bytes);
+  for await (const item of vault.store.list(vault.layout.parts(manifest.point))) stored.set(item.key, item.bytes);
   for (const part of manifest.parts) {
     const key = vault.layout.part(manifest.point, part.number);
     if (stored.get(key) === part.storedBytes) continue;
@@ -48,52 +62,66 @@ async function checkPartsStored(vault: VaultContext, manifest: Manifest): Promis
   }
 }
 
+/** The manifest of a published point. NotFound when there is none. */
 export async function readManifest(vault: VaultContext, point: string): Promise<Manifest> {
-  const found = await readIfThere(vault, point, 'manifest');
-  if (!found) throw noSuchPoint(vault.options.source, point);
-  return found.manifest;
+  return real(vault, point, await findManifest(vault, point, 'manifest')).manifest;
 }
 
-async function readIfThere(
+/** Reserves the manifest's name for good: from then on nobody can publish this point. False when it is published. */
+export async function withdraw(vault: VaultContext, point: string): Promise<boolean> {
+  const { keys, source } = vault.options;
+  const notice = seal(keys, { source, point }, { format: WITHDRAWN_FORMAT, body: Buffer.alloc(0) });
+  const { created } = await vault.store.put(vault.layout.manifest(point), notice, { ifAbsent: true });
+  return created || (await findManifest(vault, point, 'manifest')) === 'withdrawn';
+}
+
+/** Reads, checks the signature, decrypts and checks; undefined means "asked, and it is not there". */
+export async function findManifest(
   vault: VaultContext,
   point: string,
   which: 'draft' | 'manifest',
-): Promise<{ manifest: Manifest; sealed: Buffer } | undefined> {
-  const place = vault.layout[which](point);
+): Promise<Found | undefined> {
+  const sealed = await readSealed(vault, vault.layout[which](point));
+  return sealed && openManifest(vault, { point, place: vault.layout[which](point) }, sealed);
+}
+
+/** The plaintext is many times longer and must fit into one string. "}" stands at the end of an envelope and nowhere else. */
+const SEALED_LIMIT = { mostBytes: 256 << 20, isWhole: (bytes: Buffer): boolean => bytes.at(-1) === 0x7d };
+
+export async function readSealed(vault: VaultContext, place: string): Promise<Buffer | undefined> {
   try {
-    const sealed = await readObject(vault.store, place);
-    return { manifest: await openManifest(vault, { point, place }, sealed), sealed };
+    return await readObject(vault, place, SEALED_LIMIT);
   } catch (error) {
     if (isFailure(error, 'NotFound') && !(await vault.store.stat(place))) return undefined;
     throw error;
   }
 }
 
-async function openManifest(
+export async function openManifest(
   vault: VaultContext,
   at: { point: string; place: string },
   sealed: Buffer,
-): Promise<Manifest> {
+): Promise<Found> {
   const { keys, source } = vault.options;
-  const body = Buffer.from(unseal(keys, { source, ...at }, sealed));
-  const plain = await decodeWith(vault, body, { place: at.place, artefact: artefact(at.point) });
-  const parsed = manifestSchema.safeParse(JSON.parse(plain.toString('utf8')));
-  const wrong = parsed.success ? inconsistency(parsed.data, at.point, source) : parsed.error.issues[0]?.message;
-  if (wrong === undefined && parsed.success) return parsed.data;
-  throw failure('Integrity', `${at.place} does not describe a backup`, { place: at.place, found: wrong ?? 'nothing' });
+  const { format, body } = unseal(keys, { source, ...at }, sealed);
+  if (format === WITHDRAWN_FORMAT) return 'withdrawn';
+  const plain = await decodeWith(vault, Buffer.from(body), { place: at.place, artefact: artefactOf(at.point) });
+  const checked = checkManifest(asJson(plain), { source, point: at.point });
+  if ('manifest' in checked) return { manifest: checked.manifest, sealed };
+  throw failure('Integrity', `${at.place} does not describe a backup`, { place: at.place, found: checked.wrong });
 }
 
-/** What no schema can say: names fit, parts are 1..n, every slice lies in a part. */
-function inconsistency(manifest: Manifest, point: string, source: string): string | undefined {
-  if (manifest.point !== point || manifest.source !== source) return `manifest of ${manifest.source}/${manifest.point}`;
-  const misplaced = manifest.parts.findIndex((part, index) => part.number !== index + 1);
-  if (misplaced >= 0) return `part ${misplaced + 1} missing`;
-  for (const file of manifest.trees.flatMap((tree) => tree.files)) {
-    const slices = file.slices ?? [];
-    if (slices.some((slice) => slice.at + slice.bytes > (manifest.parts[slice.part - 1]?.bytes ?? -1)))
-      return `${file.path} outside its part`;
-    if (file.type === 'file' && slices.reduce((sum, slice) => sum + slice.bytes, 0) !== file.bytes)
-      return `${file.path} incomplete`;
-  }
-  return undefined;
+function real(vault: VaultContext, point: string, found: Found | undefined): Exclude<Found, 'withdrawn'> {
+  if (found !== undefined && found !== 'withdrawn') return found;
+  throw noSuchPoint(vault.options.source, point);
+}
+
+function otherContent(vault: VaultContext, point: string): Error {
+  const place = vault.layout.manifest(point);
+  return failure('Integrity', `point ${point} is published with other content`, {
+    place,
+    expected: `the content of ${vault.layout.draft(point)}`,
+    found: 'another manifest',
+    hint: `lifeboat verify ${point}`,
+  });
 }

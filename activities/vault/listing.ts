@@ -1,0 +1,106 @@
+import { failureTypeOf, findFailure, isRetryable } from '../../workflows/model/failure.ts';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
+import { summarise } from '../../workflows/model/manifest.ts';
+import type { VaultContext } from './context.ts';
+import { findManifest, openManifest, readSealed, withdraw } from './manifest/store.ts';
+import { inParallel } from './parallel.ts';
+
+interface Listing {
+  points: PointSummary[];
+  damaged: { point: string; reason: string }[];
+}
+
+/** Manifests or objects handled at once. */
+const PARALLEL = 8;
+
+export async function listPoints(vault: VaultContext): Promise<Listing> {
+  const listing: Listing = { points: [], damaged: [] };
+  await inParallel(pointFolders(vault), PARALLEL, async ({ point, manifest }) => {
+    if (manifest) await addPoint(vault, point, listing);
+  });
+  const key = (point: PointSummary): string => `${point.stoppedAt} ${point.point}`;
+  listing.points.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  listing.damaged.sort((a, b) => (a.point < b.point ? -1 : 1));
+  return listing;
+}
+
+async function addPoint(vault: VaultContext, point: string, listing: Listing): Promise<void> {
+  const place = vault.layout.manifest(point);
+  const sealed = await readSealed(vault, place);
+  if (!sealed) return;
+  try {
+    const found = await openManifest(vault, { point, place }, sealed);
+    if (found !== 'withdrawn') listing.points.push(summarise(found.manifest));
+  } catch (error) {
+    // One damaged manifest must not hide the others; a store that is away must not look like damage.
+    if (isRetryable(error) || failureTypeOf(error) === undefined) throw error;
+    listing.damaged.push({ point, reason: findFailure(error)?.message ?? String(error) });
+  }
+}
+
+export async function discardPoints(
+  vault: VaultContext,
+  prefix: string,
+  keep: string | undefined,
+): Promise<{ removed: number }> {
+  let removed = 0;
+  for await (const folder of pointFolders(vault, prefix)) {
+    if (folder.point !== keep && (await discardPoint(vault, folder))) removed += 1;
+  }
+  return { removed };
+}
+
+/**
+ * Before the first part goes, the name of the manifest is reserved: a publish of this point that hangs somewhere, and
+ * would arrive when nobody waits for it any more, finds the place taken. Draft last: with it a repeat knows what to do.
+ */
+async function discardPoint(vault: VaultContext, { point, draft, manifest }: Folder): Promise<boolean> {
+  const { store, layout } = vault;
+  if (manifest && !draft) return false;
+  if (draft && !(await mayDiscard(vault, point, manifest))) return false;
+  await inParallel(store.list(layout.parts(point)), PARALLEL, ({ key }) => store.remove(key));
+  if (draft) await store.remove(layout.draft(point));
+  return true;
+}
+
+async function mayDiscard(vault: VaultContext, point: string, manifest: boolean): Promise<boolean> {
+  if (!manifest) return withdraw(vault, point);
+  try {
+    return (await findManifest(vault, point, 'manifest')) === 'withdrawn';
+  } catch (error) {
+    // Whatever it says, it is there: what was published is never removed here.
+    if (failureTypeOf(error) === 'Integrity' || failureTypeOf(error) === 'Unsupported') return false;
+    throw error;
+  }
+}
+
+interface Folder {
+  point: string;
+  draft: boolean;
+  manifest: boolean;
+}
+
+/** Every point folder, without listing its parts: "draft" and "manifest" sort before "p000001", then we skip ahead. */
+async function* pointFolders(vault: VaultContext, prefix = ''): AsyncIterable<Folder> {
+  const { points, draft, manifest } = vault.layout;
+  let after: string | undefined;
+  for (;;) {
+    const seen = await firstKeys(vault, points + prefix, after);
+    const point = seen[0]?.slice(points.length).split('/')[0];
+    if (point === undefined) return;
+    yield { point, draft: seen.includes(draft(point)), manifest: seen.includes(manifest(point)) };
+    after = `${points}${point}/q`;
+  }
+}
+
+/** Keys of the first folder behind `after`, up to its first part. */
+async function firstKeys(vault: VaultContext, prefix: string, after: string | undefined): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of vault.store.list(prefix, after === undefined ? {} : { startAfter: after })) {
+    const folder = key.slice(0, key.lastIndexOf('/') + 1);
+    if (keys[0] !== undefined && !keys[0].startsWith(folder)) break;
+    keys.push(key);
+    if (/\/p\d+$/.test(key)) break;
+  }
+  return keys;
+}

@@ -1,0 +1,82 @@
+import type { FileEntry, FileTree, Manifest, PartRef } from '../../../workflows/model/manifest.ts';
+import { crc32cCombine } from '../../io/crc32c.ts';
+import { manifestSchema } from './schema.ts';
+
+/**
+ * What is wrong with a manifest, in a few words: first what the schema says, then what it cannot say (names fit the place,
+ * parts are 1 to n, every slice lies in a part, files are complete, no path twice and none through a link).
+ */
+export function checkManifest(
+  content: unknown,
+  at: { source: string; point: string },
+): { manifest: Manifest } | { wrong: string } {
+  const parsed = manifestSchema.safeParse(content);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return { wrong: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not a manifest'}` };
+  }
+  const manifest = parsed.data;
+  const wrong = wrongName(manifest, at) ?? wrongParts(manifest.parts) ?? firstOf(manifest.trees, manifest.parts);
+  return wrong === undefined ? { manifest } : { wrong };
+}
+
+function wrongName(manifest: Manifest, at: { source: string; point: string }): string | undefined {
+  if (manifest.point === at.point && manifest.source === at.source) return undefined;
+  return `manifest of ${manifest.source}/${manifest.point}`;
+}
+
+function wrongParts(parts: PartRef[]): string | undefined {
+  const misplaced = parts.findIndex((part, index) => part.number !== index + 1);
+  return misplaced >= 0 ? `part ${misplaced + 1} of ${parts.length} is not listed` : undefined;
+}
+
+function firstOf(trees: FileTree[], parts: PartRef[]): string | undefined {
+  if (new Set(trees.map((tree) => tree.id)).size !== trees.length) return 'two trees of one name';
+  for (const tree of trees) {
+    const wrong = wrongPaths(tree) ?? firstWrongFile(tree, parts);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+function wrongPaths(tree: FileTree): string | undefined {
+  const paths = new Set<string>();
+  const links = new Set<string>();
+  for (const { path, type } of tree.files) {
+    if (paths.has(path)) return `${path} twice in ${tree.id}`;
+    paths.add(path);
+    if (type !== 'directory') links.add(path);
+  }
+  for (const path of paths) {
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+      // A restore that follows it would write outside its folder.
+      if (links.has(path.slice(0, at))) return `${path} stands below what is no directory`;
+    }
+  }
+  return undefined;
+}
+
+function firstWrongFile(tree: FileTree, parts: PartRef[]): string | undefined {
+  for (const file of tree.files) {
+    const wrong = file.type === 'file' ? wrongFile(file, parts) : wrongOther(file);
+    if (wrong !== undefined) return `${file.path} ${wrong}`;
+  }
+  return undefined;
+}
+
+function wrongOther(file: FileEntry): string | undefined {
+  if ((file.slices?.length ?? 0) > 0) return 'has content and is no file';
+  return file.type === 'symlink' && !file.target ? 'is a link to nothing' : undefined;
+}
+
+function wrongFile(file: FileEntry, parts: PartRef[]): string | undefined {
+  let bytes = 0;
+  let crc = 0;
+  for (const slice of file.slices ?? []) {
+    if (slice.at + slice.bytes > (parts[slice.part - 1]?.bytes ?? -1)) return `reaches outside part ${slice.part}`;
+    crc = bytes === 0 ? slice.crc32c : crc32cCombine(crc, slice.crc32c, slice.bytes);
+    bytes += slice.bytes;
+  }
+  if (bytes !== file.bytes) return `has slices of ${bytes} bytes, not ${file.bytes}`;
+  return crc === file.crc32c ? undefined : 'has a checksum that its slices do not add up to';
+}
