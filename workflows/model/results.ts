@@ -1,0 +1,109 @@
+import type { PointSummary } from './manifest.ts';
+import type { Check, ReachableWindow, RecoveryPlan, RestoreResult } from './recovery.ts';
+import type { Target } from './target.ts';
+import type { WalStatus } from './wal.ts';
+
+/**
+ * What the workflows answer. `backup` answers a PointSummary, `restore` a RestoreResult or, for a preview, a
+ * RestorePreview; `wal` runs until it is cancelled.
+ */
+
+/** A moment that recovery can stop at. */
+export interface Moment {
+  /** ISO 8601 UTC with microseconds. */
+  at: string;
+  timeline: number;
+}
+
+/** What would be restored, and what else could be; nothing was touched. */
+export interface RestorePreview {
+  preview: true;
+  plan: RecoveryPlan;
+  /** All that is reachable, oldest first. */
+  windows: ReachableWindow[];
+  /** Newest reachable moment at or before the target and oldest one after it, for a target that is a time. */
+  nearest: { before?: Moment; after?: Moment };
+  /** What a person should know before saying yes. */
+  notes: string[];
+}
+
+export interface Objective {
+  name: 'rto' | 'rpo';
+  objectiveMs: number;
+  measuredMs: number;
+  ok: boolean;
+}
+
+/** A drill that proved the recovery; one that did not fails with the evidence, after it cleaned up. */
+export interface DrillResult {
+  target: Target;
+  restore: RestoreResult;
+  rtoMs: number;
+  /** What would have been lost had the source died when the drill began: age of the newest commit in the vault. */
+  rpoMs?: number;
+  /** Those of the source; empty when it declares none. */
+  objectives: Objective[];
+  report?: StoredReport;
+  /** True when the scratch copy was removed. */
+  cleaned: boolean;
+}
+
+export interface StoredReport {
+  /** Key in the store of the source; encrypted there. */
+  key: string;
+  /** The same page in the clear on the host that wrote it. */
+  file: string;
+  host: string;
+}
+
+export interface VerifyResult {
+  point: PointSummary;
+  /** Parts read and compared, bytes before and after decompression. */
+  parts: number;
+  bytes: number;
+  storedBytes: number;
+  checks: Check[];
+}
+
+/** What a Schedule's run did. */
+export type ScheduledResult =
+  | { outcome: 'started'; workflowId: string; runId: string }
+  | { outcome: 'skipped'; workflowId: string; reason: string };
+
+export interface SourcePoints {
+  source: string;
+  points: PointSummary[];
+  damaged: { point: string; reason: string }[];
+}
+
+export interface PointDetails {
+  summary: PointSummary;
+  identity: { kind: string; systemId: string; serverVersion: number; timeline: number };
+  pageChecksums: boolean;
+  settings: Record<string, string>;
+  trees: { id: string; location?: string; files: number; bytes: number }[];
+  /** Whether the WAL that makes it consistent is in the vault. */
+  walComplete: boolean;
+  windows: ReachableWindow[];
+}
+
+export interface WalAnswer extends WalStatus {
+  windows: ReachableWindow[];
+}
+
+export interface DoctorCheck {
+  /** "store local", "source shop", "keys", "worker" */
+  scope: string;
+  name: string;
+  ok: boolean;
+  found: string;
+  hint?: string;
+}
+
+/** One answer for each question of InspectOrder. */
+export type InspectAnswer =
+  | { what: 'points'; sources: SourcePoints[] }
+  | { what: 'point'; point: PointDetails }
+  | { what: 'wal'; wal: WalAnswer }
+  | { what: 'doctor'; host: string; ok: boolean; checks: DoctorCheck[] }
+  | { what: 'catalog-rebuild'; sources: { source: string; points: number; damaged: number; key: string }[] };
