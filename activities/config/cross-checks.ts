@@ -1,5 +1,5 @@
 import { slotName } from '../../workflows/model/names.ts';
-import { nearestName } from './nearest.ts';
+import { nearestName } from '../../workflows/model/nearest.ts';
 import type { Path, RawProblem } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
 

@@ -16,6 +16,8 @@ import type { Environment } from './temporal.ts';
 export type { Config, ScheduleConfig, SourceConfig } from './config.ts';
 export type { Explained } from './explain.ts';
 export type { Problem } from './problem.ts';
+export type { CronFields } from './cron.ts';
+export { parseCron } from './cron.ts';
 export { initialise } from './init.ts';
 export type { Initialised } from './init.ts';
 export { loadKeys } from './keys.ts';

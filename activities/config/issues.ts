@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod';
 import { z } from 'zod';
-import { nearestName } from './nearest.ts';
+import { nearestName } from '../../workflows/model/nearest.ts';
 import type { Path, RawProblem } from './problem.ts';
 import { isMapping, memberOf, schemaAt } from './walk.ts';
 

@@ -1,4 +1,4 @@
-import { nearestName } from './nearest.ts';
+import { nearestName } from '../../workflows/model/nearest.ts';
 
 /** What is wrong with a time zone name, or undefined. Only IANA names: an offset does not know daylight saving time. */
 export function timezoneProblem(name: string): string | undefined {

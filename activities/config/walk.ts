@@ -99,7 +99,11 @@ export function* leavesOf(root: ZodType, data: unknown, from: { path: Path; isDe
 }
 
 function keysOf(schema: ZodType, value: unknown): (string | number)[] | undefined {
-  if (schema instanceof z.ZodObject) return Object.keys(schema.shape as object);
+  if (schema instanceof z.ZodObject) {
+    const keys = Object.keys(schema.shape as object);
+    // `kind` decides what the others are.
+    return keys.includes('kind') ? ['kind', ...keys.filter((key) => key !== 'kind')] : keys;
+  }
   if (schema instanceof z.ZodRecord && isMapping(value)) return Object.keys(value);
   if (schema instanceof z.ZodArray && Array.isArray(value)) return [...value.keys()];
   return undefined;

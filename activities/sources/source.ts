@@ -84,8 +84,8 @@ export interface Recovery {
   fetch(plan: RecoveryPlan, from: PointReader): Promise<FetchEvidence>;
   /** Starts the server on the copy and replays to the target; returns when it stopped there for the right reason. */
   replay(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
-  /** Promotes, or leaves it paused, as the plan's action says. */
-  open(plan: RecoveryPlan): Promise<OpenEvidence>;
+  /** Promotes, or leaves it paused, as the plan's action says. Promotion reads the end of the WAL once more. */
+  open(plan: RecoveryPlan, wal: WalVault): Promise<OpenEvidence>;
   prove(plan: RecoveryPlan, replay: ReplayEvidence): Promise<Proof>;
   /** Ends what is not to stay: spool, helper files; stops the server for action shutdown. */
   finish(plan: RecoveryPlan): Promise<void>;

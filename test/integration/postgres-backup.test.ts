@@ -106,7 +106,12 @@ const refusals: [
     { hba: 'local all all trust\nhost all all 127.0.0.1/32 trust\n' },
     /pg_hba\.conf/,
   ],
-  ['max_wal_senders = 0', 'Precondition', { settings: { max_wal_senders: '0', wal_level: 'replica' } }, /max_wal_senders/],
+  [
+    'max_wal_senders = 0',
+    'Precondition',
+    { settings: { max_wal_senders: '0', wal_level: 'replica' } },
+    /max_wal_senders/,
+  ],
   ['wal_level = minimal', 'Precondition', { settings: { wal_level: 'minimal', max_wal_senders: '0' } }, /wal_level/],
   ['a server without TLS', 'Precondition', { tls: { mode: 'require' } }, /ssl = on/],
 ];

@@ -98,7 +98,7 @@ for (const version of [15, 18]) {
   test(`PostgreSQL ${version}: what is in the vault is byte for byte what the server wrote, and whole chunks replace pieces`, async () => {
     await withPostgres({ version }, async (server) => {
       await withTempDir(async (dir) => {
-        await using vault = (await testVault(dir)).open();
+        await using vault = await (await testVault(dir)).open();
         const shipping = startShipping(server, vault.wal);
         let lsn = '0/0';
         for (let round = 0; round < 6; round++) lsn = await load(server, 20_000);
@@ -125,7 +125,7 @@ for (const version of [15, 18]) {
 test('a restart goes on without a hole and stores nothing twice', async () => {
   await withPostgres({ version: 18 }, async (server) => {
     await withTempDir(async (dir) => {
-      await using vault = (await testVault(dir)).open();
+      await using vault = await (await testVault(dir)).open();
       for (let round = 0; round < 3; round++) {
         const shipping = startShipping(server, vault.wal);
         const lsn = await load(server, 15_000);
@@ -144,7 +144,7 @@ test('a dropped slot whose WAL is gone is a hole: said plainly, then accepted', 
     { version: 18, settings: { max_wal_size: '64MB', min_wal_size: '32MB', wal_keep_size: '0' } },
     async (server) => {
       await withTempDir(async (dir) => {
-        await using vault = (await testVault(dir)).open();
+        await using vault = await (await testVault(dir)).open();
         const first = startShipping(server, vault.wal);
         await covered(server, { vault: vault.wal, shipping: first }, await load(server, 5_000));
         await first.stop();
@@ -185,7 +185,7 @@ async function waitInactive(server: TestPostgres): Promise<void> {
 test('another server that writes the same timeline is refused', async () => {
   await withPostgres({ version: 18 }, async (server) => {
     await withTempDir(async (dir) => {
-      await using vault = (await testVault(dir)).open();
+      await using vault = await (await testVault(dir)).open();
       const shipping = startShipping(server, vault.wal);
       await covered(server, { vault: vault.wal, shipping }, await load(server, 3_000));
       await shipping.stop();
@@ -205,7 +205,7 @@ test('another server that writes the same timeline is refused', async () => {
 test('an idle cluster commits a heartbeat, and its time is in the vault', async () => {
   await withPostgres({ version: 18 }, async (server) => {
     await withTempDir(async (dir) => {
-      await using vault = (await testVault(dir)).open();
+      await using vault = await (await testVault(dir)).open();
       const since = Date.now() * 1000;
       const shipping = startShipping(server, vault.wal, { heartbeatEveryMs: 100 });
       const id = await systemId(server);
@@ -222,7 +222,7 @@ test('an idle cluster commits a heartbeat, and its time is in the vault', async 
 test('commit times are those pg_waldump prints', async () => {
   await withPostgres({ version: 18 }, async (server) => {
     await withTempDir(async (dir) => {
-      await using vault = (await testVault(dir)).open();
+      await using vault = await (await testVault(dir)).open();
       const shipping = startShipping(server, vault.wal, { shipEveryMs: 50 });
       await load(server, 40_000);
       const lsn = await load(server, 100);

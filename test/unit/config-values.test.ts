@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { assembleConfig } from '../../activities/config/assemble.ts';
 import { explainConfig } from '../../activities/config/explain.ts';
-import { editDistance, nearestName } from '../../activities/config/nearest.ts';
+import { editDistance, nearestName } from '../../workflows/model/nearest.ts';
 import { secretProblems } from '../../activities/config/secrets.ts';
 import { temporalConnect, temporalPlace } from '../../activities/config/temporal.ts';
 import { check, GOOD, TEST_SCHEMA, withChange } from '../support/config-file.ts';

@@ -4,7 +4,7 @@ import type { Answer, Job, Result } from './job.ts';
 
 export interface Task {
   job: Job;
-  /** The caller gives the bytes away: they move to the thread without a copy. */
+  /** The caller gives the bytes away: they may move to the thread without a copy. */
   transfer: boolean;
   signal: AbortSignal;
 }
@@ -80,9 +80,9 @@ export class Threads {
   #give(thread: Thread, waiting: Waiting): void {
     const id = this.#nextId++;
     try {
-      const bytes = movable(waiting);
+      const { bytes, moved } = forThread(waiting);
       thread.worker.ref();
-      thread.worker.postMessage({ id, job: { ...waiting.job, bytes } }, [bytes.buffer]);
+      thread.worker.postMessage({ id, job: { ...waiting.job, bytes } }, moved);
       thread.busy = { id, waiting };
     } catch (error) {
       // Bytes that were given away before cannot be sent again.
@@ -132,10 +132,12 @@ export class Threads {
   }
 }
 
-/** The job's bytes, alone in memory that may leave this thread: the caller's own when it gave them away. */
-function movable({ job, transfer }: Waiting): Uint8Array<ArrayBuffer> {
+/** Shared memory is read where it is; what the caller gave away moves, when it is alone in its memory; the rest is copied. */
+function forThread({ job, transfer }: Waiting): { bytes: Uint8Array; moved: ArrayBuffer[] } {
   const { bytes } = job;
   const { buffer } = bytes;
-  const own = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength;
-  return transfer && own ? (bytes as Uint8Array<ArrayBuffer>) : Uint8Array.from(bytes);
+  if (!(buffer instanceof ArrayBuffer)) return { bytes, moved: [] };
+  if (transfer && buffer.byteLength === bytes.byteLength) return { bytes, moved: [buffer] };
+  const copy = Uint8Array.from(bytes);
+  return { bytes: copy, moved: [copy.buffer] };
 }

@@ -43,7 +43,7 @@ const identity = z.object({
 });
 
 const tree = z.object({
-  id: z.string().regex(/^(base|\d+)$/),
+  id: z.string().regex(/^[A-Za-z0-9_-]+$/),
   location: z.string().optional(),
   files: z.array(file),
 });

@@ -160,3 +160,15 @@ export class Feeder {
     }
   }
 }
+
+/** Serves the server's wishes while `work` runs; a wish that can never be met ends both. */
+export async function whileFeeding<T>(options: FeederOptions, work: (feeder: Feeder) => Promise<T>): Promise<T> {
+  const feeder = new Feeder(options);
+  const failed = feeder.serve().then(() => new Promise<never>(() => undefined));
+  failed.catch(() => undefined);
+  try {
+    return await Promise.race([work(feeder), failed]);
+  } finally {
+    feeder.stop();
+  }
+}

@@ -1,13 +1,32 @@
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { OpenEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { query } from '../../../io/postgres/connection.ts';
+import type { Run } from '../../../io/run.ts';
+import type { WalVault } from '../../source.ts';
+import { whileFeeding } from './feeder.ts';
+import type { Host } from './host.ts';
+import { placeOf } from './place.ts';
 import { runningServer } from './server.ts';
 import { withRecovered } from './session.ts';
 
 const PROMOTE_SECONDS = 3600;
 
+export interface Opening {
+  plan: RecoveryPlan;
+  host: Host;
+  wal: WalVault;
+  run: Run;
+}
+
 /** Promotes, or leaves the server where it paused; a repeat finds it done. */
-export async function openRecovered(plan: RecoveryPlan): Promise<OpenEvidence> {
+export async function openRecovered(use: Opening): Promise<OpenEvidence> {
+  const { plan, host, wal, run } = use;
+  const { systemId, segmentBytes } = plan.base;
+  // A server that promotes asks for its last segment and for the history of the timeline it is about to take.
+  return whileFeeding({ place: placeOf(plan), host, wal, run, systemId, segmentBytes }, () => openServer(plan));
+}
+
+async function openServer(plan: RecoveryPlan): Promise<OpenEvidence> {
   const promote = plan.action === 'promote';
   return withRecovered(plan, { statementTimeoutMs: (PROMOTE_SECONDS + 60) * 1000 }, async (client) => {
     if (promote)

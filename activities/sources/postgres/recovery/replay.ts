@@ -9,7 +9,8 @@ import { query } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
 import type { WalVault } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
-import { Feeder } from './feeder.ts';
+import type { Feeder } from './feeder.ts';
+import { whileFeeding } from './feeder.ts';
 import type { Host } from './host.ts';
 import type { Place } from './place.ts';
 import { placeOf } from './place.ts';
@@ -35,19 +36,10 @@ export async function replayWal(use: Replaying): Promise<ReplayEvidence> {
   const place = placeOf(plan);
   const { systemId, segmentBytes } = plan.base;
   if ((await runningServer(place.data)) === undefined) await start(use, place);
-  const feeder = new Feeder({ place, host, wal, run, systemId, segmentBytes });
-  const serving = feeder.serve();
-  serving.catch(() => undefined);
-  try {
-    const reached = await Promise.race([waitForTarget(use, feeder), serving.then(() => stoppedEarly())]);
-    return await evidence(use, reached, feeder.served);
-  } finally {
-    feeder.stop();
-  }
-}
-
-function stoppedEarly(): never {
-  throw failure('Bug', 'feeder stopped before the target was reached');
+  return whileFeeding({ place, host, wal, run, systemId, segmentBytes }, async (feeder) => {
+    const reached = await waitForTarget(use, feeder);
+    return evidence(use, reached, feeder.served);
+  });
 }
 
 async function start(use: Replaying, place: Place): Promise<void> {

@@ -27,11 +27,12 @@ export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
   return log;
 }
 
+const STARTUP_LINES = 4;
+
 /** What the server printed before it could open its log. */
 export async function readStartupErrors(place: Place): Promise<string> {
   const text = await readFile(join(place.log, 'stderr'), 'utf8').catch(() => '');
-  const lines = text.split('\n').filter((line) => /FATAL|PANIC|ERROR/.test(line));
-  return lines.slice(-3).join('; ');
+  return text.trim().split('\n').slice(-STARTUP_LINES).join('; ');
 }
 
 function parse(line: string): LogLine {

@@ -77,7 +77,7 @@ function targetSettings(plan: RecoveryPlan): Record<string, string> {
   const { target } = plan;
   switch (target.kind) {
     case 'time':
-      return { recovery_target_time: target.time, recovery_target_inclusive: onOff(target.inclusive) };
+      return { recovery_target_time: numericOffset(target.time), recovery_target_inclusive: onOff(target.inclusive) };
     case 'lsn':
       return { recovery_target_lsn: target.lsn, recovery_target_inclusive: onOff(target.inclusive) };
     case 'xid':
@@ -91,24 +91,22 @@ function targetSettings(plan: RecoveryPlan): Record<string, string> {
   }
 }
 
+/** The server reads this setting before it knows any abbreviation of a time zone, "Z" among them. */
+function numericOffset(time: string): string {
+  return time.replace('T', ' ').replace(/Z$/i, '+00:00');
+}
+
 function onOff(value: boolean): string {
   return value ? 'on' : 'off';
 }
 
-/** Any of these left over from the source would be a second target, which the server refuses. */
-const TARGETS = [
-  'recovery_target',
-  'recovery_target_time',
-  'recovery_target_lsn',
-  'recovery_target_xid',
-  'recovery_target_name',
-];
+/** Left over from an earlier recovery of the source itself: a second target, even an empty one, is refused by the server. */
+const LEFT_OVER = /^\s*(recovery_target\w*|restore_command)\s*=/;
 
 /** Writes the settings of a recovery; a repeat writes the same. */
 export async function writeRecoverySettings(use: SettingsUse): Promise<void> {
   const { place, host } = use;
-  const cleared = Object.fromEntries(TARGETS.map((name) => [name, '']));
-  await writeSettings(use, { ...isolation(use), ...cleared, ...recovery(use) });
+  await writeSettings(use, { ...isolation(use), ...recovery(use) });
   for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) await makeIfAbsent(place, host, name);
   await allowOwnSocket(place, host);
 }
@@ -126,7 +124,11 @@ export async function clearRecoverySettings(use: SettingsUse): Promise<void> {
 async function writeSettings(use: SettingsUse, settings: Record<string, string>): Promise<void> {
   const path = join(use.place.data, 'postgresql.auto.conf');
   const before = await readFile(path, 'utf8').catch(() => '');
-  const kept = before.includes(BEGIN) ? before.slice(0, before.indexOf(BEGIN)) : before;
+  const theirs = before.includes(BEGIN) ? before.slice(0, before.indexOf(BEGIN)) : before;
+  const kept = theirs
+    .split('\n')
+    .filter((line) => !LEFT_OVER.test(line))
+    .join('\n');
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
   await replaceFile(path, use.host, `${kept.trimEnd()}\n${BEGIN}\n${lines.join('\n')}\n${END}\n`);
 }

@@ -1,4 +1,4 @@
-import type { CommitScanner } from './commit-scanner.ts';
+import type { CommitWalker } from './records.ts';
 
 /** Bytes of WAL that become one object: an aligned range of at most 16 MiB, as far as it is known. */
 export interface Chunk {
@@ -24,12 +24,12 @@ export function isFull(chunk: Chunk): boolean {
 }
 
 /** Appends what fits, and returns how much that was. */
-export function fill(chunk: Chunk, bytes: Buffer, scanner: CommitScanner): number {
+export function fill(chunk: Chunk, bytes: Buffer, commits: CommitWalker): number {
   const taken = bytes.subarray(0, chunk.bytes.length - chunk.filled);
   taken.copy(chunk.bytes, chunk.filled);
-  scanner.push(chunkEnd(chunk), taken);
+  commits.push(chunkEnd(chunk), taken);
   chunk.filled += taken.length;
-  const micros = scanner.take();
+  const micros = commits.take();
   if (micros !== undefined) {
     chunk.newestCommitMicros = Math.max(chunk.newestCommitMicros ?? 0, micros);
     chunk.newestSincePieceMicros = Math.max(chunk.newestSincePieceMicros ?? 0, micros);

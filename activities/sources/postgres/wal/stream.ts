@@ -7,7 +7,7 @@ import { connectReplication } from '../../../io/postgres/replication.ts';
 import { startReplication } from '../../../io/postgres/stream-wal.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, fill, isFull, newChunk } from './chunk.ts';
-import { CommitScanner } from './commit-scanner.ts';
+import { CommitWalker } from './records.ts';
 import type { Resume } from './resume.ts';
 import type { Shipment } from './shipper.ts';
 import { Uploads } from './uploads.ts';
@@ -60,7 +60,7 @@ class Receiver {
   readonly broken: Promise<never>;
   readonly #at: Streaming;
   readonly #uploads: Uploads;
-  readonly #scanner = new CommitScanner();
+  readonly #commits = new CommitWalker();
   #chunk: Chunk;
   #known: WalObject[];
   #received: bigint;
@@ -91,7 +91,7 @@ class Receiver {
     this.#received = start + BigInt(bytes.length);
     this.#sentMicros = sentMicros;
     for (let at = 0; at < bytes.length;) {
-      at += fill(this.#chunk, bytes.subarray(at), this.#scanner);
+      at += fill(this.#chunk, bytes.subarray(at), this.#commits);
       if (isFull(this.#chunk)) this.#close();
     }
     if (this.#uploads.full(this.#at.ship.spoolBytes)) return this.#uploads.room(this.#at.ship.spoolBytes);

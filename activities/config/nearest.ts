@@ -1,1 +1,0 @@
-export { editDistance, nearestName } from '../../workflows/model/nearest.ts';

@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import type { Step } from '../schedules/difference.ts';
+import type { Call, Handler, Outcome } from '../verb.ts';
+import { addExamples } from '../verb.ts';
+
+export function define(command: Command): Handler {
+  command
+    .option('--dry-run', 'show the difference and change nothing')
+    .option('--adopt', 'take over schedules of the same name that another configuration made');
+  addExamples(command, [
+    ['lifeboat apply --dry-run', 'what would change'],
+    ['lifeboat apply', 'create, update and delete; a schedule that a person paused stays paused'],
+  ]);
+  return apply;
+}
+
+async function apply(call: Call): Promise<Outcome> {
+  const [{ openSession }, { planSchedules, doStep }] = await Promise.all([
+    import('../connect.ts'),
+    import('../schedules/reconcile.ts'),
+  ]);
+  await using session = await openSession(call);
+  const steps = await planSchedules(session, { adopt: call.options['adopt'] === true });
+  const dryRun = call.options['dryRun'] === true;
+  for (const step of dryRun ? [] : steps) await doStep(session, step);
+  const schedules = steps.map((step) => ({
+    do: step.do,
+    id: step.id,
+    ...('changes' in step && { changes: step.changes }),
+  }));
+  return { data: { dryRun, schedules }, lines: [...steps.flatMap(stepLines), summary(steps, dryRun)] };
+}
+
+const SIGNS: Record<Step['do'], string> = { create: '+', update: '~', delete: '-', keep: '=' };
+
+function stepLines(step: Step): string[] {
+  const head = `${SIGNS[step.do]} ${step.id}${step.do === 'create' ? `  ${step.wanted.when.text}` : ''}`;
+  const changes = step.do === 'update' ? step.changes : [];
+  return [head, ...changes.map(({ field, from, to }) => `    ${field}: ${from} -> ${to}`)];
+}
+
+function summary(steps: readonly Step[], dryRun: boolean): string {
+  const count = (what: Step['do']): number => steps.filter((step) => step.do === what).length;
+  const verb = dryRun ? 'would be' : 'were';
+  return `${count('create')} ${verb} created, ${count('update')} updated, ${count('delete')} deleted, ${count('keep')} are as they should be`;
+}

@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
+import { workflowId } from '../../workflows/model/names.ts';
+import type { BackupOrder } from '../../workflows/model/orders.ts';
+import { addRunOptions, given } from '../run-options.ts';
+import { Stop } from '../stop.ts';
+import type { Call, Handler, Outcome } from '../verb.ts';
+import { addExamples } from '../verb.ts';
+
+export function define(command: Command): Handler {
+  command
+    .argument('<source>', 'a source of lifeboat.yml')
+    .option('--label <text>', 'free text kept with the point')
+    .option('--checkpoint <kind>', 'fast, or spread to load the server less (default: as configured)');
+  addRunOptions(command);
+  addExamples(command, [
+    ['lifeboat backup shop', 'start a full backup, or join the one that is running, and follow it'],
+    ['lifeboat backup shop --label "before migration" --detach', 'start it and come back at once'],
+  ]);
+  return backup;
+}
+
+async function backup(call: Call): Promise<Outcome> {
+  const [source = ''] = call.args;
+  const checkpoint = checkpointOf(call.options['checkpoint']);
+  const [{ runVerb }, { knownSource }, { pointLines }] = await Promise.all([
+    import('../run.ts'),
+    import('../sources.ts'),
+    import('../points.ts'),
+  ]);
+  return runVerb<PointSummary>(call, {
+    request: ({ config }) => ({
+      workflow: 'backup',
+      workflowId: workflowId.backup(source),
+      order: {
+        source: knownSource(config, source),
+        ...given({ label: call.options['label'] as string | undefined, checkpoint }),
+      } satisfies BackupOrder,
+      summary: `back up ${source}`,
+    }),
+    answer: (point) => ({
+      data: { point },
+      lines: [
+        ...pointLines(point),
+        `next: lifeboat verify ${point.source}/${point.point}, or lifeboat drill ${point.source}`,
+      ],
+    }),
+  });
+}
+
+function checkpointOf(text: unknown): 'fast' | 'spread' | undefined {
+  if (text === undefined || text === 'fast' || text === 'spread') return text;
+  throw new Stop('Usage', `option --checkpoint is fast or spread, not "${String(text)}"`, {
+    hint: 'lifeboat backup --help',
+  });
+}

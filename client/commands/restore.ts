@@ -1,0 +1,102 @@
+import type { Command } from 'commander';
+import { workflowId } from '../../workflows/model/names.ts';
+import type { RestoreOrder } from '../../workflows/model/orders.ts';
+import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { RestorePreview } from '../../workflows/model/results.ts';
+import type { TargetAction } from '../../workflows/model/target.ts';
+import { addRunOptions, given } from '../run-options.ts';
+import { Stop } from '../stop.ts';
+import { addTargetOptions } from '../target-options.ts';
+import type { Call, Handler, Outcome } from '../verb.ts';
+import { addExamples } from '../verb.ts';
+
+export function define(command: Command): Handler {
+  command.argument('<source>', 'a source of lifeboat.yml');
+  addTargetOptions(command);
+  command
+    .option('--timeline <timeline>', 'latest (default), current, or a number')
+    .option('--into <dir>', 'absolute folder on the restoring host (default: a new one in the scratch folder)')
+    .option('--port <port>', 'of the recovered server (default: a free one)')
+    .option('--action <action>', 'promote (default), pause or shutdown when the target is reached')
+    .option('--replace', 'allow --into to hold something: it is renamed, never deleted')
+    .option('--tablespace <old=new>', 'new place of a tablespace, by oid or old path; may be repeated', collect, [])
+    .option('--point <point>', 'restore from this recovery point rather than the best one')
+    .option('--host <host>', 'restore on the worker of this host')
+    .option('--preview', 'only say what would happen: base, WAL, estimate, reachable moments');
+  addRunOptions(command);
+  addExamples(command, [
+    ['lifeboat restore shop --to-time 2026-03-01T11:59:59+01:00 --preview', 'what would be done; no byte moves'],
+    ['lifeboat restore shop --to-time 2026-03-01T11:59:59+01:00', 'into a new folder and a new server'],
+    ['lifeboat restore shop --to-xid 7442 --exclusive --into /srv/shop --port 5433', 'just before a transaction'],
+  ]);
+  return restore;
+}
+
+async function restore(call: Call): Promise<Outcome> {
+  const [{ runVerb }, { knownSource }, { restoreLines, previewLines }] = await Promise.all([
+    import('../run.ts'),
+    import('../sources.ts'),
+    import('../restore-lines.ts'),
+  ]);
+  const [source = ''] = call.args;
+  const order = await orderOf(source, call.options);
+  const preview = order.preview === true;
+  return runVerb<RestoreResult | RestorePreview>(call, {
+    request: ({ config }) => ({
+      workflow: 'restore',
+      workflowId: preview
+        ? `${workflowId.restore(knownSource(config, source))}/preview`
+        : workflowId.restore(knownSource(config, source)),
+      order,
+      summary: `${preview ? 'preview a restore of' : 'restore'} ${source}`,
+    }),
+    answer: (result) =>
+      'proof' in result
+        ? { data: { result }, lines: restoreLines(result) }
+        : { data: { ...result }, lines: previewLines(result) },
+  });
+}
+
+async function orderOf(source: string, options: Call['options']): Promise<RestoreOrder> {
+  const { targetOf, timelineOf, folderOf, portOf } = await import('../target-flags.ts');
+  const text = (name: string): string | undefined => options[name] as string | undefined;
+  const flag = (name: string): true | undefined => (options[name] === true ? true : undefined);
+  return {
+    source,
+    ...given({
+      target: targetOf(options),
+      timeline: timelineOf(options['timeline']),
+      action: actionOf(text('action')),
+      into: folderOf(options['into'], '--into'),
+      port: portOf(options['port']),
+      replace: flag('replace'),
+      tablespaces: tablespacesOf(options['tablespace'] as string[]),
+      point: text('point')?.split('/').at(-1),
+      host: text('host'),
+      preview: flag('preview'),
+    }),
+  };
+}
+
+function actionOf(text: string | undefined): TargetAction | undefined {
+  if (text === undefined || text === 'promote' || text === 'pause' || text === 'shutdown') return text;
+  throw new Stop('Usage', `option --action is promote, pause or shutdown, not "${text}"`, {
+    hint: 'lifeboat restore --help',
+  });
+}
+
+function tablespacesOf(pairs: readonly string[]): Record<string, string> | undefined {
+  const entries = pairs.map((pair) => {
+    const at = pair.lastIndexOf('=');
+    const [from, to] = [pair.slice(0, at), pair.slice(at + 1)];
+    if (at > 0 && to.startsWith('/')) return [from, to] as const;
+    throw new Stop('Usage', `option --tablespace is OLD=NEW with an absolute NEW, not "${pair}"`, {
+      hint: '--tablespace 16385=/srv/ts1',
+    });
+  });
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

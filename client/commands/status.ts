@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import type { RunProgress } from '../../workflows/messages.ts';
+import { formatDuration } from '../../workflows/model/units.ts';
+import type { Session } from '../connect.ts';
+import { pairLines, tableLines } from '../table.ts';
+import type { Call, Handler, Outcome } from '../verb.ts';
+import { addExamples } from '../verb.ts';
+import type { RunState } from '../watch.ts';
+
+export function define(command: Command): Handler {
+  command
+    .argument('[run]', 'workflow id, like backup/shop; without it: the runs of late')
+    .option('--follow', 'stay with the run until it ends; its result decides the exit code')
+    .option('--limit <number>', 'how many runs to list', '20');
+  addExamples(command, [
+    ['lifeboat status', 'what runs and what ran'],
+    ['lifeboat status restore/shop --follow', 'come back to a run after Ctrl-C'],
+  ]);
+  return status;
+}
+
+async function status(call: Call): Promise<Outcome> {
+  const { openSession } = await import('../connect.ts');
+  await using session = await openSession(call);
+  const [workflowId] = call.args;
+  if (workflowId === undefined) return await list(session, call);
+  return call.options['follow'] === true
+    ? await followRun(session, workflowId, call)
+    : await showRun(session, workflowId);
+}
+
+async function list(session: Session, { options }: Call): Promise<Outcome> {
+  const { listRuns } = await import('../runs.ts');
+  const limit = Math.max(1, Number(options['limit']) || 20);
+  const runs = await listRuns(session, limit);
+  const rows = runs.map((run) => [run.workflowId, run.status.toLowerCase(), run.startedAt, run.closedAt ?? '']);
+  return {
+    data: { runs },
+    lines: runs.length === 0 ? ['no runs yet'] : tableLines(['RUN', 'STATUS', 'STARTED', 'ENDED'], rows),
+  };
+}
+
+async function followRun(session: Session, workflowId: string, call: Call): Promise<Outcome> {
+  const [{ follow }, { findRun }] = await Promise.all([import('../follow.ts'), import('../runs.ts')]);
+  const run = await findRun(session, workflowId);
+  const result = await follow(session, { workflowId, runId: run.runId }, call);
+  return { data: { workflowId, runId: run.runId, result }, lines: [`${workflowId} is done`] };
+}
+
+async function showRun(session: Session, workflowId: string): Promise<Outcome> {
+  const [{ findRun }, { readProgress }] = await Promise.all([import('../runs.ts'), import('../watch.ts')]);
+  const run = await findRun(session, workflowId);
+  const progress = run.waitsForWorker ? undefined : await readProgress(session, { workflowId, runId: run.runId });
+  const url = session.runUrl(workflowId, run.runId);
+  return {
+    data: { workflowId, run, ...(progress ? { progress } : {}), ...(url ? { url } : {}) },
+    lines: [...runLines(workflowId, run, url), ...progressLines(progress)],
+  };
+}
+
+function runLines(workflowId: string, run: RunState, url: string | undefined): string[] {
+  return pairLines([
+    ['run', workflowId],
+    ['status', `${run.status.toLowerCase()}${run.waitsForWorker ? ', waits for a worker (lifeboat worker)' : ''}`],
+    ['started', run.startedAt],
+    ['ended', run.closedAt],
+    ...run.steps.map((step): [string, string] => [
+      'step',
+      `${step.activity}, attempt ${step.attempt}${step.lastFailure ? `: ${step.lastFailure}` : ''}`,
+    ]),
+    ['page', url],
+  ]);
+}
+
+function progressLines(progress: RunProgress | undefined): string[] {
+  if (!progress) return [];
+  const { rto, attention, timeline } = progress;
+  const clock = rto && `${formatDuration(rto.elapsedMs)} of ${formatDuration(rto.objectiveMs)}`;
+  return [
+    ...pairLines([
+      ['now', progress.step],
+      ['RTO', clock],
+      ['attention', attention],
+    ]),
+    ...timeline.map((entry) => `  ${entry.at}  ${entry.what}`),
+  ];
+}

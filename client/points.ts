@@ -1,0 +1,66 @@
+import { failure } from '../workflows/model/failure.ts';
+import type { PointSummary } from '../workflows/model/manifest.ts';
+import type { PointDetails } from '../workflows/model/results.ts';
+import { formatBytes } from '../workflows/model/units.ts';
+import type { Session } from './connect.ts';
+import { knownSource } from './sources.ts';
+import { windowLines } from './restore-lines.ts';
+import { pairLines } from './table.ts';
+
+export interface PointName {
+  /** Absent: whichever source has it. */
+  source?: string;
+  point: string;
+}
+
+/** "20260301T020000Z-1a2b3c4d-1" or "shop/20260301T020000Z-1a2b3c4d-1". ConfigInvalid for anything else. */
+export function parsePointName(text: string): PointName {
+  const [first = '', second, ...more] = text.split('/');
+  const name: PointName = second === undefined ? { point: first } : { source: first, point: second };
+  if (more.length === 0 && /^[A-Za-z0-9-]{1,80}$/.test(name.point) && name.source !== '') return name;
+  throw failure('ConfigInvalid', `"${text}" is not the name of a recovery point`, {
+    place: 'POINT',
+    expected: 'POINT or SOURCE/POINT, as lifeboat list shows them',
+    found: text,
+    hint: 'lifeboat list',
+  });
+}
+
+/** The same name, its source checked against the configuration. */
+export function checkedPointName(session: Session, text: string): PointName {
+  const name = parsePointName(text);
+  return name.source === undefined ? name : { ...name, source: knownSource(session.config, name.source) };
+}
+
+export function pointLines(point: PointSummary): string[] {
+  return pairLines([
+    ['point', `${point.source}/${point.point}`],
+    ['kind', point.kind],
+    ['taken', `${point.startedAt} to ${point.stoppedAt}`],
+    ['size', `${formatBytes(point.bytes)} in ${point.files} files`],
+    ['stored', `${formatBytes(point.storedBytes)} in ${point.parts} parts`],
+    ['WAL', `${point.startLsn} to ${point.stopLsn}, timeline ${point.timeline}`],
+    ['cluster', `${point.systemId}, server ${versionText(point.serverVersion)}`],
+    ['made by', `lifeboat ${point.tool}`],
+  ]);
+}
+
+export function detailLines(point: PointDetails): string[] {
+  return [
+    ...pointLines(point.summary),
+    ...pairLines([
+      ['checksums', point.pageChecksums ? 'every page was checked by the server' : 'off on the source'],
+      ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
+      ...point.trees.map((tree): [string, string] => [
+        `tree ${tree.id}`,
+        `${tree.files} files, ${formatBytes(tree.bytes)}${tree.location === undefined ? '' : `, from ${tree.location}`}`,
+      ]),
+    ]),
+    ...windowLines(point.windows),
+  ];
+}
+
+/** 180004 is 18.4 (server_version_num). */
+export function versionText(number: number): string {
+  return `${Math.floor(number / 10_000)}.${number % 10_000}`;
+}

@@ -1,0 +1,103 @@
+import type { Proof, ReachableWindow, RestoreResult } from '../workflows/model/recovery.ts';
+import type { DrillResult, RestorePreview } from '../workflows/model/results.ts';
+import { PHASES } from '../workflows/model/recovery.ts';
+import type { Target } from '../workflows/model/target.ts';
+import { formatBytes, formatDuration } from '../workflows/model/units.ts';
+import { pairLines } from './table.ts';
+
+/** What a recovery was, for a person. */
+export function restoreLines(result: RestoreResult): string[] {
+  const { plan, replay, open, proof, rtoMs, rtoObjectiveMs } = result;
+  const promised = rtoObjectiveMs === undefined ? '' : ` of ${formatDuration(rtoObjectiveMs)} promised`;
+  return [
+    `${plan.source} is recovered to ${targetText(plan.target)} and proven`,
+    ...pairLines([
+      ['  from', `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed`],
+      ['  stopped', `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
+      ['  newest commit', replay.lastCommitAt],
+      ['  data', `${open.dataDirectory} on host ${plan.host}`],
+      ['  server', `${open.host}:${open.port}, ${open.state}`],
+      ['  set aside', result.setAside],
+      ['  proof', proofText(proof)],
+      ['  RTO', `${formatDuration(rtoMs)}${promised} (${phasesText(result.phases)})`],
+    ]),
+  ];
+}
+
+/** What a recovery would be, before a byte moves. */
+export function previewLines({ plan, windows, nearest, notes }: RestorePreview): string[] {
+  const { estimate } = plan;
+  const size = `${formatBytes(estimate.fetchBytes)} of data, ${formatBytes(estimate.walBytes)} of WAL`;
+  return [
+    `${plan.source} can be recovered to ${targetText(plan.target)}; nothing was moved`,
+    ...pairLines([
+      ['  base', `${plan.base.point}, taken ${plan.base.stoppedAt}`],
+      ...plan.legs.map((leg): [string, string] => [
+        '  WAL',
+        `${leg.fromLsn} to ${leg.toLsn} on timeline ${leg.timeline}`,
+      ]),
+      ['  into', `${plan.into} on host ${plan.host}, port ${plan.port}`],
+      ['  set aside', plan.setAside],
+      ['  then', plan.action],
+      ['  estimate', `${formatDuration(estimate.seconds * 1000)}: ${size}`],
+      ['  nearest before', nearest.before?.at],
+      ['  nearest after', nearest.after?.at],
+    ]),
+    ...windowLines(windows),
+    ...notes.map((note) => `note: ${note}`),
+  ];
+}
+
+/** What a drill found out. */
+export function drillLines(drill: DrillResult): string[] {
+  const behind =
+    drill.rpoMs === undefined ? undefined : `${formatDuration(drill.rpoMs)} of commits would have been lost`;
+  return [
+    ...restoreLines(drill.restore),
+    ...pairLines([
+      ['  RPO', behind],
+      ...drill.objectives.map((each): [string, string] => [
+        `  ${each.name} objective`,
+        `${formatDuration(each.measuredMs)} of ${formatDuration(each.objectiveMs)}: ${each.ok ? 'kept' : 'MISSED'}`,
+      ]),
+      ['  report', drill.report && `${drill.report.file} on host ${drill.report.host}`],
+      ['  copy', drill.cleaned ? 'removed' : 'NOT removed, see the run'],
+    ]),
+  ];
+}
+
+/** Moments that can be reached. */
+export function windowLines(windows: readonly ReachableWindow[]): string[] {
+  return windows.map(
+    (window) =>
+      `reachable: ${window.from} to ${window.to ?? 'the end of the backup'} (${window.fromLsn} to ${window.toLsn}, ` +
+      `timeline ${window.timeline}, from ${window.point})`,
+  );
+}
+
+export function proofText({ checks, relations, rows }: Proof): string {
+  const good = checks.filter((check) => check.ok).length;
+  return `${good} of ${checks.length} checks, ${relations} relations, ${rows} rows`;
+}
+
+export function targetText(target: Target): string {
+  const before = 'inclusive' in target && !target.inclusive ? 'just before ' : '';
+  switch (target.kind) {
+    case 'time':
+      return `${before}${target.time}`;
+    case 'lsn':
+      return `${before}LSN ${target.lsn}`;
+    case 'xid':
+      return `${before}transaction ${target.xid}`;
+    case 'name':
+      return `restore point "${target.name}"`;
+    case 'immediate':
+      return 'the end of the backup';
+    case 'latest':
+      return 'the newest moment in the vault';
+  }
+}
+
+function phasesText(phases: RestoreResult['phases']): string {
+  return PHASES.map((phase) => `${phase} ${formatDuration(phases[phase])}`).join(', ');
+}

@@ -1,0 +1,62 @@
+import type { Verb } from './verb.ts';
+
+/** Every command of the CLI, in the order of the help. Adding one: a file in commands/ and a line here. */
+export const VERBS: readonly Verb[] = [
+  { name: 'init', summary: 'write a commented lifeboat.yml and make keys', load: () => import('./commands/init.ts') },
+  {
+    name: 'config check',
+    summary: 'check the configuration and that every secret is there',
+    load: () => import('./commands/config-check.ts'),
+  },
+  {
+    name: 'config explain',
+    summary: 'show every value in force and where it came from',
+    load: () => import('./commands/config-explain.ts'),
+  },
+  {
+    name: 'doctor',
+    summary: 'try everything a recovery needs and say how to mend it',
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'worker',
+    summary: 'run a worker: the process that does the work',
+    load: () => import('./commands/worker.ts'),
+  },
+  {
+    name: 'dev',
+    summary: 'run a local stack: Temporal with its UI, PostgreSQL and a worker',
+    load: () => import('./commands/dev.ts'),
+  },
+  {
+    name: 'apply',
+    summary: 'make the Temporal Schedules what the configuration says',
+    load: () => import('./commands/apply.ts'),
+  },
+  { name: 'backup', summary: 'take a full backup of a source', load: () => import('./commands/backup.ts') },
+  {
+    name: 'restore',
+    summary: 'recover a source to a moment, into a new place, and prove it',
+    load: () => import('./commands/restore.ts'),
+  },
+  {
+    name: 'drill',
+    summary: 'restore to a moment in a scratch place, prove it, measure it, remove it',
+    load: () => import('./commands/drill.ts'),
+  },
+  { name: 'verify', summary: 'read every byte of a recovery point', load: () => import('./commands/verify.ts') },
+  { name: 'list', summary: 'list recovery points', load: () => import('./commands/list.ts') },
+  { name: 'show', summary: 'show one recovery point', load: () => import('./commands/show.ts') },
+  {
+    name: 'wal',
+    summary: 'show what WAL the vault holds: ranges, gaps, lag',
+    load: () => import('./commands/wal.ts'),
+  },
+  { name: 'status', summary: 'list runs, or show and follow one', load: () => import('./commands/status.ts') },
+  { name: 'cancel', summary: 'cancel a run; it cleans up behind itself', load: () => import('./commands/cancel.ts') },
+  {
+    name: 'catalog rebuild',
+    summary: 'make the index of recovery points again from the stores',
+    load: () => import('./commands/catalog-rebuild.ts'),
+  },
+];
