@@ -11,7 +11,7 @@ import type { Call } from './verb.ts';
 export interface Session extends AsyncDisposable {
   readonly client: Client;
   readonly config: Config;
-  /** Runs one call and turns what the client throws into our failures. */
+  /** Runs one call and turns what the client throws into our failures; Ctrl-C ends the wait, not the call. */
   ask<T>(call: () => Promise<T>, deadlineMs?: number): Promise<T>;
   /** Page of a run in the web UI; undefined when no UI is known. */
   runUrl(workflowId: string, runId: string): string | undefined;
@@ -38,7 +38,7 @@ export async function connect(config: Config, host: Host): Promise<Session> {
   );
   const ask = async <T>(work: () => Promise<T>, deadlineMs = CALL_MS): Promise<T> => {
     try {
-      return await connection.withDeadline(host.nowMs() + deadlineMs, work);
+      return await unlessInterrupted(connection.withDeadline(host.nowMs() + deadlineMs, work), host.interrupted);
     } catch (error) {
       throw temporalFailure(error, place);
     }

@@ -17,8 +17,9 @@ export interface Writer {
   readonly columns?: number;
 }
 
-/** The real one. The second Ctrl-C ends the process at once. */
+/** The real one. The second Ctrl-C ends the process at once; a reader that went away (`| head`) is no error. */
 export function processHost(): Host {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', unlessClosed);
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort());
   return {
@@ -29,4 +30,8 @@ export function processHost(): Host {
     interrupted: interrupt.signal,
     nowMs: () => Date.now(),
   };
+}
+
+function unlessClosed(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }

@@ -1,5 +1,5 @@
 import type { RunProgress } from '../workflows/messages.ts';
-import { findFailure, isFailure } from '../workflows/model/failure.ts';
+import { failure, findFailure, isFailure } from '../workflows/model/failure.ts';
 import { TASK_QUEUE } from '../workflows/model/names.ts';
 import type { Session } from './connect.ts';
 import type { Host } from './environment.ts';
@@ -17,32 +17,37 @@ const NO_WORKER_AFTER_MS = 3000;
 /** A server that is restarted comes back sooner than this. */
 const SERVER_AWAY_MS = 300_000;
 
-export interface Run {
+/** A question is not worth waiting for a worker. */
+const QUESTION_UNTAKEN_MS = 15_000;
+
+export interface Followed {
   workflowId: string;
   runId: string;
+  /** Nobody waits for its answer but us: it fails when no worker takes it. */
+  question?: boolean;
 }
 
 /**
  * Shows how far a run is until it has ended, and returns its result or throws its failure. Ctrl-C detaches: the run goes
  * on, and the message says how to come back. A server that is away for a while is waited for.
  */
-export async function follow(session: Session, run: Run, call: Call): Promise<unknown> {
-  const last = await watchToEnd(session, run, call);
-  const handle = session.client.workflow.getHandle(last.workflowId, last.runId);
+export async function follow(session: Session, run: Followed, call: Call): Promise<unknown> {
   try {
+    const last = await watchToEnd(session, run, call);
+    const handle = session.client.workflow.getHandle(last.workflowId, last.runId);
     return await session.ask(() => handle.result());
   } catch (error) {
+    if (call.host.interrupted.aborted) throw detached(run.workflowId);
     throw noSuchRun(runFailure(error, run.workflowId), run.workflowId);
   }
 }
 
 /** Returns the run that ended: a long one goes on under new run ids. */
-async function watchToEnd(session: Session, first: Run, { host, out }: Call): Promise<Run> {
-  const told = new Told(out, session);
+async function watchToEnd(session: Session, first: Followed, { host, out }: Call): Promise<Followed> {
+  const told = new Told(out, session, first.question === true);
   const away = new Away(out, host);
   let run = first;
   for (let looks = 0; ; looks++) {
-    if (host.interrupted.aborted) throw detached(run.workflowId);
     const state = await away.unlessAway(() => readState(session, run));
     if (state?.status === 'CONTINUED_AS_NEW') {
       run = { workflowId: run.workflowId, runId: (await readState(session, { workflowId: run.workflowId })).runId };
@@ -95,14 +100,16 @@ function detached(workflowId: string): Stop {
 class Told {
   readonly #out: Output;
   readonly #session: Session;
+  readonly #question: boolean;
   #entries = 0;
   #attention: string | undefined;
   #idleSinceMs: number | undefined;
   #saidIdle = false;
 
-  constructor(out: Output, session: Session) {
+  constructor(out: Output, session: Session, question: boolean) {
     this.#out = out;
     this.#session = session;
+    this.#question = question;
   }
 
   tell(now: { workflowId: string; state: RunState; progress: RunProgress | undefined; atMs: number }): void {
@@ -126,12 +133,22 @@ class Told {
       return;
     }
     this.#idleSinceMs ??= atMs;
+    const { address } = this.#session.config.temporal;
+    if (this.#question && atMs - this.#idleSinceMs >= QUESTION_UNTAKEN_MS) throw untaken(address);
     if (this.#saidIdle || atMs - this.#idleSinceMs < NO_WORKER_AFTER_MS) return;
     this.#saidIdle = true;
-    const { address } = this.#session.config.temporal;
     this.#out.remark(`no worker takes tasks from queue ${TASK_QUEUE} at ${address}: the run waits`);
     this.#out.remark('  next: lifeboat worker');
   }
+}
+
+function untaken(address: string): Error {
+  return failure('Unavailable', `no worker takes tasks from queue ${TASK_QUEUE}`, {
+    place: `queue ${TASK_QUEUE} at ${address}`,
+    expected: 'a worker',
+    found: 'none',
+    hint: 'lifeboat worker',
+  });
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

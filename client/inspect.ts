@@ -5,9 +5,12 @@ import type { Session } from './connect.ts';
 import { follow } from './follow.ts';
 import type { StartedRun } from './start.ts';
 import { startOrJoin } from './start.ts';
+import { Stop } from './stop.ts';
 import type { Call } from './verb.ts';
 
 type Question = InspectOrder['what'];
+
+const FORGET_MS = 1000;
 
 /** Asks a worker, which holds the keys and the stores, a question that changes nothing. */
 export async function inspect<What extends Question>(
@@ -23,7 +26,23 @@ export async function answerOf<What extends Question>(
   run: StartedRun,
   call: Call,
 ): Promise<InspectAnswer & { what: What }> {
-  return (await follow(session, run, call)) as InspectAnswer & { what: What };
+  try {
+    return (await follow(session, { ...run, question: true }, call)) as InspectAnswer & { what: What };
+  } catch (error) {
+    const given = call.host.interrupted.aborted ? unanswered() : error;
+    await forget(session, run, call.host.nowMs() + FORGET_MS);
+    throw given;
+  }
+}
+
+function unanswered(): Stop {
+  return new Stop('Interrupted', 'interrupted before the answer came', { hint: 'run the same command again' });
+}
+
+/** Nobody will read the answer of a question that is given up; one that has ended is left as it is. */
+async function forget({ client }: Session, { workflowId, runId }: StartedRun, untilMs: number): Promise<void> {
+  const handle = client.workflow.getHandle(workflowId, runId);
+  await client.withDeadline(untilMs, () => handle.terminate('given up by who asked')).catch(() => undefined);
 }
 
 export function startInspection(session: Session, order: InspectOrder): Promise<StartedRun> {

@@ -3,7 +3,7 @@ import { openSession } from './connect.ts';
 import { follow } from './follow.ts';
 import type { RunRequest, StartedRun } from './start.ts';
 import { startOrJoin } from './start.ts';
-import { unlessInterrupted } from './stop.ts';
+import { Stop } from './stop.ts';
 import type { Call, Outcome } from './verb.ts';
 
 export interface RunVerb<Result> {
@@ -17,7 +17,9 @@ export interface RunVerb<Result> {
 export async function runVerb<Result>(call: Call, verb: RunVerb<Result>): Promise<Outcome> {
   await using session = await openSession(call);
   const request = await verb.request(session);
-  const run = await unlessInterrupted(startOrJoin(session, request), call.host.interrupted);
+  const run = await startOrJoin(session, request).catch((error: unknown) => {
+    throw call.host.interrupted.aborted ? leftAtStart(request.workflowId) : error;
+  });
   const head = {
     workflowId: run.workflowId,
     runId: run.runId,
@@ -34,4 +36,11 @@ export async function runVerb<Result>(call: Call, verb: RunVerb<Result>): Promis
   const result = (await follow(session, run, call)) as Result;
   const { data, ...rest } = verb.answer(result, run);
   return { data: { ...head, ...data }, ...rest };
+}
+
+function leftAtStart(workflowId: string): Stop {
+  return new Stop('Interrupted', `interrupted while ${workflowId} was started; it may go on`, {
+    hint: `lifeboat status ${workflowId}`,
+    data: { workflowId },
+  });
 }

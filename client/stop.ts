@@ -20,7 +20,10 @@ export class Stop extends Error {
 
 /** Waits for `work`, but not longer than until Ctrl-C. The work itself is left to end alone. */
 export async function unlessInterrupted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw interrupted();
+  if (signal.aborted) {
+    work.catch(() => undefined);
+    throw interrupted();
+  }
   let stop = (): void => {};
   const stopped = new Promise<never>((_, reject) => {
     stop = () => reject(interrupted());

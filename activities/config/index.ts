@@ -40,6 +40,9 @@ interface Loaded {
   environment: Environment;
 }
 
+const SECRETS_HINT =
+  'export the variable, or write the secret file, where the worker runs; then: lifeboat config check';
+
 let built: ConfigSchema | undefined;
 
 function load(query: ConfigQuery): Loaded {
@@ -62,7 +65,7 @@ export function loadConfig(query: ConfigQuery = {}): Config {
 export function checkConfig(query: ConfigQuery = {}): Config {
   const { file, config, schema } = load(query);
   const problems = secretProblems(file, schema);
-  if (problems.length > 0) throw problemsFailure(file.path, placed(problems, file));
+  if (problems.length > 0) throw problemsFailure(file.path, placed(problems, file), SECRETS_HINT);
   return config;
 }
 

@@ -30,14 +30,18 @@ export function pathText(path: Path): string {
 }
 
 /** One failure for all of them; the problems themselves stand in `details[0].problems`. */
-export function problemsFailure(file: string, problems: readonly Problem[]): ApplicationFailure {
+export function problemsFailure(
+  file: string,
+  problems: readonly Problem[],
+  hint = 'mend the file, then: lifeboat config check',
+): ApplicationFailure {
   const [first] = problems;
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
   const lines = problems.map((problem) => `  ${problemText(problem)}`);
   return failure('ConfigInvalid', [`${file} has ${count}`, ...lines].join('\n'), {
     place: first ? `${file}:${first.line}:${first.column}` : file,
     ...(first ? { expected: first.expected, found: first.found } : {}),
-    hint: 'mend the file, then: lifeboat config check',
+    hint,
     ...({ problems } as object),
   });
 }

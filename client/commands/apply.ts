@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { Desired } from '../schedules/desired.ts';
 import type { Step } from '../schedules/difference.ts';
+import { Stop } from '../stop.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
 import { addExamples } from '../verb.ts';
 
@@ -22,7 +24,7 @@ async function apply(call: Call): Promise<Outcome> {
   await using session = await openSession(call);
   const steps = await planSchedules(session, { adopt: call.options['adopt'] === true });
   const dryRun = call.options['dryRun'] === true;
-  for (const step of dryRun ? [] : steps) await doStep(session, step);
+  if (!dryRun) await doAll(steps, call, (step) => doStep(session, step));
   const schedules = steps.map((step) => ({
     do: step.do,
     id: step.id,
@@ -30,6 +32,20 @@ async function apply(call: Call): Promise<Outcome> {
   }));
   return { data: { dryRun, schedules }, lines: [...steps.flatMap(stepLines), summary(steps, dryRun)] };
 }
+
+/** A repeat does what is left, so Ctrl-C may come at any time. */
+async function doAll(steps: readonly Step<Desired>[], { host }: Call, act: Act): Promise<void> {
+  for (const [done, step] of steps.entries()) {
+    await act(step).catch((error: unknown) => {
+      if (!host.interrupted.aborted) throw error;
+      throw new Stop('Interrupted', `interrupted after ${done} of ${steps.length} schedules`, {
+        hint: 'lifeboat apply',
+      });
+    });
+  }
+}
+
+type Act = (step: Step<Desired>) => Promise<void>;
 
 const SIGNS: Record<Step['do'], string> = { create: '+', update: '~', delete: '-', keep: '=' };
 

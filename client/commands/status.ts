@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { RunProgress } from '../../workflows/messages.ts';
 import { formatDuration } from '../../workflows/model/units.ts';
 import type { Session } from '../connect.ts';
+import { Stop } from '../stop.ts';
 import { pairLines, tableLines } from '../table.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
 import { addExamples } from '../verb.ts';
@@ -20,18 +21,30 @@ export function define(command: Command): Handler {
 }
 
 async function status(call: Call): Promise<Outcome> {
+  const [workflowId] = call.args;
+  const limit = limitOf(String(call.options['limit']));
+  if (workflowId === undefined && call.options['follow'] === true) {
+    throw new Stop('Usage', 'option --follow needs a run', {
+      hint: 'lifeboat status, then lifeboat status RUN --follow',
+    });
+  }
   const { openSession } = await import('../connect.ts');
   await using session = await openSession(call);
-  const [workflowId] = call.args;
-  if (workflowId === undefined) return await list(session, call);
+  if (workflowId === undefined) return await list(session, limit);
   return call.options['follow'] === true
     ? await followRun(session, workflowId, call)
     : await showRun(session, workflowId);
 }
 
-async function list(session: Session, { options }: Call): Promise<Outcome> {
+function limitOf(text: string): number {
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new Stop('Usage', `option --limit is a number from 1 to 9999, not "${text}"`, {
+    hint: 'lifeboat status --help',
+  });
+}
+
+async function list(session: Session, limit: number): Promise<Outcome> {
   const { listRuns } = await import('../runs.ts');
-  const limit = Math.max(1, Number(options['limit']) || 20);
   const runs = await listRuns(session, limit);
   const rows = runs.map((run) => [run.workflowId, run.status.toLowerCase(), run.startedAt, run.closedAt ?? '']);
   return {

@@ -80,5 +80,6 @@ function clockFinding(skewMs: number): Finding {
 }
 
 function findingOfCheck({ scope, name, ok, found, hint }: DoctorCheck): Finding {
-  return { name: `${scope}: ${name}`, state: ok ? 'ok' : 'fail', found, ...(hint === undefined ? {} : { hint }) };
+  const state = !ok ? 'fail' : hint === undefined ? 'ok' : 'warn';
+  return { name: `${scope}: ${name}`, state, found, ...(hint === undefined ? {} : { hint }) };
 }
