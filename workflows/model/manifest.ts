@@ -82,6 +82,8 @@ export interface Manifest {
   /** ISO 8601 UTC by the server's clock. */
   startedAt: string;
   stoppedAt: string;
+  /** Every transaction below it (64 bits, decimal) had ended when the backup did; absent when it could not be asked. */
+  oldestXid?: string;
   consistency: 'consistent-after-wal';
   parent?: string;
   /** True when the server verified page checksums while it read. */
@@ -104,6 +106,7 @@ export interface PointSummary {
   stopLsn: Lsn;
   startedAt: string;
   stoppedAt: string;
+  oldestXid?: string;
   bytes: number;
   storedBytes: number;
   parts: number;
@@ -135,5 +138,6 @@ export function summarise(manifest: Manifest): PointSummary {
     parts: manifest.parts.length,
     files: manifest.trees.reduce((total, tree) => total + tree.files.length, 0),
     tool,
+    ...(manifest.oldestXid === undefined ? {} : { oldestXid: manifest.oldestXid }),
   };
 }

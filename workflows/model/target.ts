@@ -14,3 +14,22 @@ export type TimelineChoice = 'latest' | 'current' | number;
 
 /** What happens when the target is reached and proven. */
 export type TargetAction = 'promote' | 'pause' | 'shutdown';
+
+/** A target in words: "time 2026-03-01T11:00:00Z", "transaction 742". */
+export function describeTarget(target: Target): string {
+  const before = 'inclusive' in target && !target.inclusive ? 'just before ' : '';
+  switch (target.kind) {
+    case 'time':
+      return `${before}${target.time}`;
+    case 'lsn':
+      return `${before}LSN ${target.lsn}`;
+    case 'xid':
+      return `${before}transaction ${target.xid}`;
+    case 'name':
+      return `restore point "${target.name}"`;
+    case 'immediate':
+      return 'the end of the backup';
+    case 'latest':
+      return 'the newest moment in the vault';
+  }
+}

@@ -72,3 +72,10 @@ export async function serverTime(client: SqlClient): Promise<string> {
   );
   return row?.now ?? '';
 }
+
+/** Every transaction below it has ended; 64 bits, decimal (manual 9.27.7 "Transaction ID and Snapshot Information Functions"). */
+export async function oldestXid(client: SqlClient): Promise<string> {
+  const [row] = await query<{ xid: string }>(client, 'select pg_snapshot_xmin(pg_current_snapshot())::text as xid');
+  if (!row) throw failure('Bug', 'pg_current_snapshot returned no row');
+  return row.xid;
+}

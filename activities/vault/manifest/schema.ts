@@ -52,6 +52,7 @@ export const manifestSchema = z.object({
   format: z.literal(MANIFEST_FORMAT),
   ...{ point: z.string(), source: z.string(), kind: z.literal('full'), tool: z.string(), identity },
   ...{ timeline: count, startLsn: lsn, stopLsn: lsn, startedAt: z.string(), stoppedAt: z.string() },
+  oldestXid: z.string().regex(/^\d+$/).optional(),
   ...{ consistency: z.literal('consistent-after-wal'), parent: z.string().optional(), pageChecksums: z.boolean() },
   settings: z.record(z.string(), z.string()),
   parts: z.array(part),

@@ -10,7 +10,7 @@ import type { Run } from '../../../io/run.ts';
 import type { BackupFacts, BackupOptions, PartSink } from '../../source.ts';
 import { checkSameIdentity, identityThrough } from '../identity.ts';
 import type { PostgresOptions } from '../options.ts';
-import { readSettings, refuseSettings, serverTime } from '../settings.ts';
+import { oldestXid, readSettings, refuseSettings, serverTime } from '../settings.ts';
 import type { ConfigFile } from './config-files.ts';
 import { readConfigFiles } from './config-files.ts';
 import { Packer } from './packer.ts';
@@ -61,7 +61,7 @@ export async function takeBackup(options: PostgresOptions, use: BackupUse): Prom
     const { identity, settings, startedAt } = before;
     return {
       ...{ identity, timeline: end.timeline, startLsn: end.startLsn, stopLsn: end.stopLsn },
-      ...{ startedAt, stoppedAt: await timeAfter(options, run), consistency: 'consistent-after-wal' },
+      ...{ startedAt, ...(await endOf(options, run)), consistency: 'consistent-after-wal' },
       ...{ pageChecksums: settings['data_checksums'] === 'on', settings, parts, trees: packer.trees },
     };
   } finally {
@@ -109,10 +109,13 @@ function addConfigFiles(packer: Packer, files: ConfigFile[]): void {
 }
 
 /** A whole backup is not thrown away because the server had no session to spare at its end. */
-async function timeAfter(options: PostgresOptions, run: Run): Promise<string> {
+async function endOf(options: PostgresOptions, run: Run): Promise<{ stoppedAt: string; oldestXid: string }> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await withConnection(options.connection, { signal: run.signal }, serverTime);
+      return await withConnection(options.connection, { signal: run.signal }, async (sql) => ({
+        stoppedAt: await serverTime(sql),
+        oldestXid: await oldestXid(sql),
+      }));
     } catch (error) {
       if (attempt >= LATER.tries || !isRetryable(error)) throw error;
       await run.clock.sleep(LATER.waitMs, run.signal);

@@ -1,0 +1,52 @@
+import { compareLsn, lsnDistanceBytes } from './lsn.ts';
+import type { PointSummary } from './manifest.ts';
+import type { WalLeg } from './recovery.ts';
+import type { Target } from './target.ts';
+import { timeMicros } from './target-parse.ts';
+import type { WalObject } from './wal.ts';
+
+/** Rates of one ordinary disk and two cores; a host that was measured knows better. */
+const FETCH_BYTES_A_SECOND = 80 * 2 ** 20;
+const REPLAY_BYTES_A_SECOND = 40 * 2 ** 20;
+/** Start of the server, promotion and proof of a small database. */
+const FIXED_SECONDS = 5;
+
+export interface Estimate {
+  fetchBytes: number;
+  storedBytes: number;
+  walBytes: number;
+  seconds: number;
+}
+
+/** What a recovery moves and about how long it takes. */
+export function estimateOf(
+  base: PointSummary,
+  use: { legs: readonly WalLeg[]; target: Target; objects: readonly WalObject[] },
+): Estimate {
+  const walBytes = walBytesTo(base, use);
+  const seconds = FIXED_SECONDS + base.bytes / FETCH_BYTES_A_SECOND + walBytes / REPLAY_BYTES_A_SECOND;
+  return { fetchBytes: base.bytes, storedBytes: base.storedBytes, walBytes, seconds: Math.ceil(seconds) };
+}
+
+function walBytesTo(
+  base: PointSummary,
+  { legs, target, objects }: { legs: readonly WalLeg[]; target: Target; objects: readonly WalObject[] },
+): number {
+  if (target.kind === 'immediate') return lsnDistanceBytes(base.startLsn, base.stopLsn);
+  const last = legs.at(-1);
+  if (!last) return 0;
+  const before = legs.slice(0, -1).reduce((sum, leg) => sum + lsnDistanceBytes(leg.fromLsn, leg.toLsn), 0);
+  return before + Math.max(0, lsnDistanceBytes(last.fromLsn, endFor(last, target, objects)));
+}
+
+function endFor(leg: WalLeg, target: Target, objects: readonly WalObject[]): string {
+  if (target.kind === 'lsn') return compareLsn(target.lsn, leg.toLsn) < 0 ? target.lsn : leg.toLsn;
+  if (target.kind !== 'time') return leg.toLsn;
+  const micros = timeMicros(target.time);
+  const beyond = objects
+    .filter(({ timeline, lastCommitMicros }) => timeline === leg.timeline && (lastCommitMicros ?? 0) > micros)
+    .map(({ endLsn }) => endLsn)
+    .filter((endLsn) => compareLsn(endLsn, leg.fromLsn) > 0)
+    .sort(compareLsn);
+  return beyond[0] ?? leg.toLsn;
+}
