@@ -48,10 +48,17 @@ export class Output {
     if (stderr.isTTY === true && !this.json) {
       stderr.write(CLEAR_LINE + fitted(line, (stderr.columns ?? 80) - 1));
       this.#bar = true;
-    } else if (view.step !== this.#lastPlain.step || atMs - this.#lastPlain.atMs >= PLAIN_EVERY_MS) {
-      this.#lastPlain = { step: view.step, atMs };
-      this.remark(line);
+    } else {
+      this.#plain(view, { line, atMs });
     }
+  }
+
+  /** A line for a new step, for the first bytes of it, and now and then. */
+  #plain(view: ProgressView, { line, atMs }: { line: string; atMs: number }): void {
+    const step = view.doneBytes === undefined ? view.step : `${view.step} with bytes`;
+    if (step === this.#lastPlain.step && atMs - this.#lastPlain.atMs < PLAIN_EVERY_MS) return;
+    this.#lastPlain = { step, atMs };
+    this.remark(line);
   }
 
   #clearBar(): void {

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import type { RunProgress } from '../../workflows/messages.ts';
 import { formatDuration } from '../../workflows/model/units.ts';
 import type { Session } from '../connect.ts';
+import type { FailureReport } from '../failure-report.ts';
+import { failureLines, reportOf } from '../failure-report.ts';
 import { Stop } from '../stop.ts';
 import { pairLines, tableLines } from '../table.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
@@ -65,10 +67,33 @@ async function showRun(session: Session, workflowId: string): Promise<Outcome> {
   const run = await findRun(session, workflowId);
   const progress = run.waitsForWorker ? undefined : await readProgress(session, { workflowId, runId: run.runId });
   const url = session.runUrl(workflowId, run.runId);
+  const failed = await failureOf(session, { workflowId, run });
   return {
-    data: { workflowId, run, ...(progress ? { progress } : {}), ...(url ? { url } : {}) },
-    lines: [...runLines(workflowId, run, url), ...progressLines(progress)],
+    data: {
+      ...{ workflowId, run },
+      ...(progress ? { progress } : {}),
+      ...(failed ? { failure: failed } : {}),
+      ...(url ? { url } : {}),
+    },
+    lines: [...runLines(workflowId, run, url), ...progressLines(progress), ...(failed ? failureLines(failed) : [])],
   };
+}
+
+/** Why a run did not end well; undefined while it goes on and when it did. */
+async function failureOf(
+  session: Session,
+  of: { workflowId: string; run: RunState },
+): Promise<FailureReport | undefined> {
+  const { status, runId } = of.run;
+  if (status === 'RUNNING' || status === 'COMPLETED' || status === 'CONTINUED_AS_NEW') return undefined;
+  const { runFailure } = await import('../temporal-failure.ts');
+  const handle = session.client.workflow.getHandle(of.workflowId, runId, { followRuns: false });
+  try {
+    await session.ask(() => handle.result());
+    return undefined;
+  } catch (error) {
+    return reportOf(runFailure(error, of.workflowId));
+  }
 }
 
 function runLines(workflowId: string, run: RunState, url: string | undefined): string[] {

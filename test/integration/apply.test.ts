@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ScheduleNotFoundError } from '@temporalio/client';
+import type { CliWorld } from '../support/cli-world.ts';
+import { withCliWorld } from '../support/cli-world.ts';
+
+const body = (name: string, schedule: string, source = 'shop'): string => `
+name: ${name}
+stores: { local: { kind: filesystem, path: vault } }
+sources:
+  ${source}:
+    kind: postgres
+    connection: { host: 127.0.0.1, port: 5432, user: postgres, database: postgres }
+    store: local
+    schedule: ${schedule}
+`;
+
+const NIGHTLY = '{ backup: { cron: "0 2 * * *", timezone: Europe/Berlin }, drill: { every: 12h } }';
+const BACKUP = 'lifeboat/shop/backup';
+const DRILL = 'lifeboat/shop/drill';
+
+const stepsOf = (json: Record<string, unknown>): string[] =>
+  (json['schedules'] as { do: string; id: string }[]).map((step) => `${step.do} ${step.id}`);
+
+const apply = async (world: CliWorld, ...more: string[]): Promise<string[]> => {
+  const said = await world.cli(['apply', '--json', ...more]);
+  assert.equal(said.code, 0, said.out + said.err);
+  return stepsOf(said.json);
+};
+
+const exists = async (world: CliWorld, id: string): Promise<boolean> => {
+  try {
+    await world.client.schedule.getHandle(id).describe();
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof ScheduleNotFoundError, String(error));
+    return false;
+  }
+};
+
+test('apply: the difference is shown first, then made, then there is none', async () => {
+  await withCliWorld(async (world) => {
+    await world.writeConfig(body('mine', NIGHTLY));
+    const dry = await world.cli(['apply', '--dry-run']);
+    assert.equal(dry.code, 0, dry.err);
+    assert.deepEqual(dry.out.split('\n'), [
+      `+ ${BACKUP}  0 2 * * * Europe/Berlin`,
+      `+ ${DRILL}  every 12h`,
+      '2 would be created, 0 updated, 0 deleted, 0 are as they should be',
+      '',
+    ]);
+    assert.equal(await exists(world, BACKUP), false);
+
+    assert.deepEqual(await apply(world), [`create ${BACKUP}`, `create ${DRILL}`]);
+    assert.deepEqual(await apply(world), [`keep ${BACKUP}`, `keep ${DRILL}`]);
+
+    const made = await world.client.schedule.getHandle(BACKUP).describe();
+    assert.deepEqual(made.action.args, [{ workflow: 'backup', input: { source: 'shop' } }]);
+    assert.equal(made.action.workflowType, 'scheduled');
+    assert.equal(made.policies.overlap, 'SKIP');
+    const next = made.info.nextActionTimes[0];
+    const hour = next?.toLocaleString('en-GB', { timeZone: 'Europe/Berlin', hour: '2-digit', minute: '2-digit' });
+    assert.equal(hour, '02:00');
+
+    await world.writeConfig(body('mine', '{ backup: { cron: "30 3 * * 1-5", timezone: UTC } }'));
+    const changed = await world.cli(['apply']);
+    assert.match(
+      changed.out,
+      /~ lifeboat\/shop\/backup\n {4}when: 0 2 \* \* \* Europe\/Berlin -> 30 3 \* \* 1-5 UTC\n/,
+    );
+    assert.match(changed.out, /- lifeboat\/shop\/drill\n/);
+    assert.equal(await exists(world, DRILL), false);
+    assert.deepEqual(await apply(world), [`keep ${BACKUP}`]);
+  });
+});
+
+test('apply: only schedules of this configuration are deleted, one of another is refused or adopted', async () => {
+  await withCliWorld(async (world) => {
+    const mine = await world.writeConfig(body('mine', NIGHTLY));
+    const theirs = await world.writeConfig(body('theirs', NIGHTLY, 'crm'), 'theirs.yml');
+    await apply(world, '--config', mine);
+    await apply(world, '--config', theirs);
+    await world.client.schedule.create({
+      scheduleId: 'lifeboat/by-hand/backup',
+      spec: { intervals: [{ every: '1d' }] },
+      action: { type: 'startWorkflow', workflowType: 'x', taskQueue: 'x', args: [] },
+    });
+    await world.client.schedule.create({
+      scheduleId: 'nightly-report',
+      spec: { intervals: [{ every: '1d' }] },
+      action: { type: 'startWorkflow', workflowType: 'x', taskQueue: 'x', args: [] },
+    });
+
+    await world.writeConfig(body('mine', '{}'));
+    assert.deepEqual(await apply(world), [`delete ${BACKUP}`, `delete ${DRILL}`]);
+    for (const id of ['lifeboat/crm/backup', 'lifeboat/crm/drill', 'lifeboat/by-hand/backup', 'nightly-report']) {
+      assert.equal(await exists(world, id), true, id);
+    }
+
+    await world.writeConfig(body('mine', '{ backup: { every: 1h } }', 'crm'));
+    const refused = await world.cli(['apply']);
+    assert.equal(refused.code, 5);
+    assert.match(refused.err, /schedule lifeboat\/crm\/backup belongs to another configuration/);
+    assert.match(refused.err, /found: configuration theirs/);
+    assert.deepEqual(await apply(world, '--adopt'), ['update lifeboat/crm/backup']);
+    assert.deepEqual(await apply(world), ['keep lifeboat/crm/backup']);
+    const stale = await world.cli(['apply', '--config', theirs]);
+    assert.equal(stale.code, 5, 'the other one does not take it back unasked');
+  });
+});
+
+test("apply: a person's pause outlives an update, the configuration's own does not", async () => {
+  await withCliWorld(async (world) => {
+    const handle = world.client.schedule.getHandle(BACKUP);
+    const paused = async (): Promise<boolean> => (await handle.describe()).state.paused;
+    await world.writeConfig(body('mine', '{ backup: { every: 1h } }'));
+    await apply(world);
+    await handle.pause('maintenance until Monday');
+    assert.deepEqual(await apply(world), [`keep ${BACKUP}`]);
+    await world.writeConfig(body('mine', '{ backup: { every: 2h } }'));
+    assert.deepEqual(await apply(world), [`update ${BACKUP}`]);
+    const after = await handle.describe();
+    assert.equal(after.state.paused, true);
+    assert.equal(after.state.note, 'maintenance until Monday');
+    await handle.unpause();
+
+    await world.writeConfig(body('mine', '{ backup: { every: 2h, paused: true } }'));
+    assert.deepEqual(await apply(world), [`update ${BACKUP}`]);
+    assert.equal(await paused(), true);
+    assert.deepEqual(await apply(world), [`keep ${BACKUP}`]);
+    await world.writeConfig(body('mine', '{ backup: { every: 2h } }'));
+    assert.deepEqual(await apply(world), [`update ${BACKUP}`]);
+    assert.equal(await paused(), false);
+  });
+});
+
+test('apply: two at once end with the same schedules', async () => {
+  await withCliWorld(async (world) => {
+    await world.writeConfig(body('mine', NIGHTLY));
+    const both = await Promise.all([world.cli(['apply', '--json']), world.cli(['apply', '--json'])]);
+    assert.deepEqual(
+      both.map(({ code }) => code),
+      [0, 0],
+    );
+    assert.deepEqual(await apply(world), [`keep ${BACKUP}`, `keep ${DRILL}`]);
+  });
+});
