@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { cacheFolder } from '../../workers/dev/setup/cache.ts';
+import { findPostgres } from '../../workers/dev/setup/postgres.ts';
 
 export interface TestPostgres {
   version: number;
@@ -30,12 +30,8 @@ export interface TestPostgresOptions {
 
 /** Folder of the server programs of a major version, wherever the set-up put them. */
 export function binariesOf(version: number): string {
-  const places = [
-    join(cacheFolder(), `postgres-${version}`, 'usr/lib/postgresql', String(version), 'bin'),
-    `/usr/lib/postgresql/${version}/bin`,
-  ];
-  const found = places.find((place) => existsSync(join(place, 'initdb')) && existsSync(join(place, 'pg_waldump')));
-  if (!found) throw new Error(`PostgreSQL ${version} is not set up (npm run setup); looked in ${places.join(', ')}`);
+  const found = findPostgres(version);
+  if (!found) throw new Error(`PostgreSQL ${version} is not set up: npm run setup -- postgres${version}`);
   return found;
 }
 
