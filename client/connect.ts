@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import type { Config } from '../activities/config/index.ts';
-import { loadConfig, temporalConnect } from '../activities/config/index.ts';
+import { loadConfig, payloadConverter, temporalConnect } from '../activities/config/index.ts';
 import { failure } from '../workflows/model/failure.ts';
 import type { Host } from './environment.ts';
 import { unlessInterrupted } from './stop.ts';
@@ -29,6 +29,7 @@ export async function openSession(call: Pick<Call, 'host' | 'configPath'>): Prom
 }
 
 export async function connect(config: Config, host: Host): Promise<Session> {
+  const dataConverter = await payloadConverter(config);
   const { connection: options, namespace } = temporalConnect(config.temporal, host.environment);
   const place = { address: options.address, namespace };
   const connection = await Connection.connect({ ...options, connectTimeout: CONNECT_MS } as never).catch(
@@ -51,7 +52,7 @@ export async function connect(config: Config, host: Host): Promise<Session> {
   }
   const ui = config.temporal.ui ?? (await localUi(options.address));
   return {
-    client: new Client({ connection, namespace }),
+    client: new Client({ connection, namespace, ...(dataConverter ? { dataConverter } : {}) }),
     config,
     ask,
     runUrl: (workflowId, runId) => ui && runPage(ui, namespace, { workflowId, runId }),

@@ -21,6 +21,7 @@ export { parseCron } from './cron.ts';
 export { initialise } from './init.ts';
 export type { Initialised } from './init.ts';
 export { loadKeys } from './keys.ts';
+export { payloadConverter } from './payload-codec.ts';
 export { problemsOf } from './problem.ts';
 export { temporalConnect } from './temporal.ts';
 export type { TemporalConnect } from './temporal.ts';

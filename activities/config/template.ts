@@ -13,7 +13,7 @@ temporal:
   address: 127.0.0.1:7233
   namespace: default
   # ui: http://127.0.0.1:8233
-  # encryptionKey: { file: keys/payload.key }   # encrypts what Temporal stores of our runs
+  # encryptionKey: { file: keys/payload.key }   # 32 random bytes in base64: encrypts what Temporal stores
 
 # Made by lifeboat init. Without root.key or the offline recovery key no backup can be read.
 keys:

@@ -24,7 +24,7 @@ const LEAST_RSA_BITS = 3072;
  * or a secret that others can read), ConfigInvalid (wrong type, wrong length, public half of another key).
  */
 export async function loadKeyRing(files: KeyFiles): Promise<KeyRing> {
-  const root = await readRoot(files.root);
+  const root = await readSecretKey(files.root);
   const signing = await readSigning(files.signing);
   const own = createPublicKey(signing);
   await checkPublicHalf(files.signing, own);
@@ -45,7 +45,8 @@ export async function loadRecoveryPrivate(path: string): Promise<string> {
   return key.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
-async function readRoot(path: string): Promise<Buffer> {
+/** 32 random bytes in base64 that only their owner may read. */
+export async function readSecretKey(path: string): Promise<Buffer> {
   const text = (await readSecret(path)).trim();
   const key = Buffer.from(text, 'base64');
   const expected = `${ROOT_BYTES} random bytes in base64`;
