@@ -1,0 +1,74 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { spawn } from 'node:child_process';
+import type { ConnectionOptions } from '../../activities/io/postgres/connection.ts';
+import type { Finished } from './measured.ts';
+import { measure } from './measured.ts';
+
+/** Where the engine finds everything; plain data, because the engine runs in a process of its own. */
+export interface Bench {
+  /** Folder of the store. */
+  store: string;
+  /** Folder of the key files. */
+  keys: string;
+  connection: Pick<ConnectionOptions, 'host' | 'port' | 'user' | 'database'>;
+  /** Programs of the server, and who runs them. */
+  binaries: string;
+  runAs: string;
+}
+
+export type EngineJob = Bench &
+  (
+    | { kind: 'backup'; point: string }
+    /** Prepares, fetches, starts, opens; replays nothing but what makes the base consistent. */
+    | { kind: 'restore'; point: string; into: string; port: number }
+    | { kind: 'replay'; point: string; into: string; port: number }
+    /** Ships until the vault holds everything below `untilLsn`; without it, until the input ends. */
+    | { kind: 'ship'; untilLsn?: string }
+  );
+
+/** What the engine says of its work, beside what is measured from outside. */
+export interface EngineReport {
+  wallMs: number;
+  peakRssBytes: number;
+  loopDelayP99Ms: number;
+  loopDelayMaxMs: number;
+  /** Milliseconds of named steps, bytes of named things. */
+  facts: Record<string, number>;
+}
+
+export type EngineSample = Finished & EngineReport;
+
+const MODULE = fileURLToPath(new URL('./engine.ts', import.meta.url));
+
+/** Runs a job; wall time is the job's own: a worker is there before its work comes. CPU time is the whole process's. */
+export async function runEngine(job: EngineJob): Promise<EngineSample> {
+  const outside = await measure('"$@"', [process.execPath, MODULE, JSON.stringify(job)]);
+  return { ...outside, ...report(outside.stdout) };
+}
+
+/** An engine that goes on until `end`. */
+export function startEngine(job: EngineJob): { end(): Promise<EngineReport> } {
+  const child = spawn(process.execPath, [MODULE, JSON.stringify(job)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let stdout = '';
+  child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
+  const closed = once(child, 'close');
+  return {
+    end: async () => {
+      child.stdin.end();
+      await closed;
+      return report(stdout);
+    },
+  };
+}
+
+function report(stdout: string): EngineReport {
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  if (!line.startsWith('{')) throw new Error(`engine said nothing of its work: ${stdout}`);
+  return JSON.parse(line) as EngineReport;
+}
+
+export function keyFile(bench: Bench, name: string): string {
+  return join(bench.keys, name);
+}

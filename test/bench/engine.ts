@@ -1,0 +1,193 @@
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { plainRun } from '../../activities/io/run.ts';
+import type { Run } from '../../activities/io/run.ts';
+import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
+import type { PostgresOptions } from '../../activities/sources/postgres/options.ts';
+import { postgresSchema } from '../../activities/sources/postgres/options.ts';
+import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
+import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
+import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
+import { openStore } from '../../activities/stores/open.ts';
+import { loadKeyRing, openVault } from '../../activities/vault/index.ts';
+import type { Vault } from '../../activities/vault/vault.ts';
+import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn } from '../../workflows/model/lsn.ts';
+import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
+import { rangesOf } from '../../workflows/model/wal-coverage.ts';
+import type { EngineJob, EngineReport } from './engine-job.ts';
+import { keyFile } from './engine-job.ts';
+
+/** The defaults of the configuration. */
+const VAULT = { compressionLevel: 3, partBytes: 16 << 20, parallel: 4, tool: 'bench' };
+const SHIP: ShipOptions = {
+  shipEveryMs: 5_000,
+  heartbeatEveryMs: 0,
+  spoolBytes: 256 << 20,
+  slot: 'lifeboat_bench',
+  acceptGap: false,
+};
+
+type JobOf<Kind extends EngineJob['kind']> = EngineJob & { kind: Kind };
+type Facts = Record<string, number>;
+
+interface Tools {
+  vault: Vault;
+  postgres: PostgresOptions;
+  run: Run;
+}
+
+/** One piece of work by the engine, as a worker would do it, in a process that does nothing else. */
+async function main(): Promise<void> {
+  const job = JSON.parse(process.argv[2] ?? '') as EngineJob;
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const startedMs = performance.now();
+  const { facts, wallMs } = await withTools(job, async (tools) => {
+    const done = await work(job, tools);
+    return { facts: done, wallMs: performance.now() - startedMs };
+  });
+  delay.disable();
+  const report: EngineReport = {
+    wallMs: facts['wallMs'] ?? wallMs,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    loopDelayP99Ms: delay.percentile(99) / 1e6,
+    loopDelayMaxMs: delay.max / 1e6,
+    facts,
+  };
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+async function withTools<T>(job: EngineJob, use: (tools: Tools) => Promise<T>): Promise<T> {
+  const run = plainRun();
+  const keys = await loadKeyRing({
+    root: keyFile(job, 'root.key'),
+    recoveryPublic: keyFile(job, 'recovery.pub'),
+    signing: keyFile(job, 'signing.key'),
+    trusted: [],
+  });
+  await using store = await openStore({ kind: 'filesystem', options: { path: job.store } }, run);
+  await using vault = await openVault(store, { ...VAULT, source: 'bench', keys }, run);
+  const postgres = postgresSchema.parse({
+    connection: job.connection,
+    restore: { binaries: job.binaries, runAs: job.runAs },
+  });
+  return await use({ vault, postgres, run });
+}
+
+function work(job: EngineJob, tools: Tools): Promise<Facts> {
+  if (job.kind === 'backup') return backup(job, tools);
+  if (job.kind === 'ship') return ship(job, tools);
+  return restore(job, tools);
+}
+
+async function backup(job: JobOf<'backup'>, { vault, postgres, run }: Tools): Promise<Facts> {
+  await using draft = await vault.begin(job.point);
+  const options = { checkpoint: 'fast' as const, label: 'bench' };
+  await draft.finish(await takeBackup(postgres, { out: draft, backup: options, run }));
+  const { bytes, storedBytes } = await vault.publish(job.point);
+  return { bytes, storedBytes };
+}
+
+async function restore(job: JobOf<'restore' | 'replay'>, { vault, postgres, run }: Tools): Promise<Facts> {
+  const startedMs = performance.now();
+  const steps: Facts = {};
+  let lastMs = startedMs;
+  const step = (name: string): void => {
+    steps[name] = performance.now() - lastMs;
+    lastMs = performance.now();
+  };
+  const plan = await planOf(job, vault);
+  const recovery = createRecovery('bench', postgres, run);
+  try {
+    await recovery.prepare(plan);
+    await recovery.fetch(plan, await vault.open(job.point));
+    step('fetchMs');
+    await recovery.replay(plan, vault.wal);
+    step('replayMs');
+    await recovery.open(plan, vault.wal);
+    step('openMs');
+    return { ...steps, wallMs: performance.now() - startedMs, walBytes: plan.estimate.walBytes };
+  } finally {
+    await recovery.discard(plan);
+  }
+}
+
+/** As decided by the product, but without the choice: the named point, and as far as its WAL goes. */
+async function planOf(job: JobOf<'restore' | 'replay'>, vault: Vault): Promise<RecoveryPlan> {
+  const { points } = await vault.points();
+  const base = points.find((point) => point.point === job.point);
+  if (!base) throw new Error(`no point ${job.point}`);
+  const { settings } = (await vault.open(job.point)).manifest;
+  const end = rangesOf(await vault.wal.list({ systemId: base.systemId })).at(-1)?.endLsn ?? base.stopLsn;
+  const toLsn = job.kind === 'restore' ? base.stopLsn : end;
+  const walBytes = lsnDistanceBytes(base.startLsn, toLsn);
+  return {
+    ...{ run: 'bench', source: 'bench', host: 'bench', base, settings },
+    ...{ timelineChoice: 'latest', timeline: base.timeline, action: 'promote', legs: [] },
+    ...{ into: job.into, port: job.port, tablespaces: {}, decidedAt: base.stoppedAt },
+    target: job.kind === 'restore' ? { kind: 'immediate' } : { kind: 'latest' },
+    estimate: { fetchBytes: base.bytes, storedBytes: base.storedBytes, walBytes, seconds: 1 },
+    window: { point: base.point, timeline: base.timeline, fromLsn: base.stopLsn, toLsn, from: base.stoppedAt },
+  };
+}
+
+async function ship(job: JobOf<'ship'>, { vault, postgres }: Tools): Promise<Facts> {
+  const stopper = new AbortController();
+  const stored = new Stored(vault.wal, () => {
+    if (job.untilLsn !== undefined && compareLsn(stored.endLsn, job.untilLsn) >= 0) stopper.abort();
+  });
+  if (job.untilLsn === undefined) void once(process.stdin.resume(), 'end').then(() => stopper.abort());
+  const log = createLogShipping('bench', postgres, plainRun({ signal: stopper.signal }));
+  await log.ship(stored.wal, SHIP);
+  const { bytes, wallMs } = stored;
+  return { bytes, wallMs, endLsn: Number(parseLsn(stored.endLsn)) };
+}
+
+/** Counts what became durable, from the first byte on: what is stored behind a hole does not count yet. */
+class Stored {
+  readonly wal: WalVault;
+  readonly #startedMs = performance.now();
+  #parts: { start: bigint; end: bigint }[] = [];
+  #start = -1n;
+  #end = -1n;
+  #endedMs = 0;
+
+  constructor(inner: WalVault, onStored: () => void) {
+    this.wal = {
+      ...inner,
+      put: async (piece, bytes) => {
+        const start = parseLsn(piece.startLsn);
+        if (this.#start < 0n) this.#start = this.#end = start;
+        const outcome = await inner.put(piece, bytes);
+        this.#parts.push({ start, end: start + BigInt(bytes.length) });
+        this.#advance();
+        onStored();
+        return outcome;
+      },
+    };
+  }
+
+  get endLsn(): string {
+    return formatLsn(this.#end < 0n ? 0n : this.#end);
+  }
+
+  get bytes(): number {
+    return Number(this.#end - this.#start);
+  }
+
+  get wallMs(): number {
+    return this.#endedMs - this.#startedMs;
+  }
+
+  #advance(): void {
+    for (;;) {
+      const next = this.#parts.find(({ start, end }) => start <= this.#end && end > this.#end);
+      if (!next) break;
+      this.#end = next.end;
+      this.#endedMs = performance.now();
+    }
+    this.#parts = this.#parts.filter(({ end }) => end > this.#end);
+  }
+}
+
+await main();

@@ -1,0 +1,62 @@
+import { writeFile } from 'node:fs/promises';
+import { fill, withCluster } from './cluster.ts';
+import { backup, compareBackups, compareRestores } from './copies.ts';
+import type { Measured } from './report.ts';
+import { markdown, ratios, table } from './report.ts';
+import type { BenchOptions } from './options.ts';
+import { readOptions, USAGE } from './options.ts';
+import { compareReplays, measureShipping, shipAll } from './wal.ts';
+import { describeMachine } from './measured.ts';
+
+/** WAL runs write gigabytes each: fewer of them. */
+const MOST_WAL_RUNS = 3;
+
+async function bench(options: BenchOptions): Promise<Measured> {
+  const { scale, runs, walBytes } = options;
+  const walRuns = Math.min(runs, MOST_WAL_RUNS);
+  return withCluster(async (cluster) => {
+    const [version] = await cluster.server.sql('select version() as text');
+    const smallScale = Math.max(1, Math.round(scale / 4));
+    say(`filling pgbench at scale ${smallScale}`);
+    const smallFill = await fill(cluster, smallScale);
+    const smallBackup = await backup(cluster, 'small');
+    say(`filling pgbench at scale ${scale}`);
+    const { databaseBytes } = await fill(cluster, scale);
+    say('backup');
+    await shipAll(cluster);
+    const backups = await compareBackups(cluster, runs);
+    await shipAll(cluster);
+    say('restore');
+    const restores = await compareRestores(cluster, runs);
+    say('WAL');
+    const shipping = await measureShipping(cluster, { runs: walRuns, bytes: walBytes });
+    say('replay');
+    const replays = await compareReplays(cluster, walRuns);
+    return {
+      options,
+      walRuns,
+      databaseBytes,
+      small: { scale: smallScale, databaseBytes: smallFill.databaseBytes, peakRssBytes: smallBackup.peakRssBytes },
+      postgres: String(version?.['text']).split(' ').slice(0, 2).join(' '),
+      machine: await describeMachine(),
+      ...{ backups, restores, shipping, replays },
+    };
+  });
+}
+
+function say(what: string): void {
+  console.error(`bench: ${what}`);
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  const measured = await bench(options);
+  console.log(table(measured));
+  if (options.report !== undefined) await writeFile(options.report, markdown(measured));
+  if (options.json) console.log(JSON.stringify(ratios(measured)));
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error && error.message.startsWith('--') ? `${error.message}\n\n${USAGE}` : error);
+  process.exitCode = 1;
+});

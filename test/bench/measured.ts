@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, readdir } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { TestPostgres } from '../support/postgres.ts';
+import type { Sample } from './figures.ts';
+
+const POLL_MS = 20;
+/** USER_HZ: what /proc counts in on every Linux we know of. */
+const TICKS_PER_SECOND = 100;
+
+export interface Finished extends Sample {
+  stdout: string;
+}
+
+/**
+ * Runs a shell script and measures it and all that it starts: times by the shell's own accounting, memory by looking at
+ * the peak of each process every few milliseconds, added up.
+ */
+export async function measure(script: string, args: string[] = []): Promise<Finished> {
+  const timed = `TIMEFORMAT='%R %U %S'; set -eo pipefail; time { ${script}\n}`;
+  const child = spawn('bash', ['-c', timed, 'bash', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
+  child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
+  const peaks = new Map<number, number>();
+  const timer = setInterval(() => void notePeaks(child.pid ?? 0, peaks), POLL_MS);
+  const [code] = (await once(child, 'close')) as [number | null];
+  clearInterval(timer);
+  const [wall, user, system] = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr)?.slice(1).map(Number) ?? [];
+  if (code !== 0 || wall === undefined) throw new Error(`${script} ended with ${code}: ${stderr}`);
+  const peakRssBytes = [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0);
+  return { wallMs: wall * 1000, cpuSeconds: (user ?? 0) + (system ?? 0), peakRssBytes, stdout };
+}
+
+async function notePeaks(root: number, peaks: Map<number, number>): Promise<void> {
+  for (const pid of await descendants(root)) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    const peak = Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+    peaks.set(pid, Math.max(peak, peaks.get(pid) ?? 0));
+  }
+}
+
+/** Not the shell itself. */
+async function descendants(pid: number): Promise<number[]> {
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const found: number[] = [];
+  for (const task of tasks) {
+    const children = await readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => '');
+    for (const child of children.trim().split(' ').filter(Boolean).map(Number)) {
+      found.push(child, ...(await descendants(child)));
+    }
+  }
+  return found;
+}
+
+/** Adds the CPU time that the server's ended processes took meanwhile: every session of `work` must have ended with it. */
+export async function withServerCpu<T extends Sample>(server: TestPostgres, work: () => Promise<T>): Promise<T> {
+  const before = await serverCpuSeconds(server);
+  const sample = await work();
+  return { ...sample, serverCpuSeconds: (await serverCpuSeconds(server)) - before };
+}
+
+/** Of the postmaster and the children it has waited for (proc(5), fields 14 to 17 of stat). */
+async function serverCpuSeconds(server: TestPostgres): Promise<number> {
+  const pid = (await readFile(join(server.dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0] ?? '';
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
+}
+
+export async function describeMachine(): Promise<string> {
+  const memory = /^MemTotal:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'))?.[1];
+  const gibibytes = Math.round(Number(memory) / 1024 / 1024);
+  return `${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}), ${gibibytes} GiB of memory`;
+}
