@@ -25,6 +25,8 @@ const MEANINGS: Record<string, Meaning> = {
     hint: 'free space, then run the same command again: it continues',
   },
   EDQUOT: { type: 'Precondition', says: 'is over its quota', hint: 'raise the quota, then run the same command again' },
+  EEXIST: { type: 'Precondition', says: 'is a file where a folder is wanted', hint: 'name another path' },
+  ENAMETOOLONG: { type: 'Precondition', says: 'has a name that is too long', hint: 'choose a shorter one' },
   EISDIR: { type: 'Precondition', says: 'is a folder', hint: 'name a file' },
   ENOTEMPTY: { type: 'Precondition', says: 'is not empty', hint: 'name an empty folder' },
   EMFILE: { type: 'Busy', says: 'could not be opened: too many open files', hint: 'raise the limit with ulimit -n' },

@@ -1,19 +1,20 @@
-import { createReadStream } from 'node:fs';
-import { access, constants, lstat, open, readdir, rm, stat } from 'node:fs/promises';
+import { access, constants, lstat, open, readdir, rm, stat, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { isFailure } from '../../workflows/model/failure.ts';
 import { isoTime } from '../io/clock.ts';
 import { makeFolderDurable, syncFolder, writeAtomically } from '../io/atomic-file.ts';
-import { translateFileError } from '../io/file-failure.ts';
+import { fileFailure, translateFileError } from '../io/file-failure.ts';
 import { pathOption } from '../io/option-types.ts';
 import type { Run } from '../io/run.ts';
-import { chunksOf, untilAborted } from './body.ts';
-import { checkKey } from './key.ts';
+import { BodyReader, guarded } from './body.ts';
+import { checkKey, STAGING } from './key.ts';
 import type { Body, ByteRange, ObjectStat, PutOptions, StoreKey, StoreSession } from './store.ts';
 import { defineStore } from './store.ts';
 
-const STAGING = '.staging';
+const READ_BYTES = 1 << 20;
 /** Unfinished files older than this belong to a process that is gone. */
 const STALE_MS = 24 * 3_600_000;
 
@@ -47,51 +48,49 @@ class FilesystemSession implements StoreSession {
     });
   }
 
-  put(key: StoreKey, body: Body, options: PutOptions = {}): Promise<{ created: boolean }> {
+  async put(key: StoreKey, body: Body, options: PutOptions = {}): Promise<{ created: boolean }> {
     const path = this.#path(key);
-    return translateFileError(path, async () => {
+    const reader = new BodyReader(body, this.#run.signal);
+    try {
+      await this.#checkPlace();
       await makeFolderDurable(dirname(path));
       const target = { path, staging: join(this.#root, STAGING), ...(options.ifAbsent ? { ifAbsent: true } : {}) };
-      return writeAtomically(target, untilAborted(chunksOf(body), this.#run.signal));
-    });
+      return await writeAtomically(target, reader.chunks());
+    } catch (error) {
+      throw reader.reasonOf(error, (other) => fileFailure(path, other)) as Error;
+    }
   }
 
   async get(key: StoreKey, range?: ByteRange): Promise<Readable> {
     const path = this.#path(key);
-    return translateFileError(path, async () => {
-      this.#run.signal.throwIfAborted();
-      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-      const bounds = range ? { start: range.from, end: range.to } : {};
-      return createReadStream(path, {
-        fd: file,
-        autoClose: true,
-        highWaterMark: 1 << 20,
-        signal: this.#run.signal,
-        ...bounds,
-      });
-    });
+    const { signal } = this.#run;
+    const file = await translateFileError(path, () => openFile(path)).catch((error: unknown) => this.#absent(error));
+    const bounds = range ? { start: range.from, end: range.to } : {};
+    const stream = file.createReadStream({ ...bounds, highWaterMark: READ_BYTES });
+    return guarded(stream, { signal, translate: (error) => fileFailure(path, error) });
   }
 
-  stat(key: StoreKey): Promise<ObjectStat | undefined> {
+  async stat(key: StoreKey): Promise<ObjectStat | undefined> {
     const path = this.#path(key);
-    return translateFileError(path, async () => {
-      const found = await lstat(path).catch(absentIsUndefined);
-      return found?.isFile() ? { key, bytes: found.size, modifiedAt: isoTime(found.mtimeMs) } : undefined;
-    });
+    const found = await this.#statOf(key);
+    if (!found) await translateFileError(path, () => this.#checkPlace());
+    return found;
   }
 
   async *list(prefix: string, options: { startAfter?: StoreKey } = {}): AsyncIterable<ObjectStat> {
+    await this.#checkPlace();
     const after = options.startAfter ?? '';
     for await (const key of this.#walk('', { prefix, after })) {
-      const found = await this.stat(key);
+      const found = await this.#statOf(key);
       if (found) yield found;
     }
   }
 
-  remove(key: StoreKey): Promise<void> {
+  async remove(key: StoreKey): Promise<void> {
     const path = this.#path(key);
-    return translateFileError(path, async () => {
-      await rm(path, { force: true });
+    await translateFileError(path, async () => {
+      await this.#checkPlace();
+      await unlink(path).catch(absentIsUndefined);
       await syncFolder(dirname(path)).catch(absentIsUndefined);
     });
   }
@@ -99,7 +98,31 @@ class FilesystemSession implements StoreSession {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   #path(key: StoreKey): string {
+    this.#run.signal.throwIfAborted();
     return join(this.#root, checkKey(key));
+  }
+
+  #statOf(key: StoreKey): Promise<ObjectStat | undefined> {
+    const path = join(this.#root, key);
+    return translateFileError(path, async () => {
+      const found = await lstat(path).catch(absentIsUndefined);
+      return found?.isFile() ? { key, bytes: found.size, modifiedAt: isoTime(found.mtimeMs) } : undefined;
+    });
+  }
+
+  /**
+   * NotFound when the folder is gone: a mount that went away must neither look like an empty store nor be filled behind
+   * its mount point.
+   */
+  #checkPlace(): Promise<void> {
+    this.#run.signal.throwIfAborted();
+    return translateFileError(this.#root, () => access(join(this.#root, STAGING)));
+  }
+
+  /** The place is told first: a key is absent only in a store that is there. */
+  async #absent(error: unknown): Promise<never> {
+    if (isFailure(error, 'NotFound')) await this.#checkPlace();
+    throw error;
   }
 
   /** Depth first in byte order of whole keys: a folder sorts as its name with "/" behind. */
@@ -128,6 +151,14 @@ function mayHold(folder: string, bounds: { prefix: string; after: string }): boo
   const { prefix, after } = bounds;
   const onPath = folder.startsWith(prefix) || prefix.startsWith(folder);
   return onPath && (folder > after || after.startsWith(folder));
+}
+
+/** ENOENT for what is there and is no object: a folder of keys, a device. */
+async function openFile(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw Object.assign(new Error('not a file'), { code: 'ENOENT' });
 }
 
 function absentIsUndefined(error: unknown): undefined {

@@ -17,5 +17,5 @@ export interface StoreUse {
 export async function openStore(use: StoreUse, run: Run): Promise<StoreSession> {
   const plain = await findStore(use.kind).open(use.options, run);
   const slow = use.maxRateBytes === undefined ? plain : withThrottle(plain, run, use.maxRateBytes);
-  return withRetry(withLimit(slow, use.parallel ?? 16), run, DEFAULT_RETRY);
+  return withRetry(withLimit(slow, run, use.parallel ?? 16), run, DEFAULT_RETRY);
 }

@@ -2,7 +2,11 @@ import type { Readable } from 'node:stream';
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
 
-/** "a/b/c": relative, "/" separated, no empty, "." or ".." segment, printable ASCII; at most 900 bytes. */
+/**
+ * "a/b/c": relative, "/" separated, no empty, "." or ".." segment, printable ASCII without what shells, URLs and file
+ * systems read as syntax (key.ts); at most 900 bytes, 255 a segment. No key is the folder of another, and none starts with
+ * ".staging/": on a file system these cannot be kept apart.
+ */
 export type StoreKey = string;
 
 export interface ObjectStat {
@@ -21,17 +25,20 @@ export interface PutOptions {
 }
 
 export interface ByteRange {
-  /** First byte. */
+  /** First byte, from 0; at or behind the end of the object it gives no bytes. */
   from: number;
-  /** Last byte, inclusive. */
+  /** Last byte, inclusive; behind the end of the object it gives what there is. */
   to: number;
 }
 
 /**
  * What every store promises: an object is visible whole or not at all; a read after a successful put sees it; a put may
  * be repeated with the same bytes; put-if-absent has exactly one winner; remove of an absent key succeeds.
- * Failures: Unavailable (not reachable, timed out), Busy (throttled), Denied, NotFound (get of an absent key, missing
- * bucket), Precondition (disk full), Integrity (checksum refused).
+ * Failures: Unavailable (not reachable, timed out), Busy (throttled), Denied, NotFound (get of an absent key; the bucket
+ * or folder itself is gone, which no call takes for an empty store), Precondition (disk full), Integrity (checksum refused).
+ * Every call, and every stream, ends with the reason of the run's signal as soon as it fires; a put that ended so, or failed,
+ * leaves nothing behind once the session is disposed of, or the whole object when it was too late to stop it. A failure of the body itself
+ * is thrown as it is.
  */
 export interface StoreSession extends AsyncDisposable {
   /** `created` is false only with `ifAbsent` when the key was taken; after a lost reply the taker may be ourselves. */

@@ -1,12 +1,13 @@
 import type { FailureType } from '../../../workflows/model/failure.ts';
 import { failure, findFailure } from '../../../workflows/model/failure.ts';
+import { networkMeaning, retryAfterMsOf } from '../../io/network-failure.ts';
 
 interface ServiceError {
   name?: string;
   Code?: string;
-  message?: string;
   code?: string;
   $metadata?: { httpStatusCode?: number };
+  $response?: { headers?: Record<string, string> };
 }
 
 interface Meaning {
@@ -14,10 +15,13 @@ interface Meaning {
   hint: string;
 }
 
+const AGAIN = 'it is tried again by itself';
+
+/** Error codes of the S3 API reference, "Error responses". */
 const BY_NAME: Record<string, Meaning> = {
   NoSuchBucket: { type: 'NotFound', hint: 'create the bucket or correct `bucket`' },
   NoSuchKey: { type: 'NotFound', hint: 'list what is there: lifeboat list' },
-  NotFound: { type: 'NotFound', hint: 'create the bucket or correct `bucket`' },
+  NoSuchUpload: { type: 'Unavailable', hint: `somebody aborted the upload; ${AGAIN}` },
   AccessDenied: { type: 'Denied', hint: 'allow s3:PutObject, GetObject, ListBucket and DeleteObject on this bucket' },
   InvalidAccessKeyId: { type: 'Denied', hint: 'check accessKeyId' },
   SignatureDoesNotMatch: { type: 'Denied', hint: 'check secretAccessKey and region' },
@@ -30,36 +34,87 @@ const BY_NAME: Record<string, Meaning> = {
     type: 'Precondition',
     hint: 'set the clock of this host right (NTP): it is more than 15 minutes off',
   },
-  SlowDown: { type: 'Busy', hint: 'the store throttles; it is tried again by itself' },
+  AuthorizationHeaderMalformed: { type: 'ConfigInvalid', hint: 'correct `region`: the bucket is in another one' },
+  PermanentRedirect: { type: 'ConfigInvalid', hint: 'correct `region` or `endpoint`: the bucket is elsewhere' },
+  SlowDown: { type: 'Busy', hint: `the store throttles; ${AGAIN}` },
+  RequestTimeout: { type: 'Unavailable', hint: `the request was too slow for the store; ${AGAIN}` },
   BadDigest: { type: 'Integrity', hint: 'bytes changed on the way; check the network path' },
-  ConditionalRequestConflict: { type: 'Busy', hint: 'another writer is at the same key; it is tried again by itself' },
+  InvalidDigest: { type: 'Integrity', hint: 'bytes changed on the way; check the network path' },
+  XAmzContentSHA256Mismatch: { type: 'Integrity', hint: 'bytes changed on the way; check the network path' },
+  XAmzContentChecksumMismatch: { type: 'Integrity', hint: 'bytes changed on the way; check the network path' },
+  ConditionalRequestConflict: { type: 'Busy', hint: `another writer is at the same key; ${AGAIN}` },
+  NotImplemented: { type: 'Unsupported', hint: 'the store cannot do this; run lifeboat doctor' },
 };
 
-const BY_STATUS: [number, Meaning][] = [
-  [401, { type: 'Denied', hint: 'check the credentials' }],
-  [403, { type: 'Denied', hint: 'check the credentials and the bucket policy' }],
-  [404, { type: 'NotFound', hint: 'check bucket and key' }],
-  [409, { type: 'Busy', hint: 'it is tried again by itself' }],
-  [429, { type: 'Busy', hint: 'the store throttles; it is tried again by itself' }],
-  [507, { type: 'Precondition', hint: 'the store is full: free space' }],
-];
+const BY_STATUS: Record<number, Meaning> = {
+  301: { type: 'ConfigInvalid', hint: 'correct `region` or `endpoint`: the bucket is elsewhere' },
+  401: { type: 'Denied', hint: 'check the credentials' },
+  403: { type: 'Denied', hint: 'check the credentials and the bucket policy' },
+  404: { type: 'NotFound', hint: 'check bucket and key' },
+  408: { type: 'Unavailable', hint: `the request was too slow for the store; ${AGAIN}` },
+  409: { type: 'Busy', hint: AGAIN },
+  429: { type: 'Busy', hint: `the store throttles; ${AGAIN}` },
+  501: { type: 'Unsupported', hint: 'the store cannot do this; run lifeboat doctor' },
+  503: { type: 'Busy', hint: `the store is overloaded; ${AGAIN}` },
+  507: { type: 'Precondition', hint: 'the store is full: free space' },
+};
 
 /** What the service said, by its error code and HTTP status, as one of ours. `place` is s3://bucket/key. */
-export function s3Failure(place: string, error: unknown): Error {
-  if (findFailure(error) || (error as Error).name === 'AbortError') return error as Error;
+export function s3Failure(place: string, error: unknown, nowMs: number): unknown {
+  if (findFailure(error) || !(error instanceof Error)) return error;
   const said = error as ServiceError;
   const status = said.$metadata?.httpStatusCode;
   const name = said.Code ?? said.name ?? 'unknown';
-  const meaning = BY_NAME[name] ?? BY_STATUS.find(([code]) => code === status)?.[1] ?? fallback(status);
-  const found = [name === 'Error' ? said.code : name, status].filter((part) => part !== undefined).join(' ');
-  return failure(meaning.type, `${place} answered ${found}`, { place, found, hint: meaning.hint, cause: error });
+  const known = meaningOf(name, status);
+  if (!known) return noAnswer(place, error);
+  const found = status === undefined ? name : `${name} ${status}`;
+  const facts = { place, found, hint: known.hint, cause: error };
+  const retryAfterMs =
+    known.type === 'Busy' ? retryAfterMsOf(said.$response?.headers?.['retry-after'], nowMs) : undefined;
+  return failure(
+    known.type,
+    `${place} answered ${found}`,
+    retryAfterMs === undefined ? facts : { ...facts, retryAfterMs },
+  );
+}
+
+/** undefined when there was no answer. */
+function meaningOf(name: string, status: number | undefined): Meaning | undefined {
+  const named = BY_NAME[name];
+  if (named || status === undefined) return named;
+  return BY_STATUS[status] ?? ofStatus(status);
+}
+
+function ofStatus(status: number): Meaning {
+  if (status >= 500) return { type: 'Unavailable', hint: `the store failed; ${AGAIN}` };
+  return { type: 'Unsupported', hint: 'the store refuses this request; run lifeboat doctor' };
 }
 
 /** No status: the request never got an answer. */
-function fallback(status: number | undefined): Meaning {
-  if (status !== undefined && status < 500)
-    return { type: 'Unsupported', hint: 'the store refuses this request; run lifeboat doctor' };
-  return { type: 'Unavailable', hint: 'check endpoint, DNS and network; it is tried again by itself' };
+function noAnswer(place: string, error: Error): Error {
+  const meaning = networkMeaning(error) ?? {
+    type: 'Unavailable',
+    code: error.name,
+    hint: `check the endpoint; ${AGAIN}`,
+  };
+  const { type, code, hint } = meaning;
+  return failure(type, `${place} is not reachable`, { place, found: code, hint, cause: error });
+}
+
+/**
+ * A body that broke while it was read. What breaks a connection has a code; the one error without is that of the SDK's
+ * checksum, which is known only when all bytes were there.
+ */
+export function bodyFailure(place: string, error: unknown): unknown {
+  if (findFailure(error) || !(error instanceof Error)) return error;
+  if (networkMeaning(error)) return noAnswer(place, error);
+  return failure('Integrity', `${place} has another checksum than when it was stored`, {
+    place,
+    expected: 'the checksum that the store keeps',
+    found: 'another one',
+    hint: 'this copy is damaged, or a proxy changes it; use another copy',
+    cause: error,
+  });
 }
 
 /** 412 of a conditional put: somebody has the key. */
@@ -68,7 +123,13 @@ export function isTaken(error: unknown): boolean {
   return said.$metadata?.httpStatusCode === 412 || said.name === 'PreconditionFailed';
 }
 
+/** 404 for the key, or for a request whose answer has no body to say what is absent. */
 export function isAbsent(error: unknown): boolean {
   const said = error as ServiceError;
   return said.$metadata?.httpStatusCode === 404 && said.name !== 'NoSuchBucket';
+}
+
+/** 416: the range starts behind the end of the object. */
+export function isBehindEnd(error: unknown): boolean {
+  return (error as ServiceError).$metadata?.httpStatusCode === 416;
 }

@@ -1,10 +1,12 @@
-import type { CompletedPart, S3Client } from '@aws-sdk/client-s3';
+import type { CompletedPart, ListMultipartUploadsCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { orAborted } from '../../io/or-aborted.ts';
 
 export interface Upload {
   client: S3Client;
@@ -13,36 +15,70 @@ export interface Upload {
   headers: Record<string, string>;
   ifAbsent: boolean;
   signal: AbortSignal;
-}
-
-const PARALLEL_PARTS = 4;
-
-/** Uploads blocks of at least 5 MiB as parts, a few at a time; on any failure the upload is aborted, so nothing lingers. */
-export async function uploadParts(upload: Upload, blocks: AsyncIterable<Buffer>): Promise<void> {
-  const { client, target, headers, signal } = upload;
-  const created = await client.send(
-    new CreateMultipartUploadCommand({ ...target, ...headers, ChecksumAlgorithm: 'CRC32' }),
-    { abortSignal: signal },
-  );
-  const id = { ...target, UploadId: created.UploadId };
-  try {
-    const parts = await sendParts(upload, id, blocks);
-    const condition = upload.ifAbsent ? { IfNoneMatch: '*' } : {};
-    await client.send(new CompleteMultipartUploadCommand({ ...id, ...condition, MultipartUpload: { Parts: parts } }), {
-      abortSignal: signal,
-    });
-  } catch (error) {
-    // The first error is the one to report; an upload that cannot be aborted either is left to the bucket's own clean-up.
-    await client.send(new AbortMultipartUploadCommand(id)).catch(() => undefined);
-    throw error;
-  }
+  /** Takes what still has to be cleared away when the caller has its answer already. Never rejects. */
+  later(work: Promise<void>): void;
 }
 
 type UploadId = { Bucket: string; Key: string; UploadId: string | undefined };
 
-async function sendParts(upload: Upload, id: UploadId, blocks: AsyncIterable<Buffer>): Promise<CompletedPart[]> {
-  const parts: CompletedPart[] = [];
+const PARALLEL_PARTS = 4;
+
+/**
+ * Uploads blocks of at least 5 MiB as parts, a few at a time. On any failure the caller hears of it at once, and the upload
+ * is aborted behind its back, so nothing lingers.
+ */
+export async function uploadParts(upload: Upload, blocks: AsyncIterable<Buffer>): Promise<void> {
+  const id = await begin(upload);
+  const stop = new AbortController();
   const flying = new Set<Promise<void>>();
+  try {
+    const signal = AbortSignal.any([upload.signal, stop.signal]);
+    const Parts = await sendParts({ ...upload, signal }, { id, flying }, blocks);
+    const condition = upload.ifAbsent ? { IfNoneMatch: '*' } : {};
+    await upload.client.send(new CompleteMultipartUploadCommand({ ...id, ...condition, MultipartUpload: { Parts } }), {
+      abortSignal: upload.signal,
+    });
+  } catch (error) {
+    stop.abort();
+    upload.later(Promise.allSettled(flying).then(() => giveUp(upload.client, id)));
+    throw error;
+  }
+}
+
+/** An upload that came to be after the caller had gone is aborted as well: only its answer says which one it is. */
+async function begin(upload: Upload): Promise<UploadId> {
+  const { client, target, headers, signal } = upload;
+  const create = new CreateMultipartUploadCommand({ ...target, ...headers, ChecksumAlgorithm: 'CRC32' });
+  let creating: Promise<UploadId> | undefined;
+  try {
+    return await orAborted(
+      signal,
+      () => (creating = client.send(create).then(({ UploadId }) => ({ ...target, UploadId }))),
+    );
+  } catch (error) {
+    if (signal.aborted && creating) {
+      upload.later(creating.then((id) => giveUp(client, id)).catch(() => undefined));
+    }
+    throw error;
+  }
+}
+
+/** An upload that cannot be aborted either is left to `abortStale`, or to the bucket's own rules. */
+async function giveUp(client: S3Client, id: UploadId): Promise<void> {
+  await client.send(new AbortMultipartUploadCommand(id)).catch(() => undefined);
+}
+
+interface Sending {
+  id: UploadId;
+  flying: Set<Promise<void>>;
+}
+
+async function sendParts(
+  upload: Upload,
+  { id, flying }: Sending,
+  blocks: AsyncIterable<Buffer>,
+): Promise<CompletedPart[]> {
+  const parts: CompletedPart[] = [];
   let number = 0;
   for await (const block of blocks) {
     number += 1;
@@ -61,4 +97,29 @@ async function sendPart(upload: Upload, id: UploadId & { PartNumber: number }, b
     abortSignal: upload.signal,
   });
   return { PartNumber: id.PartNumber, ETag: answer.ETag, ChecksumCRC32: answer.ChecksumCRC32 };
+}
+
+export interface Stale {
+  client: S3Client;
+  bucket: string;
+  prefix: string;
+  beforeMs: number;
+  signal: AbortSignal;
+}
+
+/** Aborts uploads that a dead writer left: nobody sees them, and everybody pays for them. Gives their number. */
+export async function abortStale({ client, bucket, prefix, beforeMs, signal }: Stale): Promise<number> {
+  let aborted = 0;
+  let from: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
+  while (from) {
+    const query = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix, ...from });
+    const page: ListMultipartUploadsCommandOutput = await client.send(query, { abortSignal: signal });
+    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+      if (Key === undefined || !Initiated || Initiated.getTime() >= beforeMs) continue;
+      await client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), { abortSignal: signal });
+      aborted += 1;
+    }
+    from = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined;
+  }
+  return aborted;
 }

@@ -1,7 +1,5 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import type { Readable } from 'node:stream';
-import type { S3ClientConfig } from '@aws-sdk/client-s3';
+import { Readable } from 'node:stream';
+import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -9,50 +7,37 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
 } from '@aws-sdk/client-s3';
+import { isoTime } from '../../io/clock.ts';
 import type { Run } from '../../io/run.ts';
-import { resolveSecret } from '../../io/secret.ts';
-import { chunksOf, untilAborted } from '../body.ts';
+import { BodyReader, guarded } from '../body.ts';
 import { checkKey } from '../key.ts';
 import type { Body, ByteRange, ObjectStat, PutOptions, StoreKey, StoreSession } from '../store.ts';
-import { isAbsent, isTaken, s3Failure } from './failures.ts';
-import { uploadParts } from './multipart.ts';
+import { splitBody } from './blocks.ts';
+import { createClient } from './client.ts';
+import { bodyFailure, isAbsent, isBehindEnd, isTaken, s3Failure } from './failures.ts';
+import { abortStale, uploadParts } from './multipart.ts';
 import type { S3Options } from './options.ts';
 
-/** Bodies up to this go in one request; larger ones in parts of this size. */
-const BLOCK_BYTES = 8 * 1024 * 1024;
-const CONNECT_MS = 5_000;
-const ANSWER_MS = 60_000;
-const SOCKETS = 64;
+/** Uploads older than this belong to a process that is gone. */
+const STALE_MS = 24 * 3_600_000;
+/** How long disposal waits for what is still to be cleared away. */
+const CLEARING_MS = 5_000;
 
 export async function openS3(options: S3Options, run: Run): Promise<StoreSession> {
-  const session = new S3Session(new S3Client(clientConfig(options)), options, run);
-  await session.checkBucket();
-  return session;
+  const session = new S3Session(createClient(options), options, run);
+  try {
+    await session.checkBucket();
+    await session.clearStale();
+    return session;
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
-function clientConfig(options: S3Options): S3ClientConfig {
-  const { accessKeyId, secretAccessKey, endpoint, region, pathStyle } = options;
-  const credentials = accessKeyId &&
-    secretAccessKey && {
-      accessKeyId: resolveSecret(accessKeyId, 'accessKeyId').reveal(),
-      secretAccessKey: resolveSecret(secretAccessKey, 'secretAccessKey').reveal(),
-    };
-  return {
-    region,
-    forcePathStyle: pathStyle,
-    // The retry wrapper decides, by the type of the failure.
-    maxAttempts: 1,
-    requestHandler: {
-      connectionTimeout: CONNECT_MS,
-      requestTimeout: ANSWER_MS,
-      httpAgent: new HttpAgent({ keepAlive: true, maxSockets: SOCKETS }),
-      httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS }),
-    },
-    ...(endpoint ? { endpoint } : {}),
-    ...(credentials ? { credentials } : {}),
-  };
+interface Call {
+  abortSignal: AbortSignal;
 }
 
 class S3Session implements StoreSession {
@@ -60,12 +45,14 @@ class S3Session implements StoreSession {
   readonly #options: S3Options;
   readonly #run: Run;
   readonly #root: string;
+  readonly #clearing = new Set<Promise<void>>();
 
   constructor(client: S3Client, options: S3Options, run: Run) {
     this.#client = client;
     this.#options = options;
     this.#run = run;
-    this.#root = options.prefix === '' ? '' : `${options.prefix.replace(/^\/+|\/+$/g, '')}/`;
+    const folder = options.prefix.replace(/^\/+|\/+$/g, '');
+    this.#root = folder === '' ? '' : `${folder}/`;
   }
 
   async checkBucket(): Promise<void> {
@@ -73,89 +60,108 @@ class S3Session implements StoreSession {
     await this.#ask(`s3://${bucket}`, (call) => this.#client.send(new HeadBucketCommand({ Bucket: bucket }), call));
   }
 
+  /** A courtesy, not a condition: the right to list uploads may be missing. */
+  async clearStale(): Promise<void> {
+    const beforeMs = this.#run.clock.nowMs() - STALE_MS;
+    const { bucket } = this.#options;
+    const { signal, log } = this.#run;
+    try {
+      const aborted = await abortStale({ client: this.#client, bucket, prefix: this.#root, beforeMs, signal });
+      if (aborted > 0) log.info(`${aborted} unfinished uploads in s3://${bucket}/${this.#root} removed`);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug(`unfinished uploads in s3://${bucket} cannot be listed`, { error: String(error) });
+    }
+  }
+
   async put(key: StoreKey, body: Body, options: PutOptions = {}): Promise<{ created: boolean }> {
     const target = this.#target(key);
     const ifAbsent = options.ifAbsent === true;
+    const reader = new BodyReader(body, this.#run.signal);
     try {
-      await this.#send(target, body, ifAbsent);
+      await this.#send(target, reader, ifAbsent);
       return { created: true };
     } catch (error) {
       if (ifAbsent && isTaken(error)) return { created: false };
-      throw this.#failure(key, error);
+      throw reader.reasonOf(error, (other) => this.#failure(this.#place(key), other)) as Error;
     }
   }
 
-  async #send(target: { Bucket: string; Key: string }, body: Body, ifAbsent: boolean): Promise<void> {
-    const blocks = inBlocks(untilAborted(chunksOf(body), this.#run.signal))[Symbol.asyncIterator]();
-    const first = await blocks.next();
-    const second = first.done ? first : await blocks.next();
+  async #send(target: { Bucket: string; Key: string }, body: BodyReader, ifAbsent: boolean): Promise<void> {
+    const { single, blocks } = await splitBody(body.chunks());
     const headers = this.#headers();
     const { signal } = this.#run;
-    if (second.done) {
+    if (single) {
       const condition = ifAbsent ? { IfNoneMatch: '*' } : {};
-      const single = { ...target, ...headers, ...condition, Body: first.done ? Buffer.alloc(0) : first.value };
-      await this.#client.send(new PutObjectCommand({ ...single, ChecksumAlgorithm: 'CRC32' }), { abortSignal: signal });
+      const put = { ...target, ...headers, ...condition, Body: single, ChecksumAlgorithm: 'CRC32' as const };
+      await this.#client.send(new PutObjectCommand(put), { abortSignal: signal });
       return;
     }
-    const rest = (async function* (): AsyncIterable<Buffer> {
-      yield first.value as Buffer;
-      yield second.value;
-      for (let next = await blocks.next(); !next.done; next = await blocks.next()) yield next.value;
-    })();
-    await uploadParts({ client: this.#client, target, headers, ifAbsent, signal }, rest);
+    const later = (work: Promise<void>): void => this.#clearLater(work);
+    await uploadParts({ client: this.#client, target, headers, ifAbsent, signal, later }, blocks);
   }
 
   async get(key: StoreKey, range?: ByteRange): Promise<Readable> {
+    const place = this.#place(key);
     const bounds = range ? { Range: `bytes=${range.from}-${range.to}` } : {};
-    const answer = await this.#ask(this.#place(key), (call) =>
-      this.#client.send(new GetObjectCommand({ ...this.#target(key), ...bounds }), call),
+    const command = new GetObjectCommand({ ...this.#target(key), ...bounds });
+    const answer = await this.#ask(place, (call) =>
+      this.#client.send(command, call).catch((error: unknown) => {
+        if (isBehindEnd(error)) return undefined;
+        throw error;
+      }),
     );
-    const stream = answer.Body as Readable;
-    const stop = (): void => void stream.destroy(this.#run.signal.reason as Error);
-    this.#run.signal.addEventListener('abort', stop, { once: true });
-    stream.once('close', () => this.#run.signal.removeEventListener('abort', stop));
-    return stream;
+    const { signal } = this.#run;
+    const stream = answer ? (answer.Body as Readable) : Readable.from([]);
+    return guarded(stream, { signal, translate: (error) => bodyFailure(place, error) });
   }
 
   async stat(key: StoreKey): Promise<ObjectStat | undefined> {
-    try {
-      const found = await this.#client.send(new HeadObjectCommand(this.#target(key)), {
-        abortSignal: this.#run.signal,
-      });
-      return { key, bytes: found.ContentLength ?? 0, modifiedAt: (found.LastModified ?? new Date(0)).toISOString() };
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw this.#failure(key, error);
-    }
+    const command = new HeadObjectCommand(this.#target(key));
+    const found = await this.#ask(this.#place(key), (call) =>
+      this.#client.send(command, call).catch(absentIsUndefined),
+    );
+    if (found) return { key, bytes: found.ContentLength ?? 0, modifiedAt: timeOf(found.LastModified) };
+    // The answer to HEAD has no body that could say it: the bucket itself may be gone.
+    await this.checkBucket();
+    return undefined;
   }
 
   async *list(prefix: string, options: { startAfter?: StoreKey } = {}): AsyncIterable<ObjectStat> {
     const { bucket } = this.#options;
-    let more: string | undefined;
-    do {
-      const from = more
-        ? { ContinuationToken: more }
-        : options.startAfter
-          ? { StartAfter: this.#root + options.startAfter }
-          : {};
-      const query = { Bucket: bucket, Prefix: this.#root + prefix, ...from };
-      const page = await this.#ask(`s3://${bucket}`, (call) =>
-        this.#client.send(new ListObjectsV2Command(query), call),
+    const { startAfter } = options;
+    let from: object | undefined = startAfter === undefined ? {} : { StartAfter: this.#root + startAfter };
+    while (from) {
+      const query = new ListObjectsV2Command({ Bucket: bucket, Prefix: this.#root + prefix, ...from });
+      const page: ListObjectsV2CommandOutput = await this.#ask(`s3://${bucket}`, (call) =>
+        this.#client.send(query, call),
       );
       for (const item of page.Contents ?? []) {
-        const modifiedAt = (item.LastModified ?? new Date(0)).toISOString();
-        yield { key: (item.Key ?? '').slice(this.#root.length), bytes: item.Size ?? 0, modifiedAt };
+        const key = (item.Key ?? '').slice(this.#root.length);
+        // Consoles make objects that stand for folders.
+        if (key === '' || key.endsWith('/')) continue;
+        yield { key, bytes: item.Size ?? 0, modifiedAt: timeOf(item.LastModified) };
       }
-      more = page.IsTruncated ? page.NextContinuationToken : undefined;
-    } while (more);
+      from = page.IsTruncated ? { ContinuationToken: page.NextContinuationToken } : undefined;
+    }
   }
 
   async remove(key: StoreKey): Promise<void> {
-    await this.#ask(this.#place(key), (call) => this.#client.send(new DeleteObjectCommand(this.#target(key)), call));
+    const command = new DeleteObjectCommand(this.#target(key));
+    await this.#ask(this.#place(key), (call) => this.#client.send(command, call).catch(absentIsUndefined));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const enough = new AbortController();
+    const deadline = this.#run.clock.sleep(CLEARING_MS, enough.signal).catch(() => undefined);
+    await Promise.race([Promise.all(this.#clearing), deadline]);
+    enough.abort();
     this.#client.destroy();
+  }
+
+  #clearLater(work: Promise<void>): void {
+    const done = work.finally(() => this.#clearing.delete(done));
+    this.#clearing.add(done);
   }
 
   #target(key: StoreKey): { Bucket: string; Key: string } {
@@ -174,37 +180,27 @@ class S3Session implements StoreSession {
     return `s3://${this.#options.bucket}/${this.#root}${key}`;
   }
 
-  async #ask<T>(place: string, call: (options: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> {
+  async #ask<T>(place: string, call: (options: Call) => Promise<T>): Promise<T> {
+    const { signal } = this.#run;
+    signal.throwIfAborted();
     try {
-      return await call({ abortSignal: this.#run.signal });
+      return await call({ abortSignal: signal });
     } catch (error) {
-      this.#run.signal.throwIfAborted();
-      throw s3Failure(place, error);
+      signal.throwIfAborted();
+      throw this.#failure(place, error) as Error;
     }
   }
 
-  #failure(key: StoreKey, error: unknown): Error {
-    this.#run.signal.throwIfAborted();
-    return s3Failure(this.#place(key), error);
+  #failure(place: string, error: unknown): unknown {
+    return s3Failure(place, error, this.#run.clock.nowMs());
   }
 }
 
-/** Regroups chunks into blocks of BLOCK_BYTES; only the last may be shorter. */
-async function* inBlocks(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Buffer> {
-  let held: Uint8Array[] = [];
-  let heldBytes = 0;
-  for await (const chunk of chunks) {
-    for (let at = 0; at < chunk.length;) {
-      const piece = chunk.subarray(at, at + BLOCK_BYTES - heldBytes);
-      held.push(piece);
-      heldBytes += piece.length;
-      at += piece.length;
-      if (heldBytes === BLOCK_BYTES) {
-        yield Buffer.concat(held);
-        held = [];
-        heldBytes = 0;
-      }
-    }
-  }
-  if (heldBytes > 0) yield Buffer.concat(held);
+function absentIsUndefined(error: unknown): undefined {
+  if (isAbsent(error)) return undefined;
+  throw error;
+}
+
+function timeOf(date: Date | undefined): string {
+  return isoTime(date?.getTime() ?? 0);
 }

@@ -14,7 +14,8 @@ export const DEFAULT_RETRY: RetryOptions = { tries: 6, firstDelayMs: 200, longes
 
 /**
  * Repeats what may help (Unavailable, Busy) with full jitter: the delay is random below a doubling bound, so that many
- * workers that failed together do not come back together. Every store call is safe to repeat (store.ts).
+ * workers that failed together do not come back together. Every store call is safe to repeat (store.ts). A store that asks
+ * for a longer wait than `longestDelayMs` is left alone: the failure goes to the caller with the wish in it.
  */
 export function withRetry(inner: StoreSession, run: Run, options: RetryOptions = DEFAULT_RETRY): StoreSession {
   return wrapSession(inner, {
@@ -23,8 +24,9 @@ export function withRetry(inner: StoreSession, run: Run, options: RetryOptions =
         try {
           return await call();
         } catch (error) {
-          if (attempt >= options.tries || !isRetryable(error)) throw error;
+          run.signal.throwIfAborted();
           const waitMs = delayMs(error, attempt, options);
+          if (waitMs === undefined) throw error;
           run.log.warn(`store ${operation} ${key} failed, again in ${Math.round(waitMs)} ms`, {
             attempt,
             error: String(error),
@@ -36,8 +38,12 @@ export function withRetry(inner: StoreSession, run: Run, options: RetryOptions =
   });
 }
 
-function delayMs(error: unknown, attempt: number, options: RetryOptions): number {
-  const asked = findFailure(error)?.nextRetryDelay;
+/** undefined when another try is of no use. */
+function delayMs(error: unknown, attempt: number, options: RetryOptions): number | undefined {
+  if (attempt >= options.tries || !isRetryable(error)) return undefined;
   const bound = Math.min(options.longestDelayMs, options.firstDelayMs * 2 ** (attempt - 1));
-  return typeof asked === 'number' ? asked : Math.random() * bound;
+  const jitter = Math.random() * bound;
+  const asked = findFailure(error)?.nextRetryDelay;
+  if (typeof asked !== 'number') return jitter;
+  return asked > options.longestDelayMs ? undefined : asked + jitter;
 }

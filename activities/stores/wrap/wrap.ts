@@ -15,7 +15,7 @@ export interface Shape {
   streamOut?(stream: Readable): Readable;
 }
 
-/** A session that behaves like `inner`, seen through `shape`. A listing is one call for each page-like first step. */
+/** A session that behaves like `inner`, seen through `shape`. A listing is one call for each batch of its items. */
 export function wrapSession(inner: StoreSession, shape: Shape): StoreSession {
   const { around } = shape;
   const bodyIn = shape.bodyIn ?? ((body: Body) => body);
@@ -35,27 +35,60 @@ export function wrapSession(inner: StoreSession, shape: Shape): StoreSession {
 
 const BATCH = 1000;
 
-/** Lists in batches, each of which is one call that can be repeated from where the last one ended. */
-async function* listAround(
-  inner: StoreSession,
-  around: Around,
-  query: { prefix: string; startAfter?: StoreKey },
-): AsyncIterable<ObjectStat> {
+interface ListQuery {
+  prefix: string;
+  startAfter?: StoreKey;
+}
+
+/** A listing under way: its next item is the first one behind `after`. */
+interface Position {
+  items: AsyncIterator<ObjectStat>;
+  after: StoreKey | undefined;
+}
+
+/**
+ * Lists in batches, each of which is one call that may be repeated. A listing goes on where it stands; after a failure, or
+ * an answer that was lost, it starts again behind the last item that arrived.
+ */
+async function* listAround(inner: StoreSession, around: Around, query: ListQuery): AsyncIterable<ObjectStat> {
   let after = query.startAfter;
-  for (;;) {
-    const from = after;
-    const batch = await around('list', query.prefix, () => takeBatch(inner, query.prefix, from));
-    yield* batch;
-    if (batch.length < BATCH) return;
-    after = batch.at(-1)?.key;
+  let at: Position | undefined;
+  const takeBatch = async (): Promise<ObjectStat[]> => {
+    if (at?.after !== after) close(at);
+    const { items } = at?.after === after && at ? at : openAt(inner, query.prefix, after);
+    at = undefined;
+    const batch = await take(items, BATCH);
+    at = { items, after: batch.at(-1)?.key };
+    return batch;
+  };
+  try {
+    for (;;) {
+      const batch = await around('list', query.prefix, takeBatch);
+      yield* batch;
+      if (batch.length < BATCH) return;
+      after = batch.at(-1)?.key;
+    }
+  } finally {
+    close(at);
   }
 }
 
-async function takeBatch(inner: StoreSession, prefix: string, startAfter: StoreKey | undefined): Promise<ObjectStat[]> {
+function openAt(inner: StoreSession, prefix: string, after: StoreKey | undefined): Position {
+  const items = inner.list(prefix, after === undefined ? {} : { startAfter: after })[Symbol.asyncIterator]();
+  return { items, after };
+}
+
+/** Nobody waits for it: what hangs inside would never answer. */
+function close(at: Position | undefined): void {
+  at?.items.return?.().catch(() => undefined);
+}
+
+async function take(items: AsyncIterator<ObjectStat>, most: number): Promise<ObjectStat[]> {
   const batch: ObjectStat[] = [];
-  for await (const item of inner.list(prefix, startAfter === undefined ? {} : { startAfter })) {
-    batch.push(item);
-    if (batch.length === BATCH) break;
+  while (batch.length < most) {
+    const next = await items.next();
+    if (next.done) break;
+    batch.push(next.value);
   }
   return batch;
 }
