@@ -92,7 +92,7 @@ const attacks: Attack[] = [
     },
   },
   {
-    ...{ name: 'a manifest that was given another point's name', says: /has a signature that does not fit/ },
+    ...{ name: 'a manifest that took the place of another', says: /has a signature that does not fit/ },
     attack: async (at) => {
       await makePoint(at, { point: OTHER });
       await copyFile(file(at, 'manifest', OTHER), file(at, 'manifest'));
