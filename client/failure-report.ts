@@ -1,5 +1,6 @@
 import { failureFacts, failureTypeOf, findFailure } from '../workflows/model/failure.ts';
 import type { FailureFacts } from '../workflows/model/failure.ts';
+import type { Check } from '../workflows/model/recovery.ts';
 import type { ExitName } from './exit-codes.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { Stop } from './stop.ts';
@@ -11,6 +12,8 @@ export interface FailureReport extends FailureFacts {
   exitCode: number;
   /** Further fields that a failure carries, like the problems of a configuration. */
   more: Record<string, unknown>;
+  /** What the failure rests on: the proof of a restore, the checks of a point. */
+  evidence?: unknown;
 }
 
 const FACTS = ['place', 'expected', 'found', 'hint'] as const;
@@ -28,6 +31,7 @@ export function reportOf(error: unknown): FailureReport {
     ...Object.fromEntries(FACTS.flatMap((key) => (facts[key] === undefined ? [] : [[key, facts[key]]]))),
     exitCode: exitCodeOf(type),
     more: Object.fromEntries(more),
+    ...(failure.details?.[1] === undefined ? {} : { evidence: failure.details[1] }),
   };
 }
 
@@ -52,7 +56,18 @@ export function failureLines(report: FailureReport): string[] {
     const value = report[key];
     return value === undefined || report.message.includes(value) ? [] : [`  ${key}: ${value}`];
   });
-  return [`lifeboat: ${report.message}`, ...extra, ...(report.hint === undefined ? [] : [`  next: ${report.hint}`])];
+  const next = report.hint === undefined ? [] : [`  next: ${report.hint}`];
+  return [`lifeboat: ${report.message}`, ...extra, ...checkLines(report.evidence), ...next];
+}
+
+/** The checks in an evidence, each with what was found. */
+function checkLines(evidence: unknown): string[] {
+  const checks = Array.isArray(evidence) ? evidence : (evidence as { checks?: unknown } | undefined)?.checks;
+  if (!Array.isArray(checks)) return [];
+  return (checks as Check[]).map(({ name, ok, found, detail }) => {
+    const more = ok || detail === undefined ? '' : ` (${detail})`;
+    return `  ${ok ? 'ok  ' : 'fail'}  ${name}: ${found}${more}`;
+  });
 }
 
 /** The `error` of `--json`. */

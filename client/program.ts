@@ -8,7 +8,7 @@ import { Output } from './output.ts';
 import { Stop } from './stop.ts';
 import type { Call, Handler, Outcome, Verb } from './verb.ts';
 import { VERBS } from './verbs.ts';
-import { toolVersion } from './version.ts';
+import { toolVersion } from '../activities/config/version.ts';
 
 /** Runs one command line (without "node lifeboat") and returns the exit code. Never throws. */
 export async function runCli(given: readonly string[], host: Host): Promise<number> {

@@ -1,7 +1,7 @@
 import type { Proof, ReachableWindow, RestoreResult } from '../workflows/model/recovery.ts';
 import type { DrillResult, RestorePreview } from '../workflows/model/results.ts';
 import { PHASES } from '../workflows/model/recovery.ts';
-import type { Target } from '../workflows/model/target.ts';
+import { describeTarget } from '../workflows/model/target.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
 import { pairLines } from './table.ts';
 
@@ -10,7 +10,7 @@ export function restoreLines(result: RestoreResult): string[] {
   const { plan, replay, open, proof, rtoMs, rtoObjectiveMs } = result;
   const promised = rtoObjectiveMs === undefined ? '' : ` of ${formatDuration(rtoObjectiveMs)} promised`;
   return [
-    `${plan.source} is recovered to ${targetText(plan.target)} and proven`,
+    `${plan.source} is recovered to ${describeTarget(plan.target)} and proven`,
     ...pairLines([
       ['  from', `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed`],
       ['  stopped', `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
@@ -29,7 +29,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
   const { estimate } = plan;
   const size = `${formatBytes(estimate.fetchBytes)} of data, ${formatBytes(estimate.walBytes)} of WAL`;
   return [
-    `${plan.source} can be recovered to ${targetText(plan.target)}; nothing was moved`,
+    `${plan.source} can be recovered to ${describeTarget(plan.target)}; nothing was moved`,
     ...pairLines([
       ['  base', `${plan.base.point}, taken ${plan.base.stoppedAt}`],
       ...plan.legs.map((leg): [string, string] => [
@@ -78,24 +78,6 @@ export function windowLines(windows: readonly ReachableWindow[]): string[] {
 export function proofText({ checks, relations, rows }: Proof): string {
   const good = checks.filter((check) => check.ok).length;
   return `${good} of ${checks.length} checks, ${relations} relations, ${rows} rows`;
-}
-
-export function targetText(target: Target): string {
-  const before = 'inclusive' in target && !target.inclusive ? 'just before ' : '';
-  switch (target.kind) {
-    case 'time':
-      return `${before}${target.time}`;
-    case 'lsn':
-      return `${before}LSN ${target.lsn}`;
-    case 'xid':
-      return `${before}transaction ${target.xid}`;
-    case 'name':
-      return `restore point "${target.name}"`;
-    case 'immediate':
-      return 'the end of the backup';
-    case 'latest':
-      return 'the newest moment in the vault';
-  }
 }
 
 function phasesText(phases: RestoreResult['phases']): string {

@@ -1,5 +1,5 @@
 import { failure } from '../workflows/model/failure.ts';
-import { parseLsn } from '../workflows/model/lsn.ts';
+import { formatLsn, parseLsn } from '../workflows/model/lsn.ts';
 import type { Target, TimelineChoice } from '../workflows/model/target.ts';
 import { parseTargetTime } from '../workflows/model/target-parse.ts';
 import { Stop } from './stop.ts';
@@ -31,10 +31,10 @@ export function targetOf(options: Call['options']): Target | undefined {
 
 const READERS: Record<(typeof FLAGS)[number], (text: string, inclusive: boolean) => Target> = {
   toTime: (text, inclusive) => ({ kind: 'time', time: parseTargetTime(text), inclusive }),
-  toLsn: (text, inclusive) => {
-    parseLsn(text);
-    return { kind: 'lsn', lsn: text.toUpperCase(), inclusive };
-  },
+  toLsn: (text, inclusive) => ({
+    ...{ kind: 'lsn', inclusive },
+    lsn: formatLsn(parseLsn(matching(text, '--to-lsn', LSN))),
+  }),
   toXid: (text, inclusive) => ({ kind: 'xid', xid: matching(text, '--to-xid', XID), inclusive }),
   toName: (text) => ({ kind: 'name', name: matching(text, '--to-name', RESTORE_POINT) }),
   toImmediate: () => ({ kind: 'immediate' }),
@@ -46,6 +46,7 @@ interface Form {
   says: string;
 }
 
+const LSN: Form = { pattern: /^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/, says: 'a WAL position, like 16/B374D848' };
 /** Epoch and xid together are taken too, as pg_current_xact_id() prints them. */
 const XID: Form = {
   pattern: /^[1-9][0-9]{0,19}$/,

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { cacheFolder } from '../../workers/dev/setup/cache.ts';
+import { ensureTools } from '../../workers/dev/setup/index.ts';
 import { runCli } from '../../client/program.ts';
 import type { FakeHost } from './cli-host.ts';
 import { fakeHost } from './cli-host.ts';
@@ -32,7 +32,7 @@ export interface CliWorld {
 /** A Temporal server of the test's own, a folder with keys, and the CLI on both. */
 export async function withCliWorld<T>(callback: (world: CliWorld) => Promise<T>): Promise<T> {
   return withTempDir(async (dir) => {
-    const path = join(cacheFolder(), 'temporal-1.9.1/temporal');
+    const { temporal: path } = await ensureTools(['temporal'], { log: () => undefined });
     const server = await TestWorkflowEnvironment.createLocal({
       server: { executable: { type: 'existing-path', path } },
     });

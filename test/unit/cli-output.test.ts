@@ -53,6 +53,23 @@ test('a failure is told as message, facts and next command, and the same as JSON
   });
 });
 
+test('the checks that a failure rests on are told one by one, and whole as JSON', () => {
+  const checks = [
+    { name: 'consistent state', ok: true, expected: 'reached', found: 'reached at 0/3000158' },
+    { name: 'probe 1', ok: false, expected: 'true', found: 'false', detail: 'select count(*) > 0 from orders' },
+  ];
+  const proof = { ok: false, checks, relations: 3, rows: 0 };
+  const report = reportOf(failure('Integrity', 'recovered cluster is not proven', { evidence: proof, hint: 'look' }));
+  assert.deepEqual(failureLines(report), [
+    'lifeboat: recovered cluster is not proven',
+    '  ok    consistent state: reached at 0/3000158',
+    '  fail  probe 1: false (select count(*) > 0 from orders)',
+    '  next: look',
+  ]);
+  assert.deepEqual((failureJson(report)['error'] as { evidence: unknown }).evidence, proof);
+  assert.equal(failureLines(reportOf(failure('Integrity', 'x', { evidence: checks }))).length, 3);
+});
+
 test('an error that is not ours is unexpected, with exit code 1', () => {
   assert.equal(reportOf(new TypeError('x is not a function')).exitCode, 1);
   assert.equal(reportOf('text').message, 'text');

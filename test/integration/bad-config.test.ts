@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Expected } from '../support/bad-input.ts';
+import { assertRefused, contentsOf } from '../support/bad-input.ts';
+import { realTimeHost, say } from '../support/cli-world.ts';
+import { freePort } from '../support/postgres.ts';
+import { withTempDir } from '../support/temp-dir.ts';
+import { newKeyRing } from '../support/vault.ts';
+
+const GOOD = `name: mine
+temporal: { address: ADDRESS }
+keys:
+  root: { file: keys/root.key }
+  recovery: { public: keys/recovery.pub }
+  signing: { file: keys/signing.key }
+stores:
+  local: { kind: filesystem, path: vault }
+sources:
+  shop:
+    kind: postgres
+    connection: { host: 127.0.0.1, port: 5432, user: lifeboat, database: shop, password: { env: LIFEBOAT_TEST_SECRET } }
+    store: local
+    wal: { shipEvery: 5s }
+    schedule: { backup: { cron: "0 2 * * *", timezone: UTC } }
+`;
+
+interface Row extends Expected {
+  name: string;
+  words: string[];
+  /** A piece of the good file and what stands there instead. */
+  change?: [from: string, to: string];
+  /** What is wrong outside of the file. */
+  break?: (dir: string) => Promise<void>;
+}
+
+const CHECK = ['config', 'check'];
+const MEND = 'mend the file, then: lifeboat config check';
+const at = (line: number): RegExp => new RegExp(`/lifeboat\\.yml:${line}:\\d+$`);
+
+const ROWS: Row[] = [
+  {
+    ...{ name: 'an unknown key', words: CHECK, change: ['    store: local\n', '    store: local\n    colour: red\n'] },
+    ...{ type: 'ConfigInvalid', message: /has 1 problem\n {2}14:5 sources\.shop\.colour: unknown key;/, place: at(14) },
+    ...{ expected: /^kind, connection|connection.*store/, found: '"colour"', next: MEND },
+  },
+  {
+    ...{ name: 'a misspelt key', words: CHECK, change: ['shipEvery', 'shipEvry'] },
+    ...{ type: 'ConfigInvalid', message: /wal\.shipEvry: unknown key, did you mean "shipEvery"\?/, place: at(14) },
+    ...{ expected: '"shipEvery"', found: '"shipEvry"', next: MEND },
+  },
+  {
+    ...{ name: 'a wrong type', words: CHECK, change: ['port: 5432', 'port: "5432"'] },
+    ...{ type: 'ConfigInvalid', message: /sources\.shop\.connection\.port: is not usable/, place: at(12) },
+    ...{ expected: 'a number', found: '"5432"', next: MEND },
+  },
+  {
+    ...{ name: 'a duration without a unit', words: CHECK, change: ['5s', '5'] },
+    ...{ type: 'ConfigInvalid', message: /sources\.shop\.wal\.shipEvery/, place: at(14) },
+    ...{ expected: 'a text', found: '5', next: MEND },
+  },
+  {
+    ...{ name: 'a store that is not declared', words: CHECK, change: ['store: local', 'store: lokal'] },
+    ...{ type: 'ConfigInvalid', message: /names a store that is not declared, did you mean "local"\?/, place: at(13) },
+    ...{ expected: 'one of local', found: '"lokal"', next: MEND },
+  },
+  {
+    ...{ name: 'no file', words: CHECK, break: (dir) => rm(join(dir, 'lifeboat.yml')) },
+    ...{ type: 'NotFound', message: /lifeboat\.yml does not exist$/, place: /lifeboat\.yml \(from --config\)$/ },
+    ...{ expected: 'a lifeboat.yml', found: 'no file', next: /^lifeboat init/ },
+  },
+  {
+    ...{ name: 'a missing secret', words: CHECK, change: ['LIFEBOAT_TEST_SECRET', 'LIFEBOAT_TEST_UNSET'] },
+    ...{ type: 'ConfigInvalid', message: /LIFEBOAT_TEST_UNSET has no value/, place: at(12) },
+    ...{
+      expected: 'a value in LIFEBOAT_TEST_UNSET',
+      found: 'unset',
+      next: /export the variable.*lifeboat config check/,
+    },
+  },
+  {
+    ...{ name: 'a secret file that is not there', words: CHECK, change: ['env: LIFEBOAT_TEST_SECRET', 'file: no'] },
+    ...{ type: 'ConfigInvalid', message: /\/no cannot be read/, place: at(12) },
+    ...{ expected: 'a readable file', found: 'ENOENT', next: /write the secret file/ },
+  },
+  {
+    ...{
+      name: 'a key file that others can read',
+      words: CHECK,
+      break: (dir) => chmod(join(dir, 'keys/root.key'), 0o644),
+    },
+    ...{ type: 'Denied', message: /root\.key can be read by others/, place: /\/keys\/root\.key$/ },
+    ...{ expected: 'mode 0600', found: 'mode 0644', next: /^chmod 600 .*root\.key$/ },
+  },
+  {
+    ...{ name: 'a key file that is not there', words: CHECK, break: (dir) => rm(join(dir, 'keys/signing.key')) },
+    ...{ type: 'NotFound', message: /signing\.key does not exist/, place: /\/keys\/signing\.key$/ },
+    ...{ expected: 'a path that exists', found: 'ENOENT', next: /check the path/ },
+  },
+  {
+    ...{ name: 'a key file of something else', words: CHECK },
+    break: (dir) => writeFile(join(dir, 'keys/root.key'), 'secret', { mode: 0o600 }),
+    ...{ type: 'ConfigInvalid', message: /root\.key is not usable/, place: /\/keys\/root\.key$/ },
+    ...{ expected: /32 random bytes in base64/, found: 'something else', next: /restore the right key file/ },
+  },
+  {
+    ...{ name: 'init over what is there', words: ['init'] },
+    ...{ type: 'Precondition', message: /lifeboat\.yml exists/, place: /lifeboat\.yml$/ },
+    ...{ expected: 'nothing there', found: 'a file', next: /lifeboat init --dir DIR/ },
+  },
+  {
+    ...{ name: 'a path of the configuration that is not there', words: ['config', 'explain', 'sources.shop.wall'] },
+    ...{ type: 'NotFound', message: /has nothing at sources\.shop\.wall/, place: 'sources.shop.wall' },
+    ...{ expected: /did you mean sources\.shop\.wal\?/, found: 'sources.shop.wall', next: /sources\.shop\.wal$/ },
+  },
+  ...[
+    ['5 minutes ago', /is not an absolute time/, /write it like/],
+    ['2026-03-01', /is a day, not a moment/, /2026-03-01T00:00:00Z/],
+    ['2026-03-01T12:00:00', /has no offset/, /write 2026-03-01T12:00:00Z for UTC/],
+    ['2026-03-01T12:00:00 CET', /has no offset/, /2026-03-01T12:00:00\+01:00/],
+    ['2026-02-30T12:00:00Z', /does not exist in the calendar/, /correct day, month or hour/],
+  ].map(([time, message, next]): Row => ({
+    ...{ name: `target time ${String(time)}`, words: ['restore', 'shop', '--to-time', String(time)] },
+    ...{ type: 'ConfigInvalid', message: message as RegExp, place: 'target.time', expected: /./, found: /./ },
+    next: next as RegExp,
+  })),
+  {
+    ...{ name: 'a WAL position that is none', words: ['restore', 'shop', '--to-lsn', '16-B37'] },
+    ...{ type: 'ConfigInvalid', message: '--to-lsn "16-B37" is not usable', place: '--to-lsn' },
+    ...{ expected: /like 16\/B374D848/, found: '16-B37', next: 'lifeboat restore --help' },
+  },
+  {
+    ...{ name: 'a relative folder', words: ['restore', 'shop', '--into', 'here'] },
+    ...{ type: 'ConfigInvalid', message: '--into "here" is not usable', place: '--into' },
+    ...{ expected: 'an absolute path on the host that restores', found: 'here', next: 'lifeboat restore --help' },
+  },
+  {
+    ...{ name: 'a port out of range', words: ['restore', 'shop', '--port', '99999'] },
+    ...{ type: 'ConfigInvalid', message: '--port "99999" is not usable', place: '--port' },
+    ...{ expected: 'a port from 1 to 65535', found: '99999', next: 'lifeboat restore --help' },
+  },
+  {
+    ...{ name: 'Temporal not reachable', words: ['backup', 'shop'] },
+    ...{ type: 'Unavailable', message: /temporal at 127\.0\.0\.1:\d+ is not reachable/, place: /127\.0\.0\.1:\d+/ },
+    ...{ expected: 'a Temporal server', found: /./, next: /^start one: lifeboat dev/ },
+  },
+];
+
+test('bad input before anything is asked: one message with place, expected, found and next; nothing touched', async (t) => {
+  process.env['LIFEBOAT_TEST_SECRET'] = 'secret';
+  const address = `127.0.0.1:${await freePort()}`;
+  for (const row of ROWS) {
+    await t.test(row.name, async () => {
+      await withTempDir(async (dir) => {
+        await newKeyRing(join(dir, 'keys'));
+        await mkdir(join(dir, 'vault'));
+        const [from, to] = row.change ?? ['', ''];
+        assert.ok(GOOD.includes(from), 'the good file has what is changed');
+        await writeFile(join(dir, 'lifeboat.yml'), GOOD.replace('ADDRESS', address).replace(from, to));
+        await row.break?.(dir);
+        const before = await contentsOf(dir);
+        const place = row.words[0] === 'init' ? ['--dir', dir] : ['--config', join(dir, 'lifeboat.yml')];
+        const run = (more: string[]): ReturnType<typeof say> => say([...row.words, ...place, ...more], realTimeHost());
+        await assertRefused(run, row);
+        assert.deepEqual(await contentsOf(dir), before);
+      });
+    });
+  }
+});
