@@ -3,13 +3,10 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import {
-  AlgorithmSuiteIdentifier,
-  buildClient,
-  CommitmentPolicy,
-  RawAesKeyringNode,
-  RawAesWrappingSuiteIdentifier,
-} from '@aws-crypto/client-node';
+import { buildDecrypt } from '@aws-crypto/decrypt-node';
+import { buildEncrypt } from '@aws-crypto/encrypt-node';
+import { AlgorithmSuiteIdentifier, CommitmentPolicy } from '@aws-crypto/material-management-node';
+import { RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from '@aws-crypto/raw-aes-keyring-node';
 import { failure } from '../../../workflows/model/failure.ts';
 import { messageBytes, readHeader } from '../message.ts';
 import type { DecodeJob, EncodeJob, Encoded, Kek } from './job.ts';
@@ -23,10 +20,13 @@ const MOST_WRAPPED_KEYS = 3;
 /** No honest object comes near this; a bomb is refused before it fills memory. */
 export const LONGEST_PLAINTEXT = 1 << 30;
 
-export const esdk = buildClient({
+const CLIENT = {
   commitmentPolicy: CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
   maxEncryptedDataKeys: MOST_WRAPPED_KEYS,
-});
+};
+
+/** The SDK's packages one by one: all of them at once bring two more cloud clients into every thread. */
+export const esdk = { ...buildEncrypt(CLIENT), ...buildDecrypt(CLIENT) };
 
 export function aesKeyring(kek: Kek): RawAesKeyringNode {
   return new RawAesKeyringNode({

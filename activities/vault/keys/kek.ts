@@ -1,6 +1,7 @@
 import { constants, createPublicKey, randomBytes } from 'node:crypto';
-import { MultiKeyringNode, RawRsaKeyringNode } from '@aws-crypto/client-node';
-import type { RawAesKeyringNode } from '@aws-crypto/client-node';
+import { MultiKeyringNode } from '@aws-crypto/material-management-node';
+import type { RawAesKeyringNode } from '@aws-crypto/raw-aes-keyring-node';
+import { RawRsaKeyringNode } from '@aws-crypto/raw-rsa-keyring-node';
 import { failure } from '../../../workflows/model/failure.ts';
 import { aesKeyring, esdk, FORMAT, MESSAGE_OPTIONS } from '../codec/codec.ts';
 import type { Kek } from '../codec/job.ts';
