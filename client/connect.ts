@@ -30,7 +30,7 @@ export async function openSession(call: Pick<Call, 'host' | 'configPath'>): Prom
 
 export async function connect(config: Config, host: Host): Promise<Session> {
   const dataConverter = await payloadConverter(config);
-  const { connection: options, namespace, dataConverter } = temporalConnect(config.temporal, host.environment);
+  const { connection: options, namespace } = temporalConnect(config.temporal, host.environment);
   const place = { address: options.address, namespace };
   const connection = await Connection.connect({ ...options, connectTimeout: CONNECT_MS } as never).catch(
     (error: unknown) => {
