@@ -79,6 +79,10 @@ export interface LogShipping {
 
 /** Steps of a recovery on the restoring host, in this order; each may be repeated and continues where it stopped. */
 export interface Recovery {
+  /** Folder for restores that name no directory, and for drills. */
+  readonly scratch: string;
+  /** Every reason why this host or the target directory cannot take the restore; touches nothing. */
+  check(plan: RecoveryPlan): Promise<void>;
   /** Checks the host and the target directory and makes it ours; sets an old one aside when the plan says so. */
   prepare(plan: RecoveryPlan): Promise<void>;
   fetch(plan: RecoveryPlan, from: PointReader): Promise<FetchEvidence>;

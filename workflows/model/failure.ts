@@ -34,16 +34,18 @@ export interface FailureOptions extends FailureFacts {
   cause?: unknown;
   /** For Busy: when to try again, in milliseconds. */
   retryAfterMs?: number;
+  /** JSON-safe data that the failure rests on, for a program: `details[1]` of the ApplicationFailure. */
+  evidence?: unknown;
 }
 
 /** Makes the one kind of error that leaves a module. Message: lower case, subject first, no full stop. */
 export function failure(type: FailureType, message: string, options: FailureOptions = {}): ApplicationFailure {
-  const { cause, retryAfterMs, ...facts } = options;
+  const { cause, retryAfterMs, evidence, ...facts } = options;
   return ApplicationFailure.create({
     type,
     message: facts.hint === undefined ? message : `${message} (hint: ${facts.hint})`,
     nonRetryable: !FAILURE_TYPES[type].retry,
-    details: [facts],
+    details: evidence === undefined ? [facts] : [facts, evidence],
     ...(cause instanceof Error ? { cause } : {}),
     ...(retryAfterMs === undefined ? {} : { nextRetryDelay: retryAfterMs }),
   });

@@ -111,4 +111,13 @@ export interface RestoreResult {
   open: OpenEvidence;
   proof: Proof;
   setAside?: string;
+  report?: StoredReport;
+}
+
+export interface StoredReport {
+  /** Key in the store of the source; encrypted there. */
+  key: string;
+  /** The same page in the clear on the host that wrote it. */
+  file: string;
+  host: string;
 }

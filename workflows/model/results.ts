@@ -1,5 +1,5 @@
 import type { PointSummary } from './manifest.ts';
-import type { Check, ReachableWindow, RecoveryPlan, RestoreResult } from './recovery.ts';
+import type { Check, ReachableWindow, RecoveryPlan, RestoreResult, StoredReport } from './recovery.ts';
 import type { Target } from './target.ts';
 import type { WalStatus } from './wal.ts';
 
@@ -7,6 +7,22 @@ import type { WalStatus } from './wal.ts';
  * What the workflows answer. `backup` answers a PointSummary, `restore` a RestoreResult or, for a preview, a
  * RestorePreview; `wal` runs until it is cancelled.
  */
+
+/** What a run needs to know of its source; names and limits, no secrets. */
+export interface SourceFacts {
+  source: string;
+  kind: string;
+  /** Address of the source, for people. */
+  place: string;
+  store: string;
+  /** Objectives, milliseconds; absent when none is declared. */
+  rtoMs?: number;
+  rpoMs?: number;
+  /** Somebody wants to be told. */
+  notify: boolean;
+  /** The namespace knows our search attributes. */
+  searchAttributes: boolean;
+}
 
 /** A moment that recovery can stop at. */
 export interface Moment {
@@ -46,14 +62,6 @@ export interface DrillResult {
   report?: StoredReport;
   /** True when the scratch copy was removed. */
   cleaned: boolean;
-}
-
-export interface StoredReport {
-  /** Key in the store of the source; encrypted there. */
-  key: string;
-  /** The same page in the clear on the host that wrote it. */
-  file: string;
-  host: string;
 }
 
 export interface VerifyResult {

@@ -41,7 +41,7 @@ export async function fetchBase(use: Fetching): Promise<FetchEvidence> {
   try {
     if (await exists(join(place.data, CONTROL_FILE))) return evidence(manifest, manifest.parts.length);
     await makeTree(use);
-    await using journal = await openJournal(place.journal);
+    await using journal = await openJournal(place.journal, plan.run);
     const resumed = journal.done.size;
     await writeParts(use, journal.done, (part) => journal.add(part));
     await syncAll(use);

@@ -5,7 +5,7 @@ import type { Run } from '../../../io/run.ts';
 import type { PostgresOptions } from '../options.ts';
 import type { Host } from './host.ts';
 import { placeOf } from './place.ts';
-import { ownerOf, removeTarget } from './prepare.ts';
+import { removeTarget } from './prepare.ts';
 import { runningServer, stopServer } from './server.ts';
 import { withRecovered } from './session.ts';
 import { clearRecoverySettings } from './settings.ts';
@@ -33,8 +33,5 @@ export async function finishRestore(use: Finishing): Promise<void> {
 
 /** Stops our server and removes what this run made; a directory that is not this run's is left alone. */
 export async function discardRestore(plan: RecoveryPlan, run: Run): Promise<void> {
-  const place = placeOf(plan);
-  if ((await ownerOf(place)) !== plan.run) return;
-  await stopServer(place.data, run, 'immediate');
-  await removeTarget(plan);
+  await removeTarget(plan, () => stopServer(plan.into, run, 'immediate'));
 }

@@ -7,13 +7,18 @@ import { discardRestore, finishRestore } from './finish.ts';
 import type { Host } from './host.ts';
 import { findHost } from './host.ts';
 import { openRecovered } from './open.ts';
-import { prepareTarget } from './prepare.ts';
+import { checkTarget, prepareTarget } from './prepare.ts';
 import { proveRecovered } from './prove.ts';
 import { replayWal } from './replay.ts';
 
 export function createRecovery(_name: string, options: PostgresOptions, run: Run): Recovery {
   const host = (plan: RecoveryPlan): Promise<Host> => findHost(options, plan.base.serverVersion);
   return {
+    scratch: options.restore.scratch,
+    check: async (plan) => {
+      await host(plan);
+      await checkTarget(plan);
+    },
     prepare: async (plan) => prepareTarget(plan, await host(plan)),
     fetch: async (plan, reader) => fetchBase({ plan, host: await host(plan), reader, run }),
     replay: async (plan, wal) => replayWal({ plan, host: await host(plan), options, wal, run }),

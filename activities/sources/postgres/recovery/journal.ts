@@ -8,19 +8,22 @@ export interface Journal extends AsyncDisposable {
 }
 
 /**
- * Opens the journal of a restore. What was written before the host itself went down may not have reached the disk, so a
- * journal of another boot counts for nothing.
+ * Opens the journal of the restore `run`. What was written before the host itself went down may not have reached the
+ * disk, so a journal of another boot counts for nothing.
  */
-export async function openJournal(path: string): Promise<Journal> {
+export async function openJournal(path: string, run: string): Promise<Journal> {
   const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')).trim();
-  const lines = (await readFile(path, 'utf8').catch(() => '')).split('\n');
-  const valid = lines[0] === boot;
-  const file: FileHandle = await open(path, valid ? 'a' : 'w');
-  if (!valid) await file.appendFile(`${boot}\n`);
-  // The last line may be cut; a number that is cut is another number, so only ended lines count.
-  const done = new Set(valid ? lines.slice(1, -1).map(Number) : []);
+  const head = JSON.stringify({ boot, run });
+  const text = await readFile(path, 'utf8').catch(() => '');
+  // The last line may be cut, by a full disk above all; a number that is cut is another number.
+  const ended = text.slice(0, text.lastIndexOf('\n') + 1);
+  const [first, ...numbers] = ended.split('\n').slice(0, -1);
+  const valid = first === head;
+  const file: FileHandle = await open(path, 'a');
+  await file.truncate(valid ? Buffer.byteLength(ended) : 0);
+  if (!valid) await file.appendFile(`${head}\n`);
   return {
-    done,
+    done: new Set(valid ? numbers.map(Number) : []),
     add: (part) => file.appendFile(`${part}\n`),
     [Symbol.asyncDispose]: () => file.close(),
   };

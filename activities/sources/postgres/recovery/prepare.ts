@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { constants, existsSync } from 'node:fs';
+import { access, chmod, chown, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { formatBytes } from '../../../../workflows/model/units.ts';
@@ -19,25 +19,64 @@ export async function prepareTarget(plan: RecoveryPlan, host: Host): Promise<voi
   const place = placeOf(plan);
   try {
     if ((await ownerOf(place)) === plan.run) return;
-    await checkOwner(place, plan);
-    await checkPortFree(plan.port);
-    await checkSpace(plan, place);
-    await checkTablespaces(plan);
-    const occupied = await isOccupied(place.data);
-    if (occupied) await setAside(plan, place);
+    await checkTarget(plan);
+    if (await isOccupied(place.data)) await setAside(plan, place);
     await create(plan, place, host);
   } catch (error) {
     throw fileFailure(place.data, error);
   }
 }
 
+/** Every reason why a recovery cannot go where its plan says, before anything is touched. */
+export async function checkTarget(plan: RecoveryPlan): Promise<void> {
+  const place = placeOf(plan);
+  try {
+    await checkOwner(place, plan);
+    await checkPortFree(plan.port);
+    await checkWritable(place);
+    await checkSpace(plan, place);
+    await checkTablespaces(plan);
+    if (await isOccupied(place.data)) await checkSetAside(plan, place);
+  } catch (error) {
+    throw fileFailure(place.data, error);
+  }
+}
+
+/** The nearest folder that exists is where ours are made. */
+async function checkWritable(place: Place): Promise<void> {
+  await access(existingAbove(place.data), constants.W_OK | constants.X_OK);
+}
+
+function existingAbove(path: string): string {
+  let at = dirname(path);
+  while (!existsSync(at)) at = dirname(at);
+  return at;
+}
+
+interface Marker {
+  run: string;
+  source: string;
+  setAside: string | null;
+  /** Our copy is gone: what stands in the directory now was there before us. */
+  discarded?: true;
+}
+
 /** Run that owns the directory; undefined when nobody of us does. */
 export async function ownerOf(place: Place): Promise<string | undefined> {
+  return (await readMarker(place))?.run;
+}
+
+async function readMarker(place: Place): Promise<Marker | undefined> {
   const text = await readFile(place.marker, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  return text === undefined ? undefined : (JSON.parse(text) as { run: string }).run;
+  return text === undefined ? undefined : (JSON.parse(text) as Marker);
+}
+
+async function writeMarker(place: Place, marker: Marker): Promise<void> {
+  await writeFile(`${place.marker}.new`, JSON.stringify(marker));
+  await rename(`${place.marker}.new`, place.marker);
 }
 
 async function checkOwner(place: Place, plan: RecoveryPlan): Promise<void> {
@@ -59,8 +98,7 @@ async function isOccupied(path: string): Promise<boolean> {
   return entries.length > 0;
 }
 
-/** Renames what stands there. It is never deleted: until the new copy is proven, it may be the only one. */
-async function setAside(plan: RecoveryPlan, place: Place): Promise<void> {
+async function checkSetAside(plan: RecoveryPlan, place: Place): Promise<void> {
   if (plan.setAside === undefined) {
     throw failure('Precondition', `${place.data} is not empty`, {
       place: place.data,
@@ -86,13 +124,22 @@ async function setAside(plan: RecoveryPlan, place: Place): Promise<void> {
       hint: 'move it away, then run the same command again',
     });
   }
+}
+
+/** Renames what stands there. It is never deleted: until the new copy is proven, it may be the only one. */
+async function setAside(plan: RecoveryPlan, place: Place): Promise<void> {
+  if (plan.setAside === undefined) throw failure('Bug', `${place.data} was checked and is not empty`);
+  // What is beside it goes first: killed in between, a repeat still finds the directory occupied and sets it aside.
+  if (existsSync(place.work)) await rename(place.work, besideOf(plan.setAside));
   await rename(place.data, plan.setAside);
-  if (existsSync(place.work)) await rename(place.work, `${plan.setAside}.lifeboat`);
+}
+
+function besideOf(setAside: string): string {
+  return `${setAside}.lifeboat`;
 }
 
 async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
-  let at = dirname(place.data);
-  while (!existsSync(at)) at = dirname(at);
+  const at = existingAbove(place.data);
   const disk = await statfs(at);
   const freeBytes = disk.bavail * disk.bsize;
   const neededBytes = Math.round(plan.estimate.fetchBytes * SPARE);
@@ -118,6 +165,8 @@ async function checkTablespaces(plan: RecoveryPlan): Promise<void> {
 }
 
 async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<void> {
+  // What another run left there, a journal of parts among it, says nothing of ours.
+  await rm(place.work, { recursive: true, force: true });
   for (const path of [
     place.data,
     place.work,
@@ -133,23 +182,36 @@ async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<voi
     await chmod(path, 0o700);
     if (host.as) await chown(path, host.as.uid, host.as.gid);
   }
-  await writeFile(
-    `${place.marker}.new`,
-    JSON.stringify({ run: plan.run, source: plan.source, setAside: plan.setAside ?? null }),
-  );
-  await rename(`${place.marker}.new`, place.marker);
+  await writeMarker(place, { run: plan.run, source: plan.source, setAside: plan.setAside ?? null });
 }
 
-/** Removes what this run made and puts back what it set aside. */
-export async function removeTarget(plan: RecoveryPlan): Promise<void> {
+/**
+ * Ends our server with `stop`, removes what this run made, and puts back what it set aside. A repeat goes on where it
+ * stopped; a directory that is not this run's is left alone.
+ */
+export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>): Promise<void> {
   const place = placeOf(plan);
-  if ((await ownerOf(place)) !== plan.run) return;
-  for (const path of [place.data, place.socket, ...Object.values(plan.tablespaces)])
-    await rm(path, { recursive: true, force: true });
-  // Tablespaces by default stand in one folder of ours.
-  await rm(`${plan.into}.tablespaces`, { recursive: true, force: true });
-  if (plan.setAside !== undefined && existsSync(plan.setAside)) {
-    await rename(plan.setAside, place.data);
+  const marker = await readMarker(place);
+  if (marker?.run !== plan.run) return;
+  if (marker.discarded === undefined) {
+    await stop();
+    for (const path of [place.data, place.socket, ...Object.values(plan.tablespaces)])
+      await rm(path, { recursive: true, force: true });
+    // Tablespaces by default stand in one folder of ours.
+    await rm(`${plan.into}.tablespaces`, { recursive: true, force: true });
+    await writeMarker(place, { ...marker, discarded: true });
+  }
+  const { setAside } = plan;
+  if (setAside !== undefined && existsSync(setAside)) await rename(setAside, place.data);
+  await removeWork(place);
+  if (setAside !== undefined && existsSync(besideOf(setAside))) await rename(besideOf(setAside), place.work);
+}
+
+/** The marker goes last: until everything else is gone, a repeat must know that it is ours. */
+async function removeWork(place: Place): Promise<void> {
+  for (const name of await readdir(place.work)) {
+    const path = join(place.work, name);
+    if (path !== place.marker) await rm(path, { recursive: true, force: true });
   }
   await rm(place.work, { recursive: true, force: true });
 }

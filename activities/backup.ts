@@ -1,0 +1,114 @@
+import { failure } from '../workflows/model/failure.ts';
+import { compareLsn } from '../workflows/model/lsn.ts';
+import type { PointSummary } from '../workflows/model/manifest.ts';
+import { summarise } from '../workflows/model/manifest.ts';
+import type { BackupOrder } from '../workflows/model/orders.ts';
+import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
+import { attempt } from './activity-run.ts';
+import type { Deps } from './deps.ts';
+import type { SourceSession } from './sources/source.ts';
+import { useSource } from './use-source.ts';
+
+export interface BackupTask extends BackupOrder {
+  /** Every point of this run begins with it; each attempt has a name of its own, because an old one may still write. */
+  prefix: string;
+}
+
+const LOOK_MS = 250;
+
+/**
+ * Fails with every reason at once when the source cannot be backed up, its store or keys cannot be used, or the vault has
+ * another cluster under this name. Writes nothing.
+ */
+export function checkBackup(deps: Deps, { source, prefix }: { source: string; prefix: string }): Promise<void> {
+  return useSource(deps, source, async (use) => {
+    const identity = await use.session.identity();
+    refuse(source, await use.session.check());
+    const { points } = await use.vault.points();
+    const known = points.at(-1)?.systemId;
+    if (known !== undefined && known !== identity.systemId) throw otherCluster(source, known, identity.systemId);
+    await using draft = await use.vault.begin(`${prefix}-0`);
+    void draft;
+  });
+}
+
+function refuse(source: string, checks: Awaited<ReturnType<SourceSession['check']>>): void {
+  const bad = checks.filter((check) => !check.ok);
+  if (bad.length === 0) return;
+  throw failure('Precondition', `source ${source} cannot be backed up: ${bad.map((check) => check.found).join('; ')}`, {
+    place: `source ${source}`,
+    expected: bad.map((check) => check.name).join('; '),
+    found: bad.map((check) => check.found).join('; '),
+    hint: bad.map((check) => check.hint ?? 'lifeboat doctor').join('; '),
+  });
+}
+
+function otherCluster(source: string, expected: string, found: string): Error {
+  return failure('Precondition', `source ${source} is another cluster than the one in its vault`, {
+    place: `source ${source}`,
+    expected: `system identifier ${expected}`,
+    found: `system identifier ${found}`,
+    hint: 'give the new cluster a source of its own, or a store with another prefix; the old points stay restorable',
+  });
+}
+
+/** Streams a base backup into parts and a draft manifest. Nothing is visible until `publishPoint`. */
+export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> {
+  return useSource(deps, task.source, async ({ session, vault, config }) => {
+    await using draft = await vault.begin(`${task.prefix}-${attempt()}`);
+    const facts = await session.backup(draft, {
+      checkpoint: task.checkpoint ?? config.backup.checkpoint,
+      label: task.label ?? `lifeboat ${task.source}`,
+      ...(config.backup.maxRateBytes === undefined ? {} : { maxRateBytes: config.backup.maxRateBytes }),
+    });
+    return summarise(await draft.finish(facts));
+  });
+}
+
+export type NeededWal = Pick<PointSummary, 'systemId' | 'timeline' | 'startLsn' | 'stopLsn'>;
+
+/** Returns when the vault holds the WAL that makes a backup consistent. Integrity when it never can. */
+export function awaitWal(deps: Deps, { source, need }: { source: string; need: NeededWal }): Promise<void> {
+  return useSource(deps, source, async ({ vault, run }) => {
+    for (;;) {
+      const { systemId, timeline, startLsn, stopLsn } = need;
+      const ranges = rangesOf(await vault.wal.list({ systemId, fromLsn: startLsn })).filter(
+        (range) => range.timeline === timeline,
+      );
+      if (rangeHolding(ranges, timeline, { from: startLsn, to: stopLsn })) return;
+      const [first] = ranges;
+      if (first && compareLsn(first.startLsn, startLsn) > 0) throw tooLate(source, need, first.startLsn);
+      const have = ranges.at(-1)?.endLsn ?? 'none';
+      run.progress({ phase: 'waiting for WAL', note: `vault has WAL up to ${have}, needs ${stopLsn}` });
+      await run.clock.sleep(LOOK_MS, run.signal);
+    }
+  });
+}
+
+function tooLate(source: string, need: NeededWal, first: string): Error {
+  return failure('Integrity', `WAL of the backup of ${source} is not in the vault from its start`, {
+    place: `source ${source}, timeline ${need.timeline}`,
+    expected: `WAL from ${need.startLsn} on`,
+    found: `WAL from ${first} on`,
+    hint: `this backup is dropped; WAL streams now: lifeboat backup ${source}`,
+  });
+}
+
+/** Makes the point visible, then removes what other attempts of this run left. */
+export function publishPoint(
+  deps: Deps,
+  { source, point, prefix }: { source: string; point: string; prefix: string },
+): Promise<PointSummary> {
+  return useSource(deps, source, async ({ vault }) => {
+    const summary = await vault.publish(point);
+    await vault.discard(`${prefix}-`, point);
+    return summary;
+  });
+}
+
+/** Removes what this run wrote and did not publish. */
+export function discardDrafts(deps: Deps, { source, prefix }: { source: string; prefix: string }): Promise<void> {
+  return useSource(deps, source, async ({ vault }) => {
+    await vault.discard(`${prefix}-`);
+  });
+}

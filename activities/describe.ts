@@ -1,0 +1,20 @@
+import type { SourceFacts } from '../workflows/model/results.ts';
+import type { Deps } from './deps.ts';
+import { findSource } from './sources/index.ts';
+import { sourceConfig } from './use-source.ts';
+
+/** What a run needs to know of its source before it begins; reads the configuration only. NotFound for an unknown name. */
+export function describeSource(deps: Deps, { source }: { source: string }): Promise<SourceFacts> {
+  const config = sourceConfig(deps, source);
+  const { rtoMs, rpoMs } = config.objectives;
+  return Promise.resolve({
+    source,
+    kind: config.kind,
+    place: findSource(config.kind).describe(config.options),
+    store: config.store,
+    ...(rtoMs === undefined ? {} : { rtoMs }),
+    ...(rpoMs === undefined ? {} : { rpoMs }),
+    notify: config.notify.length > 0,
+    searchAttributes: deps.searchAttributes,
+  });
+}

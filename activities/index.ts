@@ -1,0 +1,59 @@
+import { awaitWal, checkBackup, discardDrafts, publishPoint, takeBackup } from './backup.ts';
+import type { Deps } from './deps.ts';
+import { describeSource } from './describe.ts';
+import { inspectVault } from './inspect.ts';
+import { notify } from './notify.ts';
+import { chooseDrillTarget, planRestore } from './plan.ts';
+import {
+  discardRestore,
+  fetchBase,
+  finishRestore,
+  openCluster,
+  prepareTarget,
+  proveCluster,
+  replayWal,
+} from './restore.ts';
+import { verifyPoint } from './verify.ts';
+import { awaitStreaming, streamWal } from './wal.ts';
+import { writeReport } from './write-report.ts';
+
+/** Every activity. Each takes the worker's deps and one JSON-safe argument, and may be repeated. */
+const ACTIVITIES = {
+  describeSource,
+  checkBackup,
+  awaitStreaming,
+  takeBackup,
+  awaitWal,
+  publishPoint,
+  discardDrafts,
+  streamWal,
+  planRestore,
+  prepareTarget,
+  fetchBase,
+  replayWal,
+  openCluster,
+  proveCluster,
+  finishRestore,
+  discardRestore,
+  verifyPoint,
+  chooseDrillTarget,
+  writeReport,
+  notify,
+  inspectVault,
+} as const;
+
+type Bound<F> = F extends (deps: Deps, argument: infer Argument) => infer Result
+  ? (argument: Argument) => Result
+  : never;
+
+export type Activities = { [Name in keyof typeof ACTIVITIES]: Bound<(typeof ACTIVITIES)[Name]> };
+
+export const ACTIVITY_NAMES = Object.keys(ACTIVITIES) as (keyof Activities)[];
+
+export function createActivities(deps: Deps): Activities {
+  const bound = Object.entries(ACTIVITIES).map(([name, activity]) => [
+    name,
+    (argument: never) => (activity as (deps: Deps, argument: never) => unknown)(deps, argument),
+  ]);
+  return Object.fromEntries(bound) as Activities;
+}

@@ -1,0 +1,144 @@
+import { failure, failureFacts, findFailure } from '../workflows/model/failure.ts';
+import type { Manifest } from '../workflows/model/manifest.ts';
+import { summarise } from '../workflows/model/manifest.ts';
+import type { InspectOrder } from '../workflows/model/orders.ts';
+import { windowsOf } from '../workflows/model/reachable.ts';
+import type { DoctorCheck, InspectAnswer, PointDetails, SourcePoints } from '../workflows/model/results.ts';
+import { rangeHolding } from '../workflows/model/wal-coverage.ts';
+import { withRun } from './activity-run.ts';
+import type { Deps } from './deps.ts';
+import { holdingsOf } from './holdings.ts';
+import { checkStore } from './stores/check.ts';
+import { findStore } from './stores/index.ts';
+import type { SourceUse } from './use-source.ts';
+import { useSource } from './use-source.ts';
+import { readWal } from './wal.ts';
+
+/** Questions that change nothing and that only a host with keys and stores can answer. */
+export async function inspectVault(deps: Deps, order: InspectOrder): Promise<InspectAnswer> {
+  switch (order.what) {
+    case 'points':
+      return { what: order.what, sources: await eachSource(deps, order.source, pointsOf) };
+    case 'point':
+      return { what: order.what, point: await findPoint(deps, order) };
+    case 'wal':
+      return { what: order.what, wal: await readWal(deps, { source: order.source }) };
+    case 'doctor':
+      return examine(deps);
+    case 'catalog-rebuild':
+      return { what: order.what, sources: await eachSource(deps, order.source, rebuildCatalog) };
+  }
+}
+
+async function eachSource<T>(
+  deps: Deps,
+  source: string | undefined,
+  ask: (use: SourceUse) => Promise<T>,
+): Promise<T[]> {
+  const names = source === undefined ? Object.keys(deps.config.sources) : [source];
+  const answers: T[] = [];
+  for (const name of names) answers.push(await useSource(deps, name, ask));
+  return answers;
+}
+
+async function pointsOf({ name, vault }: SourceUse): Promise<SourcePoints> {
+  return { source: name, ...(await vault.points()) };
+}
+
+/** The index is made anew from the manifests, which are the truth, and stored beside them for readers that cannot decrypt each. */
+async function rebuildCatalog({
+  name,
+  vault,
+}: SourceUse): Promise<{ source: string; points: number; damaged: number; key: string }> {
+  const { points, damaged } = await vault.points();
+  const catalog = { format: 'lifeboat-catalog/1', source: name, points, damaged };
+  const { key } = await vault.putReport('catalog.json', Buffer.from(JSON.stringify(catalog)));
+  return { source: name, points: points.length, damaged: damaged.length, key };
+}
+
+async function findPoint(deps: Deps, { source, point }: { source?: string; point: string }): Promise<PointDetails> {
+  const found = await eachSource(deps, source, async (use) => {
+    const { points } = await use.vault.points();
+    return points.some((each) => each.point === point) ? detailsOf(use, point) : undefined;
+  });
+  const details = found.find((each) => each !== undefined);
+  if (details) return details;
+  throw failure('NotFound', `recovery point ${point} does not exist`, {
+    place: source === undefined ? 'every source' : `source ${source}`,
+    expected: 'a published recovery point',
+    found: point,
+    hint: `lifeboat list${source === undefined ? '' : ` ${source}`}`,
+  });
+}
+
+async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
+  const { manifest } = await use.vault.open(point);
+  const summary = summarise(manifest);
+  const { systemId, timeline, startLsn, stopLsn } = summary;
+  const holdings = await holdingsOf(use.vault, { systemId, points: [summary] });
+  const { kind, serverVersion } = manifest.identity;
+  return {
+    summary,
+    identity: { kind, systemId, serverVersion, timeline },
+    pageChecksums: manifest.pageChecksums,
+    settings: manifest.settings,
+    trees: manifest.trees.map(treeFacts),
+    walComplete: rangeHolding(holdings.ranges, timeline, { from: startLsn, to: stopLsn }) !== undefined,
+    windows: windowsOf(holdings),
+  };
+}
+
+function treeFacts({ id, location, files }: Manifest['trees'][number]): PointDetails['trees'][number] {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return { id, ...(location === undefined ? {} : { location }), files: files.length, bytes };
+}
+
+/** Tries every store, the keys and every source as this worker would use them. */
+async function examine(deps: Deps): Promise<InspectAnswer & { what: 'doctor' }> {
+  const checks = [
+    ...(await attempt(`worker ${deps.host}`, 'keys', async () => [await keysCheck(deps)])),
+    ...(await Promise.all(Object.keys(deps.config.stores).map((name) => examineStore(deps, name)))).flat(),
+    ...(await Promise.all(Object.keys(deps.config.sources).map((name) => examineSource(deps, name)))).flat(),
+  ];
+  return { what: 'doctor', host: deps.host, ok: checks.every((check) => check.ok), checks };
+}
+
+async function keysCheck(deps: Deps): Promise<DoctorCheck> {
+  const { root, signing } = await deps.loadKeys();
+  return { scope: `worker ${deps.host}`, name: 'keys', ok: true, found: `root ${root.id}, signing ${signing.id}` };
+}
+
+function examineStore(deps: Deps, name: string): Promise<DoctorCheck[]> {
+  const scope = `store ${name}`;
+  return attempt(scope, 'open', () =>
+    withRun(deps, async (run) => {
+      const { kind = '', options } = deps.config.stores[name] ?? {};
+      await using session = await findStore(kind).open(options, run);
+      return (await checkStore(session)).map((check) => ({ scope, ...check }));
+    }),
+  );
+}
+
+function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
+  const scope = `source ${name}`;
+  return attempt(scope, 'open', () =>
+    useSource(deps, name, async ({ session, vault }) => {
+      const checks = (await session.check()).map((check) => ({ scope, ...check }));
+      const { points, damaged } = await vault.points();
+      const found =
+        damaged.length > 0 ? damaged.map((each) => each.point).join(', ') : `${points.length}, all readable`;
+      return [...checks, { scope, name: 'recovery points', ok: damaged.length === 0, found }];
+    }),
+  );
+}
+
+/** A thing that cannot even be opened is a finding of its own, and hides no other one. */
+async function attempt(scope: string, name: string, work: () => Promise<DoctorCheck[]>): Promise<DoctorCheck[]> {
+  try {
+    return await work();
+  } catch (error) {
+    const { hint } = failureFacts(error);
+    const found = findFailure(error)?.message ?? String(error);
+    return [{ scope, name, ok: false, found, ...(hint === undefined ? {} : { hint }) }];
+  }
+}

@@ -1,0 +1,154 @@
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import type { Choice } from '../workflows/model/choose.ts';
+import { chooseRoute } from '../workflows/model/choose.ts';
+import { estimateOf } from '../workflows/model/estimate.ts';
+import { failure } from '../workflows/model/failure.ts';
+import type { FileTree, Manifest } from '../workflows/model/manifest.ts';
+import type { RestoreOrder } from '../workflows/model/orders.ts';
+import { nearestMoments, windowsOf } from '../workflows/model/reachable.ts';
+import type { RecoveryPlan } from '../workflows/model/recovery.ts';
+import type { RestorePreview } from '../workflows/model/results.ts';
+import type { Target } from '../workflows/model/target.ts';
+import { isoOfMicros, timeMicros } from '../workflows/model/target-parse.ts';
+import type { Deps } from './deps.ts';
+import type { ClusterHoldings } from './holdings.ts';
+import { holdingsOf } from './holdings.ts';
+import { isoTime } from './io/clock.ts';
+import { freePort } from './io/free-port.ts';
+import type { SourceUse } from './use-source.ts';
+import { useSource } from './use-source.ts';
+
+export interface PlanTask extends RestoreOrder {
+  /** Id of the run that will own the target directory. */
+  run: string;
+}
+
+const MILLION = 1_000_000;
+/** As many windows as a person reads, and a workflow's history carries. */
+const WINDOWS_SHOWN = 50;
+
+/** Decides what a recovery will do, from what the vault holds, on the host that will do it; nothing is touched. */
+export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
+  return useSource(deps, task.source, async (use) => {
+    const holdings = await newestCluster(use, task);
+    const choice = chooseRoute(holdings, {
+      source: task.source,
+      target: task.target ?? { kind: 'latest' },
+      timeline: task.timeline ?? 'latest',
+      nowMicros: deps.clock.nowMs() * 1000,
+      ...(task.point === undefined ? {} : { point: task.point }),
+    });
+    const { manifest } = await use.vault.open(choice.route.base.point);
+    const plan = await planOf({ deps, task, use, choice, holdings, manifest });
+    await use.session.recovery.check(plan);
+    const windows = windowsOf(holdings);
+    const { target } = plan;
+    return {
+      preview: true,
+      plan,
+      windows: windows.slice(-WINDOWS_SHOWN),
+      nearest: target.kind === 'time' ? nearestMoments(windows, timeMicros(target.time)) : {},
+      notes: notesOf(plan, holdings),
+    };
+  });
+}
+
+/** A source that was made anew under its old name has points of two clusters: the newest one counts, unless a point is named. */
+async function newestCluster({ vault, name }: SourceUse, { point }: PlanTask): Promise<ClusterHoldings> {
+  const { points, damaged } = await vault.points();
+  const newest = points.find((each) => each.point === point) ?? points.at(-1);
+  if (newest) return holdingsOf(vault, { systemId: newest.systemId, points });
+  throw failure('NotFound', `source ${name} has no recovery point`, {
+    place: `source ${name}`,
+    expected: 'at least one published base backup',
+    found: damaged.length > 0 ? `${damaged.length} damaged` : 'none',
+    hint: `lifeboat backup ${name}`,
+  });
+}
+
+interface Planning {
+  deps: Deps;
+  task: PlanTask;
+  use: SourceUse;
+  choice: Choice;
+  holdings: ClusterHoldings;
+  manifest: Manifest;
+}
+
+async function planOf({ deps, task, use, choice, holdings, manifest }: Planning): Promise<RecoveryPlan> {
+  const { base } = choice.route;
+  const { target = { kind: 'latest' }, run } = task;
+  const into = task.into ?? join(use.session.recovery.scratch, `${task.source}-${shortId(run)}`);
+  return {
+    ...{ run, source: task.source, host: deps.host, base, target },
+    ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
+    legs: choice.legs,
+    into,
+    port: task.port ?? (await freePort()),
+    tablespaces: tablespacesOf(manifest.trees, task.tablespaces ?? {}, into),
+    settings: manifest.settings,
+    ...(task.replace ? { setAside: `${into}.before-${shortId(run)}` } : {}),
+    estimate: estimateOf(base, { legs: choice.legs, target, objects: holdings.objects }),
+    window: choice.window,
+    decidedAt: isoTime(deps.clock.nowMs()),
+  };
+}
+
+function shortId(run: string): string {
+  return run.replaceAll(/[^a-z0-9]/gi, '').slice(0, 8);
+}
+
+/** New place of every tablespace, by oid; a wish may name it by oid or by its old path. */
+function tablespacesOf(trees: FileTree[], wishes: Record<string, string>, into: string): Record<string, string> {
+  const spaces = trees.filter((tree) => /^\d+$/.test(tree.id));
+  const known = spaces.flatMap(({ id, location }) => [id, ...(location === undefined ? [] : [location])]);
+  const stranger = Object.keys(wishes).find((wish) => !known.includes(wish));
+  if (stranger !== undefined) {
+    throw failure('ConfigInvalid', `tablespace ${stranger} is not in this backup`, {
+      place: 'tablespaces',
+      expected: known.length > 0 ? `one of ${known.join(', ')}` : 'none: the backup has no tablespaces',
+      found: stranger,
+      hint: 'lifeboat show POINT',
+    });
+  }
+  return Object.fromEntries(
+    spaces.map(({ id, location }) => [id, wishes[id] ?? wishes[location ?? ''] ?? join(`${into}.tablespaces`, id)]),
+  );
+}
+
+function notesOf(plan: RecoveryPlan, { gaps }: ClusterHoldings): string[] {
+  const notes: string[] = [];
+  if (gaps.length > 0) notes.push(`the vault has ${gaps.length} gaps in its WAL: lifeboat wal ${plan.source}`);
+  if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
+  if (plan.target.kind === 'xid' || plan.target.kind === 'name')
+    notes.push('only the replay finds out whether the WAL holds this target; an older base is tried with --point');
+  return notes;
+}
+
+/** A random moment that can be reached, and how far the vault is behind the clock now. */
+export function chooseDrillTarget(
+  deps: Deps,
+  { source }: { source: string },
+): Promise<{ target: Target; rpoMs?: number }> {
+  return useSource(deps, source, async (use) => {
+    const holdings = await newestCluster(use, { source, run: '' });
+    const windows = windowsOf(holdings).filter((window) => window.to !== undefined);
+    const newest = Math.max(...windows.map((window) => timeMicros(window.to ?? window.from)));
+    if (windows.length === 0) return { target: { kind: 'latest' } };
+    const spans = windows.map(({ from, to = from }) => ({
+      from: timeMicros(from),
+      micros: timeMicros(to) - timeMicros(from),
+    }));
+    const total = spans.reduce((sum, span) => sum + span.micros, 0);
+    let at = (randomInt(MILLION) / MILLION) * total;
+    const chosen = spans.find((span) => (at -= span.micros) < 0) ?? spans[0];
+    const offset = Math.floor((randomInt(MILLION) / MILLION) * (chosen?.micros ?? 0));
+    const time = isoOfMicros((chosen?.from ?? newest) + offset);
+    return { target: { kind: 'time', time, inclusive: true }, rpoMs: rpoMs(deps, newest) };
+  });
+}
+
+function rpoMs(deps: Deps, newestMicros: number): number {
+  return Math.max(0, Math.round(deps.clock.nowMs() - newestMicros / 1000));
+}

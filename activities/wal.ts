@@ -1,0 +1,56 @@
+import { failure } from '../workflows/model/failure.ts';
+import { windowsOf } from '../workflows/model/reachable.ts';
+import type { WalAnswer } from '../workflows/model/results.ts';
+import type { Deps } from './deps.ts';
+import type { LogShipping } from './sources/source.ts';
+import { holdingsOf } from './holdings.ts';
+import type { SourceUse } from './use-source.ts';
+import { useSource } from './use-source.ts';
+
+const LOOK_MS = 100;
+
+export interface WalTask {
+  source: string;
+  /** Go on behind a hole: somebody has been told that a new base is needed. */
+  acceptGap: boolean;
+}
+
+/** Streams until it is cancelled. It returns only then: a stream that ends by itself would be a hole nobody notices. */
+export function streamWal(deps: Deps, { source, acceptGap }: WalTask): Promise<void> {
+  return useSource(deps, source, async (use) => {
+    const { shipEveryMs, heartbeatEveryMs, spoolBytes, slot } = use.config.wal;
+    await logOf(use).ship(use.vault.wal, { shipEveryMs, heartbeatEveryMs, spoolBytes, slot, acceptGap });
+    use.run.signal.throwIfAborted();
+  });
+}
+
+/** Returns when the server streams to our slot: from then on no WAL of a backup can be missed. */
+export function awaitStreaming(deps: Deps, { source }: { source: string }): Promise<void> {
+  return useSource(deps, source, async (use) => {
+    for (;;) {
+      const { server, unreachable } = await logOf(use).status(use.vault.wal, use.config.wal.slot);
+      if (server?.slotState === 'streaming') return;
+      const note = server ? `slot ${server.slot} is ${server.slotState}` : `server not reachable: ${unreachable}`;
+      use.run.progress({ phase: 'waiting for the WAL stream', note });
+      await use.run.clock.sleep(LOOK_MS, use.run.signal);
+    }
+  });
+}
+
+/** What the vault holds, what of it can be reached, and how far the server is ahead. */
+export function readWal(deps: Deps, { source }: { source: string }): Promise<WalAnswer> {
+  return useSource(deps, source, async (use) => {
+    const status = await logOf(use).status(use.vault.wal, use.config.wal.slot);
+    const { points } = await use.vault.points();
+    const systemId = status.systemId || points.at(-1)?.systemId;
+    if (systemId === undefined) return { ...status, windows: [] };
+    const holdings = await holdingsOf(use.vault, { systemId, points });
+    const { ranges, gaps, histories } = holdings;
+    return { ...status, systemId, ranges, gaps, histories, windows: windowsOf(holdings) };
+  });
+}
+
+export function logOf({ name, config, session }: SourceUse): LogShipping {
+  if (session.log) return session.log;
+  throw failure('Unsupported', `source ${name} of kind ${config.kind} has no log to stream`, { place: name });
+}

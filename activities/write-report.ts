@@ -1,0 +1,23 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Report } from '../workflows/model/report.ts';
+import type { StoredReport } from '../workflows/model/recovery.ts';
+import type { Deps } from './deps.ts';
+import { writeAtomically } from './io/atomic-file.ts';
+import { renderHtml } from './report/index.ts';
+import { useSource } from './use-source.ts';
+
+/** Writes a report as a page: encrypted into the vault, and in the clear on this host for whoever reads it now. */
+export function writeReport(deps: Deps, report: Report): Promise<StoredReport> {
+  return useSource(deps, report.source, async ({ vault, session }) => {
+    const name = `${report.startedAt.replaceAll(/[-:]|\.\d+/g, '')}-${report.run.replaceAll(/[^A-Za-z0-9]+/g, '-')}.html`;
+    const page = Buffer.from(renderHtml(report));
+    const { key } = await vault.putReport(name, page);
+    const folder = join(session.recovery.scratch, 'reports');
+    await mkdir(folder, { recursive: true });
+    const file = join(folder, name);
+    await writeAtomically({ path: file, staging: folder }, Readable.from([page]));
+    return { key, file, host: deps.host };
+  });
+}

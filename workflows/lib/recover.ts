@@ -1,0 +1,88 @@
+import { workflowInfo } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.ts';
+import { failure } from '../model/failure.ts';
+import { hostQueue } from '../model/names.ts';
+import type { RestoreOrder } from '../model/orders.ts';
+import type { Phase, Proof, RecoveryPlan, RestoreResult } from '../model/recovery.ts';
+import { PHASES } from '../model/recovery.ts';
+import type { RestorePreview, SourceFacts } from '../model/results.ts';
+import { describeTarget } from '../model/target.ts';
+import { formatBytes } from '../model/units.ts';
+import { bulk, quick } from '../options.ts';
+import type { Compensations } from './conclude.ts';
+import type { Journal } from './journal.ts';
+
+export interface Recovering {
+  journal: Journal;
+  facts: SourceFacts;
+  undo: Compensations;
+  /** Leave a cluster that is not proven where it is: it may be the best there is, and somebody has to look at it. */
+  keepUnproven: boolean;
+}
+
+/** What would be restored: base, WAL, place, estimate. Moves nothing. */
+export function planRecovery(order: RestoreOrder): Promise<RestorePreview> {
+  const acts = quick({
+    summary: `choose base and WAL for ${describeTarget(order.target ?? { kind: 'latest' })}`,
+    ...(order.host === undefined ? {} : { taskQueue: hostQueue(order.host) }),
+  });
+  return acts.planRestore({ ...order, run: workflowInfo().runId });
+}
+
+/** Recovers as ordered and proves it. On the way out by a failure the caller's compensations remove what was made. */
+export async function recover(order: RestoreOrder, use: Recovering): Promise<RestoreResult> {
+  const { journal, facts, undo, keepUnproven } = use;
+  const timed = phaseTimer(journal);
+  const { plan } = await timed('find', () => planRecovery(order));
+  journal.note(`from ${plan.base.point} to ${describeTarget(plan.target)}, into ${plan.into} on host ${plan.host}`);
+  const on = (summary: string): Activities => bulk({ summary, taskQueue: hostQueue(plan.host) });
+  undo.push('remove the unfinished restore', () => on(`remove ${plan.into}`).discardRestore(plan));
+  const fetch = await timed('fetch', async () => {
+    await on(`make ${plan.into}`).prepareTarget(plan);
+    return on(`fetch ${formatBytes(plan.estimate.storedBytes)} of ${plan.base.point}`).fetchBase(plan);
+  });
+  const replay = await timed('replay', () => on(`replay to ${describeTarget(plan.target)}`).replayWal(plan));
+  journal.note(`recovery stopped at ${replay.stoppedAtLsn}: ${replay.stopReason}`);
+  const open = await timed('open', () => on(`${plan.action} the recovered cluster`).openCluster(plan));
+  const proof = await timed('prove', () => on('prove the recovered cluster').proveCluster({ plan, replay }));
+  const rtoMs = journal.elapsedMs();
+  if (!proof.ok) {
+    if (keepUnproven) undo.clear();
+    throw notProven(plan, proof, keepUnproven);
+  }
+  journal.step('finish');
+  await on('remove the helpers of the recovery').finishRestore(plan);
+  return {
+    ...{ plan, fetch, replay, open, proof, rtoMs },
+    phases: { ...NO_PHASES, ...journal.progress.phases },
+    ...(facts.rtoMs === undefined ? {} : { rtoObjectiveMs: facts.rtoMs }),
+    ...(plan.setAside === undefined ? {} : { setAside: plan.setAside }),
+  };
+}
+
+const NO_PHASES = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;
+
+function phaseTimer(journal: Journal): <T>(phase: Phase, work: () => Promise<T>) => Promise<T> {
+  return async (phase, work) => {
+    journal.step(phase);
+    const before = journal.elapsedMs();
+    const result = await work();
+    journal.progress.phases = { ...journal.progress.phases, [phase]: journal.elapsedMs() - before };
+    return result;
+  };
+}
+
+function notProven(plan: RecoveryPlan, proof: Proof, kept: boolean): Error {
+  const bad = proof.checks.filter((check) => !check.ok);
+  return failure(
+    'Integrity',
+    `recovered cluster of ${plan.source} is not proven: ${bad.map((check) => check.name).join(', ')}`,
+    {
+      place: `${plan.into} on host ${plan.host}, port ${plan.port}`,
+      expected: bad.map((check) => check.expected).join('; '),
+      found: bad.map((check) => check.found).join('; '),
+      hint: `${kept ? 'the copy is kept; look at it, or ' : ''}try another base: lifeboat restore ${plan.source} --point POINT`,
+      evidence: proof,
+    },
+  );
+}

@@ -1,0 +1,66 @@
+import { workflowInfo } from '@temporalio/workflow';
+import { failureFacts, failureTypeOf } from '../model/failure.ts';
+import type { RestoreResult, StoredReport } from '../model/recovery.ts';
+import { PHASES } from '../model/recovery.ts';
+import type { Report } from '../model/report.ts';
+import type { SourceFacts } from '../model/results.ts';
+import { hostQueue } from '../model/names.ts';
+import { quick } from '../options.ts';
+import { messageOf } from './conclude.ts';
+import type { Journal } from './journal.ts';
+import { isoNow } from './time.ts';
+
+export interface Reporting {
+  kind: 'restore' | 'drill';
+  journal: Journal;
+  facts: SourceFacts;
+  result?: RestoreResult;
+  error?: unknown;
+  rpoMs?: number;
+}
+
+/** Writes the report of a run; a report that cannot be written is noted, and is no reason to fail what it is about. */
+export async function report(use: Reporting): Promise<StoredReport | undefined> {
+  const { result, journal } = use;
+  const queue = result ? { taskQueue: hostQueue(result.plan.host) } : {};
+  try {
+    return await quick({ summary: 'write the report', ...queue }).writeReport(reportOf(use));
+  } catch (error) {
+    journal.note(`no report: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+function reportOf({ kind, journal, facts, result, error, rpoMs }: Reporting): Report {
+  const { workflowId, runId } = workflowInfo();
+  const { progress } = journal;
+  const type = failureTypeOf(error) ?? 'Bug';
+  return {
+    format: 'lifeboat-report/1',
+    kind,
+    title: `${kind === 'drill' ? 'Recovery drill' : 'Restore'} of ${facts.source}`,
+    source: facts.source,
+    run: `${workflowId} ${runId}`,
+    outcome: result ? 'proven' : 'failed',
+    startedAt: progress.startedAt,
+    finishedAt: isoNow(),
+    ...(result ? { result } : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
+    ...(rpoMs === undefined ? {} : { rpoMs }),
+    ...(facts.rpoMs === undefined ? {} : { rpoObjectiveMs: facts.rpoMs }),
+    events: progress.timeline.map(({ at, what }) => ({ at, lane: 'run', what, tone: 'mark' })),
+    spans: spansOf(journal),
+    series: [],
+    links: [],
+  };
+}
+
+/** One bar a phase, each from the moment its step began. */
+function spansOf({ progress }: Journal): Report['spans'] {
+  return PHASES.flatMap((phase) => {
+    const began = progress.timeline.find(({ what }) => what === phase)?.at;
+    const ms = progress.phases?.[phase];
+    if (began === undefined || ms === undefined) return [];
+    const to = new Date(Date.parse(began) + ms).toISOString();
+    return [{ lane: 'recovery', label: phase, from: began, to, tone: 'work' as const }];
+  });
+}
