@@ -5,6 +5,7 @@ import { chooseRoute } from '../workflows/model/choose.ts';
 import { estimateOf } from '../workflows/model/estimate.ts';
 import { failure } from '../workflows/model/failure.ts';
 import type { FileTree, Manifest } from '../workflows/model/manifest.ts';
+import { shortRun } from '../workflows/model/names.ts';
 import type { RestoreOrder } from '../workflows/model/orders.ts';
 import { nearestMoments, windowsOf } from '../workflows/model/reachable.ts';
 import type { RecoveryPlan } from '../workflows/model/recovery.ts';
@@ -79,7 +80,7 @@ interface Planning {
 async function planOf({ deps, task, use, choice, holdings, manifest }: Planning): Promise<RecoveryPlan> {
   const { base } = choice.route;
   const { target = { kind: 'latest' }, run } = task;
-  const into = task.into ?? join(use.session.recovery.scratch, `${task.source}-${shortId(run)}`);
+  const into = task.into ?? join(use.session.recovery.scratch, `${task.source}-${shortRun(run)}`);
   return {
     ...{ run, source: task.source, host: deps.host, base, target },
     ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
@@ -88,15 +89,11 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     port: task.port ?? (await freePort()),
     tablespaces: tablespacesOf(manifest.trees, task.tablespaces ?? {}, into),
     settings: manifest.settings,
-    ...(task.replace ? { setAside: `${into}.before-${shortId(run)}` } : {}),
+    ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
     estimate: estimateOf(base, { legs: choice.legs, target, objects: holdings.objects }),
     window: choice.window,
     decidedAt: isoTime(deps.clock.nowMs()),
   };
-}
-
-function shortId(run: string): string {
-  return run.replaceAll(/[^a-z0-9]/gi, '').slice(0, 8);
 }
 
 /** New place of every tablespace, by oid; a wish may name it by oid or by its old path. */

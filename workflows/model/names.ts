@@ -23,12 +23,16 @@ export function slotName(source: string): string {
   return `lifeboat_${source.toLowerCase().replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63);
 }
 
-/** Point id: sorts by time; `run` tells two runs of one second apart, `attempt` two attempts of one run. */
-export function pointId(startedAt: string, run: string, attempt: number): string {
+/**
+ * What every point of one run begins with: sorts by time, "20260301T020000Z-1a2b3c4d"; the attempt follows it. `run` tells
+ * two runs of one second apart.
+ */
+export function pointPrefix(startedAt: string, run: string): string {
   const stamp = startedAt.replace(/\.\d+/, '').replace(/[-:]/g, '');
-  return `${pointPrefix(stamp, run)}-${attempt}`;
+  return `${stamp}-${shortRun(run)}`;
 }
 
-export function pointPrefix(stamp: string, run: string): string {
-  return `${stamp}-${run.replace(/[^a-z0-9]/gi, '').slice(0, 8)}`;
+/** Eight letters of a run id, its last: Temporal's ids (UUID version 7) begin with the time and are alike for a minute. */
+export function shortRun(run: string): string {
+  return run.replaceAll(/[^a-z0-9]/gi, '').slice(-8);
 }
