@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { lstat, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, lstat, readdir, readFile, readlink, realpath, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import pg from 'pg';
 import { plainRun } from '../../activities/io/run.ts';
@@ -35,6 +35,7 @@ async function withScene(callback: (scene: Scene) => Promise<void>): Promise<voi
     await withTempDir(async (dir) => {
       const at = await testVault(dir);
       await using vault = await at.open();
+      await moveHbaOutside(server);
       const place = join(server.dataDir, '..', 'space');
       await makeOwned(place);
       await server.sql(`create tablespace space location '${place}'`);
@@ -61,6 +62,19 @@ async function withScene(callback: (scene: Scene) => Promise<void>): Promise<voi
       }
     });
   });
+}
+
+/** As Debian has it. */
+const hbaOutside = (server: TestPostgres): string => join(server.dataDir, '..', 'outside', 'pg_hba.conf');
+
+async function moveHbaOutside(server: TestPostgres): Promise<void> {
+  const path = hbaOutside(server);
+  await makeOwned(dirname(path));
+  await copyFile(join(server.dataDir, 'pg_hba.conf'), path);
+  giveToServerUser(path);
+  await server.sql(`alter system set hba_file = '${await realpath(path)}'`);
+  await server.stop();
+  await server.start();
 }
 
 function read({ at }: Pick<Scene, 'at'>, into: string, key = ['--root-key', join(at.keyDir, 'root.key')]) {
@@ -135,6 +149,9 @@ test('what Python reads is what the server held and what Lifeboat restores, byte
       assert.equal(await readlink(join(into, 'data', 'pg_tblspc', tablespace)), spaces);
       assertSame(data, restored);
       assertSame(await contents(spaces), await contents(moved));
+      const hba = await realpath(hbaOutside(server));
+      const kept = [join(into, 'config', hba), join(`${plan.into}.lifeboat`, 'config', hba)];
+      for (const path of kept) assert.equal(await readFile(path, 'utf8'), await readFile(hba, 'utf8'));
       await recovery.discard(plan);
     });
   });
@@ -209,6 +226,7 @@ async function withStarted(scene: Scene, into: string, callback: (client: pg.Cli
   const port = await freePort();
   const settings = {
     restore_command: `cp "${join(into, 'wal')}/%f" "%p"`,
+    hba_file: join(into, 'config', await realpath(hbaOutside(scene.server))),
     ...{ archive_mode: 'off', port, listen_addresses: '127.0.0.1', unix_socket_directories: into },
   };
   const auto = join(data, 'postgresql.auto.conf');

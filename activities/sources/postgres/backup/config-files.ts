@@ -11,6 +11,8 @@ export interface ConfigFile {
 }
 
 const INSUFFICIENT_PRIVILEGE = '42501';
+/** No configuration is longer; they are held in memory. */
+const LONGEST_FILE_BYTES = 16 * 1024 * 1024;
 
 /**
  * Configuration that does not stand in the data directory (Debian keeps it below /etc) and so is in no base backup: the
@@ -27,7 +29,7 @@ export async function readConfigFiles(client: SqlClient, log: Log): Promise<Conf
     if (sqlStateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
     log.warn('configuration outside of the data directory, if there is any, is not in the backup', {
       reason: 'this role may not read it',
-      hint: 'grant pg_read_server_files, pg_read_all_settings and execute on pg_read_binary_file(text), pg_stat_file(text)',
+      hint: 'README.md, "Your own database", has the grants',
     });
     return [];
   }
@@ -45,13 +47,14 @@ async function outsidePaths(client: SqlClient): Promise<string[]> {
   return rows.map((row) => row.path);
 }
 
-/** A file that vanished meanwhile is no file any more. */
+/** A file that vanished meanwhile is no file any more. The server sets aside as much memory as we ask for: no more than it has. */
 async function readFile(client: SqlClient, path: string): Promise<ConfigFile[]> {
-  const rows = await query<{ bytes: Buffer; modified: string }>(
+  const rows = await query<{ bytes: Buffer | null; modified: string }>(
     client,
-    `select pg_read_binary_file($1, 0, 1073741823, true) as bytes,
-            (extract(epoch from (pg_stat_file($1, true)).modification) * 1000)::bigint::text as modified`,
+    `select pg_read_binary_file($1, 0, least(size, ${LONGEST_FILE_BYTES}), true) as bytes,
+            (extract(epoch from modification) * 1000)::bigint::text as modified
+       from pg_stat_file($1, true)`,
     [path],
   );
-  return rows.flatMap((row) => (row.bytes === null ? [] : [{ path, bytes: row.bytes, mtimeMs: Number(row.modified) }]));
+  return rows.flatMap(({ bytes, modified }) => (bytes === null ? [] : [{ path, bytes, mtimeMs: Number(modified) }]));
 }

@@ -9,9 +9,11 @@ import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
 import { runCommand } from '../../../io/run-command.ts';
 import type { PointReader } from '../../source.ts';
+import { CONFIG_TREE } from '../backup/index.ts';
 import type { Host } from './host.ts';
 import { openJournal } from './journal.ts';
 import { placeOf } from './place.ts';
+import { replaceFile } from './settings.ts';
 
 /** A data directory without it cannot be started, so it comes last and by rename. */
 const CONTROL_FILE = 'global/pg_control';
@@ -44,6 +46,7 @@ export async function fetchBase(use: Fetching): Promise<FetchEvidence> {
     await using journal = await openJournal(place.journal, plan.run);
     const resumed = journal.done.size;
     await writeParts(use, journal.done, (part) => journal.add(part));
+    await rewriteTablespaceMap(use);
     await syncAll(use);
     await rename(join(place.data, CONTROL_FILE + STAGED), join(place.data, CONTROL_FILE));
     await runCommand('sync', ['-f', place.data], { signal: use.run.signal });
@@ -86,6 +89,8 @@ function hex(value: number): string {
 
 function rootOf(plan: RecoveryPlan, tree: FileTree): string {
   if (tree.id === 'base') return plan.into;
+  // For a person to take from: a restored copy runs with settings of its own.
+  if (tree.id === CONFIG_TREE) return join(placeOf(plan).work, CONFIG_TREE);
   const path = plan.tablespaces[tree.id];
   if (path !== undefined) return path;
   throw failure('Bug', `plan names no place for tablespace ${tree.id}`);
@@ -202,6 +207,20 @@ async function openFile(use: Fetching, path: string, file: FileEntry): Promise<A
   });
   if (use.host.as) await handle.chown(use.host.as.uid, use.host.as.gid);
   return handle;
+}
+
+/**
+ * The server makes the links of pg_tblspc anew from this file when it starts (manual 26.3.3): left as it was, the copy
+ * would open the source's tablespaces. A line is "oid path", with line ends and backslashes escaped by a backslash.
+ */
+async function rewriteTablespaceMap(use: Fetching): Promise<void> {
+  const { plan, host } = use;
+  const path = join(plan.into, 'tablespace_map');
+  if (!(await exists(path))) return;
+  const lines = Object.entries(plan.tablespaces).map(
+    ([oid, place]) => `${oid} ${place.replace(/[\n\r\\]/g, (special) => `\\${special}`)}\n`,
+  );
+  await replaceFile(path, host, lines.join(''));
 }
 
 /** Everything on its disk before pg_control makes it startable: one syncfs(2) for each file system. */
