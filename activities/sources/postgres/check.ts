@@ -166,7 +166,7 @@ function advice(facts: Facts): SourceCheck[] {
       found: { true: 'outside of the data directory', false: 'in the data directory', null: 'unknown to this role' }[
         `${facts.config_outside}`
       ],
-      hint: 'grant pg_read_all_settings, pg_read_server_files and execute on pg_read_binary_file to have them in the backup',
+      hint: 'README.md, "Your own database", has the grants that put them into the backup',
       advise: facts.config_outside === null,
     }),
   ];
