@@ -129,7 +129,7 @@ async function startServers({ keepDir = false, temporal = {} }: StackOptions, at
       stopSignal: keepDir ? 'TERM' : 'KILL',
     }),
     tools.postgresEmbedded === undefined
-      ? undefined
+      ? Promise.resolve(undefined)
       : startPostgres({
           ...{ ...base, binaries: tools.postgresEmbedded, plan: plan.postgres, port: ports.postgres },
           stopSignal: keepDir ? 'INT' : 'QUIT',

@@ -28,11 +28,21 @@ end_group() {
 
 # Backends are in sessions of their own, and servers that a worker recovered have left its group: they are known by
 # the folder that they work in.
-end_servers_below() {
+servers_below() {
   for process in /proc/[0-9]*; do
     case $(readlink "$process/cwd" 2>/dev/null) in "$1" | "$1"/*) ;; *) continue ;; esac
     read -r name 2>/dev/null <"$process/comm" || continue
-    case $name in postgres | pg_* | initdb) kill -s KILL "${process#/proc/}" 2>/dev/null ;; esac
+    case $name in postgres | pg_* | initdb) echo "${process#/proc/}" ;; esac
+  done
+}
+
+end_servers_below() {
+  looks=0
+  while servers=$(servers_below "$1") && [ -n "$servers" ] && [ $looks -lt $grace_tenths ]; do
+    # Numbers, one a line.
+    kill -s KILL $servers 2>/dev/null
+    sleep 0.1
+    looks=$((looks + 1))
   done
 }
 

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { failureFacts, findFailure } from '../../../workflows/model/failure.ts';
+import { formatBytes } from '../../../workflows/model/units.ts';
+import { interruption } from '../interruption.ts';
+import { Orders, recoveredIds } from './orders.ts';
+import type { DemoResult } from './outcome.ts';
+import { concludeDemo, countOrders, outcomeLines } from './outcome.ts';
+import { killInTheMiddle, startBackup, startRestore, waitForWal } from './recovery.ts';
+import { Story } from './story.ts';
+import type { World } from './world.ts';
+import { makeWorld } from './world.ts';
+import { join } from 'node:path';
+
+const USAGE = `npm run demo -- [--keep] [--json]
+  --keep   leave everything running at the end
+  --json   one JSON object as the last line`;
+
+const LOAD_BEFORE_MS = 2500;
+const LOAD_AFTER_MS = 2500;
+
+interface Choice {
+  keep: boolean;
+  json: boolean;
+}
+
+/** What the README's first command shows: acknowledged orders, a disaster, a killed worker, a proven recovery. */
+async function demo(choice: Choice, signal: AbortSignal): Promise<DemoResult> {
+  const tell = (line: string): void => console.log(line);
+  const story = new Story(tell);
+  await using resources = new AsyncDisposableStack();
+  const world = await makeWorld({ log: tell, signal });
+  resources.defer(() => (choice.keep && !signal.aborted ? undefined : world[Symbol.asyncDispose]()));
+  story.add('stack', `Temporal ${world.stack.temporal.address}, UI ${world.stack.temporal.ui}`);
+  const { result, lines } = await tellStory(world, story, signal);
+  for (const line of lines) console.log(line);
+  if (choice.keep) await keep(world);
+  return result;
+}
+
+async function tellStory(
+  world: World,
+  story: Story,
+  signal: AbortSignal,
+): Promise<{ result: DemoResult; lines: string[] }> {
+  const first = await world.startWorker();
+  story.add('worker', `worker ${first.pid} takes tasks`);
+  const orders = await Orders.create(world.postgres, join(world.stack.dir, 'acknowledged.log'));
+  try {
+    orders.start();
+    story.add('database', 'orders are written; each acknowledged one is logged', 'good');
+    const backup = await startBackup(world);
+    const point = await backup.result;
+    story.add(
+      'vault',
+      `encrypted base backup ${point.point}: ${formatBytes(point.bytes)} as ${formatBytes(point.storedBytes)}; WAL streams`,
+      'good',
+    );
+    await sleep(LOAD_BEFORE_MS, undefined, { signal });
+    await orders.stop();
+    const expected = new Set(orders.acknowledged.map(({ id }) => id));
+    const disaster = await orders.deleteAll();
+    story.add(
+      'database',
+      `DELETE FROM orders; -- no WHERE, ${disaster.deleted} orders gone (transaction ${disaster.xid})`,
+      'bad',
+    );
+    orders.start();
+    await waitForWal(world, disaster.lsn, signal);
+    story.add('vault', `the WAL up to ${disaster.lsn} is in the vault`, 'wait');
+    const restoreStartedMs = Date.now();
+    const restore = await startRestore(world, disaster.xid);
+    story.add('recovery', `restore to just before transaction ${disaster.xid}`, 'work');
+    const killedIn = await killInTheMiddle(restore, first, signal);
+    if (killedIn !== undefined) story.add('worker', `worker ${first.pid} is killed (SIGKILL) in ${killedIn}`, 'bad');
+    const second = await world.startWorker();
+    story.add('worker', `worker ${second.pid} takes over; the run goes on where it was`, 'good');
+    const restored = await Promise.race([restore.result, abortedBy(signal)]);
+    await sleep(LOAD_AFTER_MS / 5, undefined, { signal });
+    story.add('recovery', `recovered and proven on port ${restored.open.port}`, 'good');
+    await orders.stop();
+    const oracle = countOrders(expected, await recoveredIds(world.postgres, restored.open.port));
+    story.add(
+      'oracle',
+      `acknowledged ${oracle.acknowledged}, found ${oracle.found}, extra ${oracle.extra}`,
+      oracle.extra === 0 ? 'good' : 'bad',
+    );
+    const links = [
+      { label: 'backup in the Temporal UI', url: runPage(world, backup.handle.workflowId, backup.runId) },
+      { label: 'restore in the Temporal UI', url: runPage(world, restore.handle.workflowId, restore.runId) },
+    ];
+    const result = await concludeDemo(
+      {
+        ...{ story, restore: restored, disaster, oracle, restoreStartedMs, links },
+        run: `${restore.handle.workflowId} ${restore.runId}`,
+        acknowledgedAtMs: orders.acknowledged.map(({ atMs }) => atMs),
+        workerKilled: killedIn !== undefined,
+      },
+      'reports',
+    );
+    return { result, lines: [...outcomeLines(result, restored), ...links.map(({ label, url }) => `${label}: ${url}`)] };
+  } finally {
+    await orders.close().catch(() => undefined);
+  }
+}
+
+function runPage({ stack }: World, workflowId: string, runId: string): string {
+  const { ui, namespace } = stack.temporal;
+  return `${ui}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}/history`;
+}
+
+function abortedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    if (signal.aborted) reject(signal.reason as Error);
+  });
+}
+
+async function keep(world: World): Promise<void> {
+  const { stack, postgres, config } = world;
+  await stack.leave();
+  console.log(`
+Everything goes on running, below ${stack.dir}.
+  Temporal UI  ${stack.temporal.ui}
+  PostgreSQL   postgresql://${postgres.user}:${postgres.password}@${postgres.host}:${postgres.port}/${postgres.database}
+  look         SHOP_PASSWORD=${postgres.password} npx lifeboat list --config ${config}
+  end it       kill the processes whose command or folder is below ${stack.dir}, then remove it`);
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const unknown = words.find((word) => !['--keep', '--json', '--help'].includes(word));
+  if (unknown !== undefined || words.includes('--help')) {
+    console.log(unknown === undefined ? USAGE : `lifeboat: option ${unknown} does not exist\n${USAGE}`);
+    return unknown === undefined ? 0 : 2;
+  }
+  const choice = { keep: words.includes('--keep'), json: words.includes('--json') };
+  const signal = interruption();
+  try {
+    const result = await demo(choice, signal);
+    if (choice.json) console.log(JSON.stringify(result));
+    return result.ok ? 0 : 1;
+  } catch (error) {
+    if (signal.aborted) console.error('lifeboat: interrupted; nothing is left behind');
+    else
+      console.error(
+        `lifeboat: ${findFailure(error)?.message ?? (error as Error).stack}\n${JSON.stringify(failureFacts(error))}`,
+      );
+    return signal.aborted ? 130 : 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

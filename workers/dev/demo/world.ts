@@ -1,0 +1,97 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import { stringify } from 'yaml';
+import { createKeys } from '../../../activities/vault/index.ts';
+import { failure } from '../../../workflows/model/failure.ts';
+import type { PostgresServer, Stack, StackProcess } from '../stack/index.ts';
+import { startStack } from '../stack/index.ts';
+import { waitFor } from './wait-for.ts';
+
+const WORKER = fileURLToPath(new URL('../../main.ts', import.meta.url));
+const HOST = 'demo';
+export const SOURCE = 'shop';
+
+/** Everything that the demo runs on. */
+export interface World extends AsyncDisposable {
+  stack: Stack;
+  postgres: PostgresServer;
+  client: Client;
+  /** lifeboat.yml of the demo. */
+  config: string;
+  /** Starts a worker; resolves when it takes tasks. */
+  startWorker(): Promise<StackProcess>;
+}
+
+export async function makeWorld(use: { log(line: string): void; signal: AbortSignal }): Promise<World> {
+  const stack = await startStack({ ports: 'free', ...use });
+  const { postgres } = stack;
+  if (!postgres) throw failure('Bug', 'the stack came without PostgreSQL');
+  try {
+    const config = await writeConfig(stack, postgres);
+    const { address, namespace } = stack.temporal;
+    const connection = await Connection.connect({ address });
+    let workers = 0;
+    return {
+      ...{ stack, postgres, config },
+      client: new Client({ connection, namespace }),
+      startWorker: async () => {
+        const env = { SHOP_PASSWORD: postgres.password };
+        const worker = stack.spawn(`worker-${++workers}`, process.execPath, [WORKER, config, HOST], { env });
+        await waitFor({ file: worker.logFile, text: '"worker ready"', ended: worker.exited, signal: use.signal });
+        return worker;
+      },
+      [Symbol.asyncDispose]: async () => {
+        await connection.close();
+        await stack[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function writeConfig(stack: Stack, postgres: PostgresServer): Promise<string> {
+  const { dir, temporal } = stack;
+  const keys = join(dir, 'keys');
+  await mkdir(keys, { mode: 0o700 });
+  const paths = {
+    root: join(keys, 'root.key'),
+    signing: join(keys, 'signing.key'),
+    signingPublic: join(keys, 'signing.pub'),
+    recoveryPublic: join(keys, 'recovery.pub'),
+    recoveryPrivate: join(keys, 'recovery.key'),
+  };
+  await createKeys(paths);
+  const scratch = join(dir, 'restored');
+  await mkdir(scratch);
+  // The recovered server runs as another user, who has to reach its data directory.
+  await Promise.all([chmod(dir, 0o755), chmod(scratch, 0o755)]);
+  const { host, port, user, database, binaries, runAs } = postgres;
+  const config = {
+    temporal: { address: temporal.address, namespace: temporal.namespace },
+    keys: {
+      root: { file: paths.root },
+      recovery: { public: paths.recoveryPublic },
+      signing: { file: paths.signing },
+    },
+    stores: { local: { kind: 'filesystem', path: join(dir, 'vault') } },
+    sources: {
+      [SOURCE]: {
+        kind: 'postgres',
+        connection: { host, port, user, database, password: { env: 'SHOP_PASSWORD' } },
+        store: 'local',
+        backup: { partSize: '4MiB' },
+        wal: { shipEvery: '1s', heartbeatEvery: '2s' },
+        objectives: { rto: '2m', rpo: '10s' },
+        probes: [{ sql: 'select count(*) > 0 from orders', equals: true }],
+        restore: { binaries, runAs, scratch },
+      },
+    },
+  };
+  const path = join(dir, 'lifeboat.yml');
+  await writeFile(path, stringify(config));
+  return path;
+}
