@@ -115,10 +115,15 @@ class Told {
   tell(now: { workflowId: string; state: RunState; progress: RunProgress | undefined; atMs: number }): void {
     this.#tellWorker(now.state, now.atMs);
     if (now.progress) this.#tellProgress(now.progress);
-    if (!now.state.waitsForWorker) this.#out.progress(viewOf(now.workflowId, now.state, now.progress));
+    if (now.state.waitsForWorker) return;
+    const view = viewOf(now.workflowId, now.state, now.progress);
+    // The run's own timeline names the steps already.
+    const isToldAlready = now.progress !== undefined && view.doneBytes === undefined && view.note === undefined;
+    this.#out.progress(view, { isBrief: this.#question || isToldAlready });
   }
 
   #tellProgress({ timeline, attention }: RunProgress): void {
+    if (this.#question) return;
     for (const entry of timeline.slice(this.#entries)) this.#out.remark(`${entry.at.slice(11, 19)}  ${entry.what}`);
     this.#entries = Math.max(this.#entries, timeline.length);
     if (attention !== undefined && attention !== this.#attention) this.#out.remark(`attention: ${attention}`);

@@ -39,8 +39,11 @@ export class Output {
     this.#host.stderr.write(`${text}\n`);
   }
 
-  /** May be called as often as one likes: a terminal gets one moving line, anything else a line now and then. */
-  progress(view: ProgressView): void {
+  /**
+   * May be called as often as one likes: a terminal gets one moving line, anything else a line now and then, or none for
+   * what is over in a moment.
+   */
+  progress(view: ProgressView, { isBrief = false } = {}): void {
     const atMs = this.#host.nowMs();
     if (view.doneBytes !== undefined) this.#meter.add(view.step, atMs, view.doneBytes);
     const line = progressLine(view, view.doneBytes === undefined ? undefined : this.#meter.bytesPerSecond());
@@ -48,7 +51,7 @@ export class Output {
     if (stderr.isTTY === true && !this.json) {
       stderr.write(CLEAR_LINE + fitted(line, (stderr.columns ?? 80) - 1));
       this.#bar = true;
-    } else {
+    } else if (!isBrief) {
       this.#plain(view, { line, atMs });
     }
   }

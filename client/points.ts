@@ -33,7 +33,11 @@ export function checkedPointName(session: Session, text: string): PointName {
 }
 
 export function pointLines(point: PointSummary): string[] {
-  return pairLines([
+  return pairLines(pointPairs(point));
+}
+
+function pointPairs(point: PointSummary): [string, string][] {
+  return [
     ['point', `${point.source}/${point.point}`],
     ['kind', point.kind],
     ['taken', `${point.startedAt} to ${point.stoppedAt}`],
@@ -42,13 +46,13 @@ export function pointLines(point: PointSummary): string[] {
     ['WAL', `${point.startLsn} to ${point.stopLsn}, timeline ${point.timeline}`],
     ['cluster', `${point.systemId}, server ${versionText(point.serverVersion)}`],
     ['made by', `lifeboat ${point.tool}`],
-  ]);
+  ];
 }
 
 export function detailLines(point: PointDetails): string[] {
   return [
-    ...pointLines(point.summary),
     ...pairLines([
+      ...pointPairs(point.summary),
       ['checksums', point.pageChecksums ? 'every page was checked by the server' : 'off on the source'],
       ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
       ...point.trees.map((tree): [string, string] => [

@@ -5,8 +5,8 @@ import { describeTarget } from '../workflows/model/target.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
 import { pairLines } from './table.ts';
 
-/** What a recovery was, for a person. */
-export function restoreLines(result: RestoreResult): string[] {
+/** What a recovery was, for a person; the copy of a drill is gone when this is read. */
+export function restoreLines(result: RestoreResult, { isGone = false } = {}): string[] {
   const { plan, replay, open, proof, rtoMs, rtoObjectiveMs } = result;
   const promised = rtoObjectiveMs === undefined ? '' : ` of ${formatDuration(rtoObjectiveMs)} promised`;
   return [
@@ -15,8 +15,8 @@ export function restoreLines(result: RestoreResult): string[] {
       ['  from', `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed`],
       ['  stopped', `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
       ['  newest commit', replay.lastCommitAt],
-      ['  data', `${open.dataDirectory} on host ${plan.host}`],
-      ['  server', `${open.host}:${open.port}, ${open.state}`],
+      ['  data', isGone ? undefined : `${open.dataDirectory} on host ${plan.host}`],
+      ['  server', isGone ? undefined : serverText(result)],
       ['  set aside', result.setAside],
       ['  proof', proofText(proof)],
       ['  RTO', `${formatDuration(rtoMs)}${promised} (${phasesText(result.phases)})`],
@@ -53,7 +53,7 @@ export function drillLines(drill: DrillResult): string[] {
   const behind =
     drill.rpoMs === undefined ? undefined : `${formatDuration(drill.rpoMs)} of commits would have been lost`;
   return [
-    ...restoreLines(drill.restore),
+    ...restoreLines(drill.restore, { isGone: drill.cleaned }),
     ...pairLines([
       ['  RPO', behind],
       ...drill.objectives.map((each): [string, string] => [
@@ -78,6 +78,10 @@ export function windowLines(windows: readonly ReachableWindow[]): string[] {
 export function proofText({ checks, relations, rows }: Proof): string {
   const good = checks.filter((check) => check.ok).length;
   return `${good} of ${checks.length} checks, ${relations} relations, ${rows} rows`;
+}
+
+function serverText({ plan, open }: RestoreResult): string {
+  return plan.action === 'shutdown' ? `stopped; its port is ${open.port}` : `${open.host}:${open.port}, ${open.state}`;
 }
 
 function phasesText(phases: RestoreResult['phases']): string {

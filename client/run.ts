@@ -26,14 +26,15 @@ export async function runVerb<Result>(call: Call, verb: RunVerb<Result>): Promis
     joined: run.joined,
     ...(run.url ? { url: run.url } : {}),
   };
-  call.out.remark(`${run.joined ? 'joined' : 'started'} ${run.workflowId}${run.url ? `  ${run.url}` : ''}`);
+  if (request.question !== true)
+    call.out.remark(`${run.joined ? 'joined' : 'started'} ${run.workflowId}${run.url ? `  ${run.url}` : ''}`);
   if (call.options['detach'] === true) {
     return {
       data: head,
       lines: [`${run.workflowId} goes on; come back with: lifeboat status ${run.workflowId} --follow`],
     };
   }
-  const result = (await follow(session, run, call)) as Result;
+  const result = (await follow(session, { ...run, question: request.question === true }, call)) as Result;
   const { data, ...rest } = verb.answer(result, run);
   return { data: { ...head, ...data }, ...rest };
 }

@@ -20,6 +20,7 @@ export async function listRuns(session: Session, limit: number): Promise<RunLine
   const query = `TaskQueue = "${TASK_QUEUE}" AND WorkflowType != "inspect"`;
   try {
     for await (const run of session.client.workflow.list({ query, pageSize: Math.min(limit, 100) })) {
+      if (run.workflowId.includes('/preview/')) continue;
       runs.push({
         workflowId: run.workflowId,
         runId: run.runId,

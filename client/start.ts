@@ -12,6 +12,8 @@ export interface RunRequest {
   order: object;
   /** One line for the Temporal UI. */
   summary: string;
+  /** It changes nothing and nobody else waits for it: see Followed. */
+  question?: boolean;
 }
 
 export interface StartedRun {

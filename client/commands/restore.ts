@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { randomUUID } from 'node:crypto';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreOrder } from '../../workflows/model/orders.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
@@ -42,14 +43,13 @@ async function restore(call: Call): Promise<Outcome> {
   const order = await orderOf(source, call.options);
   const preview = order.preview === true;
   return runVerb<RestoreResult | RestorePreview>(call, {
-    request: ({ config }) => ({
-      workflow: 'restore',
-      workflowId: preview
-        ? `${workflowId.restore(knownSource(config, source))}/preview`
-        : workflowId.restore(knownSource(config, source)),
-      order,
-      summary: `${preview ? 'preview a restore of' : 'restore'} ${source}`,
-    }),
+    request: ({ config }) => {
+      const id = workflowId.restore(knownSource(config, source));
+      const shared = { workflow: 'restore', order };
+      return preview
+        ? { ...shared, workflowId: `${id}/preview/${randomUUID()}`, summary: `preview ${source}`, question: true }
+        : { ...shared, workflowId: id, summary: `restore ${source}` };
+    },
     answer: (result) =>
       'proof' in result
         ? { data: { result }, lines: restoreLines(result) }

@@ -1,0 +1,101 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { CliWorld } from './cli-world.ts';
+import { withCliWorld } from './cli-world.ts';
+import type { TestPostgres } from './postgres.ts';
+import { makeOwned, serverUser, withPostgres, withServerDir } from './postgres.ts';
+
+/** The whole product on one machine: Temporal, a PostgreSQL server, a worker in a process of its own, the CLI. */
+export interface Lifeboat extends CliWorld {
+  server: TestPostgres;
+  /** Folder that the server user owns: places of restores. */
+  scratch: string;
+  /** Folder of the store. */
+  vault: string;
+  /** Text of a source with this server; `more` are further lines, indented by four. */
+  source(name: string, more?: readonly string[]): string;
+  startWorker(): Promise<WorkerProcess>;
+}
+
+export interface WorkerProcess {
+  pid: number;
+  /** Ends it as an operator does, and waits for that. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+  log(): string;
+}
+
+export const LOCAL_STORE = 'stores: { local: { kind: filesystem, path: vault } }';
+
+/** Everything is gone afterwards: processes, slots, folders. */
+export async function withLifeboat(callback: (world: Lifeboat) => Promise<void>): Promise<void> {
+  const settings = { max_slot_wal_keep_size: '1GB', full_page_writes: 'on' };
+  await withServerDir((scratch) =>
+    withPostgres({ settings }, (server) =>
+      withCliWorld(async (world) => {
+        const workers: WorkerProcess[] = [];
+        await makeOwned(join(scratch, 'restores'));
+        const lifeboat: Lifeboat = {
+          ...world,
+          ...{ server, scratch: join(scratch, 'restores'), vault: join(world.dir, 'vault') },
+          source: (name, more = []) => sourceText(name, { server, scratch: join(scratch, 'restores'), more }),
+          startWorker: async () => {
+            const worker = await startWorker(world.dir);
+            workers.push(worker);
+            return worker;
+          },
+        };
+        await lifeboat.writeConfig(['name: test', LOCAL_STORE, 'sources:', lifeboat.source('shop')].join('\n'));
+        try {
+          await callback(lifeboat);
+        } finally {
+          await Promise.all(workers.map((worker) => worker.stop('SIGKILL')));
+        }
+      }),
+    ),
+  );
+}
+
+function sourceText(
+  name: string,
+  { server, scratch, more }: { server: TestPostgres; scratch: string; more: readonly string[] },
+): string {
+  const runAs = process.getuid?.() === 0 ? `, runAs: ${serverUser().name}` : '';
+  const { host, port, user, database } = server.connection;
+  const lines = [
+    'kind: postgres',
+    `connection: { host: ${host}, port: ${port}, user: ${user}, database: ${database} }`,
+    'store: local',
+    'wal: { shipEvery: 200ms, heartbeatEvery: 500ms }',
+    `restore: { binaries: ${server.binaries}, scratch: ${scratch}${runAs} }`,
+    'objectives: { rto: 1h, rpo: 5m }',
+  ];
+  const keys = new Set(more.map((line) => line.split(':')[0]));
+  const kept = lines.filter((line) => !keys.has(line.split(':')[0]));
+  return [`  ${name}:`, ...[...kept, ...more].map((line) => `    ${line}`)].join('\n');
+}
+
+async function startWorker(dir: string): Promise<WorkerProcess> {
+  const cli = fileURLToPath(new URL('../../client/cli.ts', import.meta.url));
+  const args = [cli, 'worker', '--config', join(dir, 'lifeboat.yml'), '--name', 'here'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (log += text.toString()));
+  await new Promise<void>((resolve, reject) => {
+    const look = (): void => (log.includes('worker ready') ? resolve() : undefined);
+    child.stdout.on('data', look);
+    child.stderr.on('data', look);
+    child.once('close', (code) => reject(new Error(`the worker ended with ${code}: ${log}`)));
+  });
+  return { pid: child.pid ?? 0, log: () => log, stop: (signal = 'SIGTERM') => stopChild(child, signal) };
+}
+
+async function stopChild(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const closed = once(child, 'close');
+  child.kill(signal);
+  await closed;
+  return child.exitCode;
+}
