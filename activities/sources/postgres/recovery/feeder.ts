@@ -43,6 +43,11 @@ export class Feeder {
     return this.#served;
   }
 
+  /** True while a file is on its way. */
+  get busy(): boolean {
+    return this.#fetching.size > 0;
+  }
+
   stop(): void {
     this.#stopped = true;
   }
@@ -50,6 +55,7 @@ export class Feeder {
   /** Runs until `stop` or the signal; fails only on what no retry mends. */
   async serve(): Promise<void> {
     await this.#patiently(() => this.#refresh());
+    await this.#forgetReady();
     const answering = new Set<string>();
     let broken: unknown;
     while (!this.#stopped && !this.#at.run.signal.aborted) {
@@ -64,6 +70,12 @@ export class Feeder {
       await this.#at.run.clock.sleep(POLL_MS);
     }
     await Promise.allSettled(this.#fetching.values());
+  }
+
+  /** What lies ready from an earlier time may be the beginning of a segment that has grown since. */
+  async #forgetReady(): Promise<void> {
+    const { ready } = this.#at.place;
+    for (const name of await readdir(ready)) await rm(join(ready, name), { force: true });
   }
 
   async #refresh(): Promise<void> {

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { query } from '../../../io/postgres/connection.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { Run } from '../../../io/run.ts';
@@ -8,7 +10,8 @@ import { placeOf } from './place.ts';
 import { removeTarget } from './prepare.ts';
 import { runningServer, stopServer } from './server.ts';
 import { withRecovered } from './session.ts';
-import { clearRecoverySettings } from './settings.ts';
+import { detachedCommandScript } from './restore-command.ts';
+import { clearRecoverySettings, replaceFile } from './settings.ts';
 
 export interface Finishing {
   plan: RecoveryPlan;
@@ -22,9 +25,11 @@ export async function finishRestore(use: Finishing): Promise<void> {
   const { plan, host, options, run } = use;
   const place = placeOf(plan);
   if (plan.action === 'shutdown') await stopServer(place.data, run);
+  // A server that waits at its target must find it again when it is restarted, and be able to leave it.
+  const waits = existsSync(join(place.data, 'recovery.signal'));
+  if (waits) await replaceFile(place.restoreCommand, host, detachedCommandScript(place.histories), 0o700);
   await rm(place.spool, { recursive: true, force: true });
-  // A server that waits at its target must find it again when it is restarted.
-  if (plan.action === 'pause') return;
+  if (waits) return;
   await clearRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
   if ((await runningServer(place.data)) !== undefined) {
     await withRecovered(plan, {}, (client) => query(client, 'select pg_reload_conf()'));

@@ -22,7 +22,7 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     prepare: async (plan) => prepareTarget(plan, await host(plan)),
     fetch: async (plan, reader) => fetchBase({ plan, host: await host(plan), reader, run }),
     replay: async (plan, wal) => replayWal({ plan, host: await host(plan), options, wal, run }),
-    open: async (plan, wal) => openRecovered({ plan, host: await host(plan), wal, run }),
+    open: async (plan, wal) => openRecovered({ plan, host: await host(plan), options, wal, run }),
     prove: (plan, replay) => proveRecovered({ plan, options, replay, run }),
     finish: async (plan) => finishRestore({ plan, host: await host(plan), options, run }),
     discard: (plan) => discardRestore(plan, run),

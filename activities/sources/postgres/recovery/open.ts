@@ -1,26 +1,20 @@
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { OpenEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { query } from '../../../io/postgres/connection.ts';
-import type { Run } from '../../../io/run.ts';
-import type { WalVault } from '../../source.ts';
 import { whileFeeding } from './feeder.ts';
-import type { Host } from './host.ts';
 import { placeOf } from './place.ts';
+import { replayWal } from './replay.ts';
 import { runningServer } from './server.ts';
 import { withRecovered } from './session.ts';
+import type { Replaying } from './start.ts';
 
 const PROMOTE_SECONDS = 3600;
 
-export interface Opening {
-  plan: RecoveryPlan;
-  host: Host;
-  wal: WalVault;
-  run: Run;
-}
-
 /** Promotes, or leaves the server where it paused; a repeat finds it done. */
-export async function openRecovered(use: Opening): Promise<OpenEvidence> {
+export async function openRecovered(use: Replaying): Promise<OpenEvidence> {
   const { plan, host, wal, run } = use;
+  // Somebody may have stopped it since it reached its target: it goes there again first.
+  if ((await runningServer(plan.into)) === undefined) await replayWal(use);
   const { systemId, segmentBytes } = plan.base;
   // A server that promotes asks for its last segment and for the history of the timeline it is about to take.
   return whileFeeding({ place: placeOf(plan), host, wal, run, systemId, segmentBytes }, () => openServer(plan));

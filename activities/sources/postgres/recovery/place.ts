@@ -7,6 +7,10 @@ export interface Place {
   data: string;
   work: string;
   marker: string;
+  /** Settings that replay turned out to need, by name. */
+  raised: string;
+  /** History files of the vault's timelines, for when nobody serves them any more. */
+  histories: string;
   journal: string;
   spool: string;
   ready: string;
@@ -29,6 +33,8 @@ export function placeOf(plan: RecoveryPlan): Place {
     data: plan.into,
     work,
     marker: join(work, 'run.json'),
+    raised: join(work, 'raised.json'),
+    histories: join(work, 'histories'),
     journal: join(work, 'parts.done'),
     spool,
     ready: join(spool, 'ready'),

@@ -192,6 +192,7 @@ async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<voi
 export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>): Promise<void> {
   const place = placeOf(plan);
   const marker = await readMarker(place);
+  if (marker === undefined) await putBack(plan, place);
   if (marker?.run !== plan.run) return;
   if (marker.discarded === undefined) {
     await stop();
@@ -201,9 +202,20 @@ export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>
     await rm(`${plan.into}.tablespaces`, { recursive: true, force: true });
     await writeMarker(place, { ...marker, discarded: true });
   }
-  const { setAside } = plan;
-  if (setAside !== undefined && existsSync(setAside)) await rename(setAside, place.data);
+  await putBack(plan, place);
   await removeWork(place);
+  await putBackWork(plan, place);
+}
+
+/** An occupied place is not ours to fill: we may have been stopped before anything was set aside. */
+async function putBack(plan: RecoveryPlan, place: Place): Promise<void> {
+  const { setAside } = plan;
+  if (setAside === undefined || !existsSync(setAside) || (await isOccupied(place.data))) return;
+  await rename(setAside, place.data);
+}
+
+async function putBackWork(plan: RecoveryPlan, place: Place): Promise<void> {
+  const { setAside } = plan;
   if (setAside !== undefined && existsSync(besideOf(setAside))) await rename(besideOf(setAside), place.work);
 }
 

@@ -39,6 +39,8 @@ export async function readEverything(plan: RecoveryPlan, run: Run): Promise<Read
   return total;
 }
 
+type Table = { oid: string; name: string; kind: string; heap: boolean };
+
 interface Database {
   database: string;
   run: Run;
@@ -47,24 +49,30 @@ interface Database {
 
 function readDatabase(plan: RecoveryPlan, at: Database): Promise<void> {
   return withRecovered(plan, { database: at.database, statementTimeoutMs: 0 }, async (client) => {
-    const tables = await query<{ oid: string; name: string }>(
+    const tables = await query<Table>(
       client,
-      `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name
+      `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
+              coalesce(a.amname = 'heap', false) as heap
          from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'm', 't') and c.relpersistence <> 't' order by c.relpages desc`,
+         left join pg_am a on a.oid = c.relam
+        where c.relkind in ('r', 'm', 't', 'S') and c.relispopulated and c.relpersistence <> 't'
+              -- Empty until recovery has ended, and not to be opened before.
+          and not (c.relpersistence = 'u' and pg_is_in_recovery())
+        order by c.relpages desc`,
     );
     for (const table of tables) await readTable(client, at, table);
     await checkStructure(client, at, tables);
   });
 }
 
-async function readTable(client: SqlClient, at: Database, table: { oid: string; name: string }): Promise<void> {
+async function readTable(client: SqlClient, at: Database, table: Table): Promise<void> {
   at.run.signal.throwIfAborted();
   await attempt(at, table.name, async () => {
     const [row] = await query<{ n: string }>(client, `select count(*)::text as n from ${table.name}`);
     at.total.relations += 1;
-    // What stands in a TOAST table are pieces of rows, and the catalogue is not the user's data.
-    if (!/^(pg_toast|pg_catalog|information_schema)\./.test(table.name)) at.total.rows += Number(row?.n ?? 0);
+    // What stands in a TOAST table are pieces of rows, a sequence is none, and the catalogue is not the user's data.
+    if (table.kind !== 'S' && !/^(pg_toast|pg_catalog|information_schema)\./.test(table.name))
+      at.total.rows += Number(row?.n ?? 0);
     at.run.progress({
       phase: 'prove',
       note: `${at.database}: ${table.name}`,
@@ -74,7 +82,7 @@ async function readTable(client: SqlClient, at: Database, table: { oid: string; 
 }
 
 /** The extension is made in a transaction that is rolled back: the recovered database stays as it was. */
-async function checkStructure(client: SqlClient, at: Database, tables: { oid: string; name: string }[]): Promise<void> {
+async function checkStructure(client: SqlClient, at: Database, tables: Table[]): Promise<void> {
   const [able] = await query<{ able: boolean }>(
     client,
     `select not pg_is_in_recovery() and exists (select from pg_available_extensions where name = 'amcheck') as able`,
@@ -84,14 +92,14 @@ async function checkStructure(client: SqlClient, at: Database, tables: { oid: st
   try {
     await query(client, 'create extension if not exists amcheck');
     at.total.method = 'amcheck and full scan';
-    for (const table of tables) await checkHeap(client, at, table);
+    for (const table of tables) if (table.heap && table.kind !== 'S') await checkHeap(client, at, table);
     await checkIndexes(client, at);
   } finally {
     await query(client, 'rollback').catch(() => undefined);
   }
 }
 
-async function checkHeap(client: SqlClient, at: Database, table: { oid: string; name: string }): Promise<void> {
+async function checkHeap(client: SqlClient, at: Database, table: Table): Promise<void> {
   await inSavepoint(client, at, table.name, async () => {
     const rows = await query<{ blkno: string; msg: string }>(
       client,
@@ -122,7 +130,7 @@ async function inSavepoint(
 ): Promise<void> {
   await query(client, 'savepoint checked');
   await attempt(at, name, check);
-  await query(client, 'rollback to savepoint checked');
+  await query(client, 'rollback to savepoint checked; release savepoint checked');
 }
 
 async function attempt(at: Database, name: string, check: () => Promise<unknown>): Promise<void> {

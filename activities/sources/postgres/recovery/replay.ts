@@ -1,66 +1,37 @@
-import { existsSync } from 'node:fs';
-import { chmod, chown, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { failure, findFailure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../../../../workflows/model/lsn.ts';
+import { formatDuration } from '../../../../workflows/model/units.ts';
 import type { RecoveryPlan, ReplayEvidence } from '../../../../workflows/model/recovery.ts';
 import { query } from '../../../io/postgres/connection.ts';
-import type { Run } from '../../../io/run.ts';
-import type { WalVault } from '../../source.ts';
-import type { PostgresOptions } from '../options.ts';
 import type { Feeder } from './feeder.ts';
 import { whileFeeding } from './feeder.ts';
-import type { Host } from './host.ts';
 import type { Place } from './place.ts';
 import { placeOf } from './place.ts';
-import { restoreCommandScript } from './restore-command.ts';
+import { fatalFailure, refuseHole, tooLow } from './replay-failures.ts';
 import { readRecoveryLog, readStartupErrors } from './server-log.ts';
-import { launchServer, runningServer } from './server.ts';
+import { isAlive, runningServer, stopServer } from './server.ts';
 import { withRecovered } from './session.ts';
-import { writeRecoverySettings } from './settings.ts';
+import { raiseSettings } from './settings.ts';
+import type { Launched, Replaying } from './start.ts';
+import { keepHistories, start, startUnlessRunning } from './start.ts';
 
 const POLL_MS = 100;
-
-export interface Replaying {
-  plan: RecoveryPlan;
-  host: Host;
-  options: PostgresOptions;
-  wal: WalVault;
-  run: Run;
-}
 
 /** Replays to the target on a server of its own; a server that already runs for this plan is taken over. */
 export async function replayWal(use: Replaying): Promise<ReplayEvidence> {
   const { plan, host, wal, run } = use;
   const place = placeOf(plan);
   const { systemId, segmentBytes } = plan.base;
-  if ((await runningServer(place.data)) === undefined) await start(use, place);
   return whileFeeding({ place, host, wal, run, systemId, segmentBytes }, async (feeder) => {
-    const reached = await waitForTarget(use, feeder);
+    await keepHistories(use, place);
+    const server = await startUnlessRunning(use, place);
+    const reached = await waitForTarget(use, { feeder, server });
+    // Without a target, a hole in the WAL looks like its end to the server; it must not to us.
+    if (plan.target.kind === 'latest')
+      await refuseHole(plan, wal, (await readRecoveryLog(place)).redoneTo ?? reached.lsn);
     return evidence(use, reached, feeder.served);
   });
-}
-
-async function start(use: Replaying, place: Place): Promise<void> {
-  const { plan, host, options } = use;
-  await writeOwned(place.restoreCommand, restoreCommandScript(place.spool), host);
-  await writeRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
-  // Present until the recovery has ended: its absence on a data directory that once had it means "recovered".
-  const begun = join(place.work, 'replay-begun');
-  if (!existsSync(begun)) {
-    await writeOwned(join(place.data, 'recovery.signal'), '', host);
-    await writeOwned(begun, '', host);
-  }
-  await rm(join(place.log, 'stderr'), { force: true });
-  await rm(join(place.data, 'postmaster.pid'), { force: true });
-  launchServer(place, host);
-}
-
-async function writeOwned(path: string, content: string, host: Host): Promise<void> {
-  await writeFile(path, content);
-  await chmod(path, 0o700);
-  if (host.as) await chown(path, host.as.uid, host.as.gid);
 }
 
 interface Reached {
@@ -75,16 +46,19 @@ interface Asked extends Reached {
 }
 
 /** Looks until the server stands at the target, or says why it cannot get there. */
-async function waitForTarget(use: Replaying, feeder: Feeder): Promise<Reached> {
+async function waitForTarget(use: Replaying, at: { feeder: Feeder; server: Launched }): Promise<Reached> {
   const { plan, run } = use;
+  const { feeder, server } = at;
   const place = placeOf(plan);
   const startedMs = run.clock.nowMs();
+  const stall = stallWatch(use, feeder);
   for (;;) {
     run.signal.throwIfAborted();
     const state = await askServer(plan);
+    if (await restartedHigher(use, { place, server, state })) continue;
     if (state && isThere(state)) return state;
-    if (!state) await explainIfDead(use, place);
-    await explainIfStuck(place, state);
+    if (!state) await explainIfDead(use, { place, server });
+    stall(state !== undefined);
     const done = state ? Math.max(0, lsnDistanceBytes(plan.base.startLsn, state.lsn)) : 0;
     run.progress({
       phase: 'replay',
@@ -140,12 +114,17 @@ async function askServer(plan: RecoveryPlan): Promise<Asked | undefined> {
 }
 
 /** The server ended by itself: its log says why, and most reasons will not go away by trying again. */
-async function explainIfDead(use: Replaying, place: Place): Promise<void> {
-  if ((await runningServer(place.data)) !== undefined) return;
-  // It may have ended between our question and this look, or not have written its pid yet.
+async function explainIfDead(use: Replaying, at: { place: Place; server: Launched }): Promise<void> {
+  const { plan, wal } = use;
+  const { place, server } = at;
+  const lives = async (): Promise<boolean> =>
+    (server.pid !== undefined && isAlive(server.pid)) || (await runningServer(place.data)) !== undefined;
+  if (await lives()) return;
+  // Its last words may still be on their way through the collector of its log.
   await use.run.clock.sleep(5 * POLL_MS, use.run.signal);
-  if ((await runningServer(place.data)) !== undefined) return;
+  if (await lives()) return;
   const log = await readRecoveryLog(place);
+  if (log.redoneTo !== undefined) await refuseHole(plan, wal, log.redoneTo);
   const said = log.fatal ?? (await readStartupErrors(place));
   if (said === '') {
     throw failure('Unavailable', 'recovering server ended without a word', {
@@ -156,46 +135,42 @@ async function explainIfDead(use: Replaying, place: Place): Promise<void> {
   throw fatalFailure(use.plan, place, said);
 }
 
-function fatalFailure(plan: RecoveryPlan, place: Place, said: string): Error {
-  const facts = { place: place.log, found: said };
-  const { window } = plan;
-  if (said.includes('recovery ended before configured recovery target was reached')) {
-    const expected = `a target up to ${window.to ?? window.toLsn}`;
-    return failure('Precondition', 'WAL ends before the target', {
-      ...facts,
-      expected,
-      hint: 'choose an earlier target, or --to-latest',
-    });
-  }
-  if (said.includes('requested recovery stop point is before consistent recovery point')) {
-    return failure('Precondition', 'target lies before the end of the base backup', {
-      ...facts,
-      expected: `a target after ${window.from}`,
-      hint: 'choose a later target or an older backup: lifeboat list',
-    });
-  }
-  if (said.includes('No space left on device')) {
-    return failure('Precondition', 'disk is full during replay', {
-      ...facts,
-      hint: 'free space, then run the same command again: it continues',
-    });
-  }
-  return failure('Integrity', `recovering server gave up: ${said}`, {
-    ...facts,
-    hint: 'see its log; try an earlier target or another base with --point',
-  });
+/**
+ * The source's settings may have been raised after the backup: replay then waits, or the server gives up. It is started
+ * again with what its log asks for; true when it was.
+ */
+async function restartedHigher(
+  use: Replaying,
+  at: { place: Place; server: Launched; state: Asked | undefined },
+): Promise<boolean> {
+  const { place, server, state } = at;
+  if (state && !state.paused) return false;
+  const { insufficient } = await readRecoveryLog(place);
+  if (insufficient === undefined) return false;
+  use.run.log.warn('replay needs a higher setting than the backup knew of', { says: insufficient.says });
+  if (!(await raiseSettings(place, insufficient.needed))) throw tooLow(insufficient);
+  await stopServer(place.data, use.run);
+  server.pid = await start(use, place);
+  return true;
 }
 
-/** Replay waits for ever when a setting is lower than the WAL needs; plain words instead. */
-async function explainIfStuck(place: Place, state: Asked | undefined): Promise<void> {
-  if (!state?.inRecovery) return;
-  const { insufficient } = await readRecoveryLog(place);
-  if (insufficient === undefined) return;
-  throw failure('Precondition', 'replay needs a higher setting than the backup knew of', {
-    place: 'restore.settings',
-    found: insufficient,
-    hint: 'set it in restore.settings, then run the same command again',
-  });
+/** Fails when a server that takes no sessions has not moved for `startTimeout`, while no file it wants is on its way. */
+function stallWatch(use: Replaying, feeder: Feeder): (speaks: boolean) => void {
+  const { run, plan } = use;
+  const limitMs = use.options.restore.startTimeout;
+  let seen = -1;
+  let sinceMs = 0;
+  return (speaks) => {
+    const nowMs = run.clock.nowMs();
+    if (speaks || feeder.busy || feeder.served !== seen) [seen, sinceMs] = [feeder.served, nowMs];
+    if (nowMs - sinceMs < limitMs) return;
+    throw failure('Unavailable', 'recovering server does not reach a consistent state', {
+      place: placeOf(plan).log,
+      expected: `sessions, or another WAL file, within ${formatDuration(limitMs)}`,
+      found: `${feeder.served} WAL files taken, then silence`,
+      hint: 'see its log; raise restore.startTimeout if it is only slow',
+    });
+  };
 }
 
 async function evidence(use: Replaying, reached: Reached, segments: number): Promise<ReplayEvidence> {

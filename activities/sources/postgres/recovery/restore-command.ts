@@ -1,3 +1,19 @@
+/**
+ * The same program once nobody serves the spool any more: the server has in its own pg_wal what it replayed, and needs
+ * from us only to know which timelines exist, so that it takes a number of its own when it is promoted.
+ */
+export function detachedCommandScript(histories: string): string {
+  return `#!/bin/sh
+file=${quote(histories)}/"$1"
+[ -e "$file" ] || exit 1
+cp "$file" "$2" || exit 254
+`;
+}
+
+function quote(path: string): string {
+  return `'${path.replaceAll("'", "'\\''")}'`;
+}
+
 /** How long the server waits for a segment before it gives up with "could not ask": a worker may be away that long. */
 const WAIT_SECONDS = 3600;
 
@@ -7,13 +23,13 @@ const WAIT_SECONDS = 3600;
  * 254: could not ask; above 125 the server stops instead of taking the end of WAL for reached.
  */
 export function restoreCommandScript(spool: string): string {
-  const quoted = `'${spool.replaceAll("'", "'\\''")}'`;
   return `#!/bin/sh
-spool=${quoted}
+spool=${quote(spool)}
 take() { mv "$spool/ready/$1" "$2" 2>/dev/null; }
 take "$1" "$2" && exit 0
 rm -f "$spool/absent/$1"
-: >"$spool/want/$1" || exit 254
+# "true", because a shell that cannot redirect a special builtin like ":" ends at once with 2, which means "not there".
+true >"$spool/want/$1" || exit 254
 tries=0
 while [ $tries -lt ${WAIT_SECONDS * 50} ]; do
   if take "$1" "$2"; then rm -f "$spool/want/$1"; exit 0; fi

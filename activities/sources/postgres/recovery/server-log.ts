@@ -16,8 +16,10 @@ export interface RecoveryLog {
   stopReason?: string;
   /** Newest FATAL or PANIC since the last start. */
   fatal?: string;
-  /** A setting is too low for the WAL; replay waits. */
-  insufficient?: string;
+  /** A setting is too low for the WAL: replay waits, or before it was consistent, ended. */
+  insufficient?: { says: string; needed: Record<string, string> };
+  /** Start of the last record that was replayed. */
+  redoneTo?: Lsn;
 }
 
 export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
@@ -52,10 +54,20 @@ function note(log: RecoveryLog, line: LogLine): void {
   const consistent = /^consistent recovery state reached at ([0-9A-F]+\/[0-9A-F]+)/.exec(message)?.[1];
   if (consistent !== undefined) log.consistentAt = consistent;
   if (message.startsWith('recovery stopping')) log.stopReason = message;
-  if (message.startsWith('redo done at')) log.stopReason ??= 'end of WAL';
-  if (message.includes('insufficient parameter settings')) log.insufficient = detail ?? message;
+  const redone = /^redo done at ([0-9A-F]+\/[0-9A-F]+)/.exec(message)?.[1];
+  if (redone !== undefined) {
+    log.stopReason ??= 'end of WAL';
+    log.redoneTo = redone;
+  }
+  if (message.includes('insufficient parameter settings')) log.insufficient = insufficient(detail ?? message);
   if (message.startsWith('starting PostgreSQL')) delete log.fatal;
   if (isFatal(line)) log.fatal = message;
+}
+
+/** "max_connections = 20 is a lower setting than on the primary server, where its value was 40." (xlogrecovery.c) */
+function insufficient(says: string): NonNullable<RecoveryLog['insufficient']> {
+  const [, name, value] = /^(\w+) = \d+ is a lower setting than .* was (\d+)/.exec(says) ?? [];
+  return { says, needed: name === undefined || value === undefined ? {} : { [name]: value } };
 }
 
 function isFatal({ error_severity: severity, message = '' }: LogLine): boolean {

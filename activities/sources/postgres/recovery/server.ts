@@ -1,12 +1,18 @@
 import { spawn } from 'node:child_process';
-import { openSync, closeSync } from 'node:fs';
-import { readFile, readlink } from 'node:fs/promises';
+import { existsSync, openSync, closeSync } from 'node:fs';
+import { readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { Run } from '../../../io/run.ts';
 import { spawnOptions } from '../../../io/run-command.ts';
 import type { Host } from './host.ts';
 import type { Place } from './place.ts';
+
+/** Removes the pid file that a crash left; the server itself refuses while the number in it belongs to any process. */
+export async function removeStalePid(data: string): Promise<void> {
+  const path = join(data, 'postmaster.pid');
+  if (existsSync(path) && (await runningServer(data)) === undefined) await rm(path, { force: true });
+}
 
 const POLL_MS = 50;
 const STOP_MS = 60_000;

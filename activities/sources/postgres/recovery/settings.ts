@@ -26,8 +26,11 @@ export interface SettingsUse {
   segmentBytes: number;
 }
 
-/** What keeps a copy from acting as its source: no archiving, no streaming, no waiting for its standbys, loopback only. */
-function isolation(use: SettingsUse): Record<string, string> {
+/**
+ * What keeps a copy from acting as its source: no archiving, no cleaning of the archive, no streaming, no subscriptions
+ * (they would take over the source's slots), no waiting for its standbys or its delay, loopback only.
+ */
+async function isolation(use: SettingsUse): Promise<Record<string, string>> {
   const { plan, place } = use;
   const raised = Object.fromEntries(
     RAISED.flatMap((name) => (plan.settings[name] === undefined ? [] : [[name, plan.settings[name]]])),
@@ -37,6 +40,10 @@ function isolation(use: SettingsUse): Record<string, string> {
     archive_mode: 'off',
     archive_command: '',
     archive_library: '',
+    archive_cleanup_command: '',
+    recovery_end_command: '',
+    recovery_min_apply_delay: '0',
+    max_logical_replication_workers: '0',
     primary_conninfo: '',
     primary_slot_name: '',
     synchronous_standby_names: '',
@@ -48,6 +55,7 @@ function isolation(use: SettingsUse): Record<string, string> {
     unix_socket_directories: place.socket,
     ssl: 'off',
     ...use.options.restore.settings,
+    ...(await readRaised(place)),
   };
 }
 
@@ -106,14 +114,15 @@ const LEFT_OVER = /^\s*(recovery_target\w*|restore_command)\s*=/;
 /** Writes the settings of a recovery; a repeat writes the same. */
 export async function writeRecoverySettings(use: SettingsUse): Promise<void> {
   const { place, host } = use;
-  await writeSettings(use, { ...isolation(use), ...recovery(use) });
+  await writeSettings(use, { ...(await isolation(use)), ...recovery(use) });
+  await dropLeftOver(place, host);
   for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) await makeIfAbsent(place, host, name);
   await allowOwnSocket(place, host);
 }
 
 /** Leaves the settings that isolate the copy, and takes away those of the recovery. */
 export async function clearRecoverySettings(use: SettingsUse): Promise<void> {
-  await writeSettings(use, isolation(use));
+  await writeSettings(use, await isolation(use));
   const hba = join(use.place.data, 'pg_hba.conf');
   const lines = (await readFile(hba, 'utf8')).split('\n');
   const mark = lines.indexOf(HBA_MARK);
@@ -125,12 +134,39 @@ async function writeSettings(use: SettingsUse, settings: Record<string, string>)
   const path = join(use.place.data, 'postgresql.auto.conf');
   const before = await readFile(path, 'utf8').catch(() => '');
   const theirs = before.includes(BEGIN) ? before.slice(0, before.indexOf(BEGIN)) : before;
-  const kept = theirs
+  const kept = withoutLeftOver(theirs);
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
+  await replaceFile(path, use.host, `${kept.trimEnd()}\n${BEGIN}\n${lines.join('\n')}\n${END}\n`);
+}
+
+function withoutLeftOver(text: string): string {
+  return text
     .split('\n')
     .filter((line) => !LEFT_OVER.test(line))
     .join('\n');
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
-  await replaceFile(path, use.host, `${kept.trimEnd()}\n${BEGIN}\n${lines.join('\n')}\n${END}\n`);
+}
+
+/** A target in the file that is read first counts as a second one, whatever ours says. */
+async function dropLeftOver(place: Place, host: Host): Promise<void> {
+  const path = join(place.data, 'postgresql.conf');
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const kept = withoutLeftOver(text);
+  if (kept !== text) await replaceFile(path, host, kept);
+}
+
+/** Keeps `needed` for every later start; false when it was given already and so is not what the server lacks. */
+export async function raiseSettings(place: Place, needed: Record<string, string>): Promise<boolean> {
+  const before = await readRaised(place);
+  const gained = Object.entries(needed).some(([name, value]) => Number(before[name] ?? 0) < Number(value));
+  if (!gained) return false;
+  await writeFile(`${place.raised}.new`, JSON.stringify({ ...before, ...needed }));
+  await rename(`${place.raised}.new`, place.raised);
+  return true;
+}
+
+async function readRaised(place: Place): Promise<Record<string, string>> {
+  if (!existsSync(place.raised)) return {};
+  return JSON.parse(await readFile(place.raised, 'utf8')) as Record<string, string>;
 }
 
 async function makeIfAbsent(place: Place, host: Host, name: string): Promise<void> {
@@ -146,9 +182,14 @@ async function allowOwnSocket(place: Place, host: Host): Promise<void> {
   if (!text.includes(HBA_MARK)) await replaceFile(path, host, `${HBA_MARK}\nlocal all all trust\n${text}`);
 }
 
-async function replaceFile(path: string, host: Host, content: string): Promise<void> {
-  await writeFile(`${path}.new`, content, { mode: 0o600 });
-  await chmod(`${path}.new`, 0o600);
+/** The new content whole or not at all, owned by the server's user. */
+export async function replaceFile(
+  path: string,
+  host: Host,
+  ...[content, mode = 0o600]: [string, number?]
+): Promise<void> {
+  await writeFile(`${path}.new`, content, { mode });
+  await chmod(`${path}.new`, mode);
   if (host.as) await chown(`${path}.new`, host.as.uid, host.as.gid);
   await rename(`${path}.new`, path);
 }

@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { historyFileName } from '../../../../workflows/model/timeline.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import type { Run } from '../../../io/run.ts';
+import type { WalVault } from '../../source.ts';
+import type { PostgresOptions } from '../options.ts';
+import type { Host } from './host.ts';
+import type { Place } from './place.ts';
+import { restoreCommandScript } from './restore-command.ts';
+import { launchServer, removeStalePid, runningServer } from './server.ts';
+import { writeRecoverySettings } from './settings.ts';
+
+export interface Replaying {
+  plan: RecoveryPlan;
+  host: Host;
+  options: PostgresOptions;
+  wal: WalVault;
+  run: Run;
+}
+
+/** For the time when nobody serves the server any more. */
+export async function keepHistories(use: Replaying, place: Place): Promise<void> {
+  const { plan, wal, host } = use;
+  const { systemId } = plan.base;
+  await mkdir(place.histories, { recursive: true, mode: 0o755 });
+  for (const { timeline } of await wal.histories(systemId)) {
+    const content = await wal.readHistory(systemId, timeline);
+    if (content) await writeOwned(join(place.histories, historyFileName(timeline)), content, host);
+  }
+}
+
+/** The server as we know it: the process id while its pid file is not written yet. */
+export interface Launched {
+  pid?: number;
+}
+
+export async function startUnlessRunning(use: Replaying, place: Place): Promise<Launched> {
+  const pid = await runningServer(place.data);
+  return { pid: pid ?? (await start(use, place)) };
+}
+
+/** Starts the server anew; where it recovers once more, what it said of an earlier try is no evidence. */
+export async function start(use: Replaying, place: Place): Promise<number> {
+  const { plan, host, options } = use;
+  await writeOwned(place.restoreCommand, restoreCommandScript(place.spool), host);
+  await writeRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
+  // Present until the recovery has ended: its absence on a data directory that once had it means "recovered".
+  const begun = join(place.work, 'replay-begun');
+  if (!existsSync(begun)) {
+    await writeOwned(join(place.data, 'recovery.signal'), '', host);
+    // From a backup that was taken of a standby; it would outrank ours.
+    await rm(join(place.data, 'standby.signal'), { force: true });
+    await writeOwned(begun, '', host);
+  }
+  await rm(join(place.log, 'stderr'), { force: true });
+  const log = join(place.log, 'server.json');
+  if (existsSync(join(place.data, 'recovery.signal')) && existsSync(log)) await rename(log, `${log}.earlier`);
+  await removeStalePid(place.data);
+  return launchServer(place, host);
+}
+
+async function writeOwned(path: string, content: string | Buffer, host: Host): Promise<void> {
+  await writeFile(path, content);
+  await chmod(path, 0o700);
+  if (host.as) await chown(path, host.as.uid, host.as.gid);
+}
