@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { copyFile, lstat, readdir, readFile, readlink, realpath, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, lstat, readdir, readFile, readlink, realpath, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import pg from 'pg';
@@ -219,19 +219,19 @@ async function promoted(server: TestPostgres): Promise<void> {
   }
 }
 
-/** As docs/format.md, "Restoring by hand", says. */
+/** Word for word what docs/format.md, "Restoring by hand", tells a person to do. */
 async function withStarted(scene: Scene, into: string, callback: (client: pg.Client) => Promise<void>): Promise<void> {
   const { binaries } = scene.server;
   const data = join(into, 'data');
   const port = await freePort();
-  const settings = {
-    restore_command: `cp "${join(into, 'wal')}/%f" "%p"`,
-    hba_file: join(into, 'config', await realpath(hbaOutside(scene.server))),
-    ...{ archive_mode: 'off', port, listen_addresses: '127.0.0.1', unix_socket_directories: into },
-  };
-  const auto = join(data, 'postgresql.auto.conf');
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'`);
-  await writeFile(auto, `${await readFile(auto, 'utf8')}${lines.join('\n')}\n`);
+  const hba = await realpath(hbaOutside(scene.server));
+  assert.equal(await readFile(join(into, 'config', hba), 'utf8'), await readFile(hba, 'utf8'));
+  await copyFile(join(into, 'config', hba), join(data, 'pg_hba.conf'));
+  const manual = await readFile(new URL('../../docs/format.md', import.meta.url), 'utf8');
+  const settings = /```\n( *restore_command.*?)```/s.exec(manual)?.[1] ?? '';
+  const ours = settings.replaceAll('/srv/shop', into).replace("'5433'", `'${port}'`);
+  assert.ok(ours.includes(into) && ours.includes(String(port)));
+  await appendFile(join(data, 'postgresql.auto.conf'), ours);
   await writeFile(join(data, 'recovery.signal'), '');
   giveToServerUser(into);
   await run(join(binaries, 'pg_ctl'), ['-D', data, '-l', join(into, 'log'), '-w', 'start']).catch(async (error) => {
