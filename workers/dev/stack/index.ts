@@ -38,6 +38,8 @@ export interface Stack extends AsyncDisposable {
     args: readonly string[],
     options?: { env?: Record<string, string> },
   ): StackProcess;
+  /** Resolves with the first of the two servers that ends, by itself or not. */
+  readonly ended: Promise<{ name: string; logFile: string }>;
   /** Leaves everything running when this process ends; disposing afterwards does nothing. */
   leave(): Promise<void>;
 }
@@ -96,7 +98,14 @@ async function startOnce(options: StackOptions, own: { tools: StackTools; signal
   try {
     if (!keepDir) reaper.removeAtEnd(dir);
     await mkdir(join(dir, 'logs'), { recursive: true });
-    return assemble({ dir, ...(await startServers(options, { ...own, plan, ports, dir, reaper })) }, reaper);
+    const ended = Promise.withResolvers<StackProcess>();
+    const start = (request: ProcessRequest): StackProcess => {
+      const started = startProcess(request, reaper);
+      void started.exited.then(() => ended.resolve(started));
+      return started;
+    };
+    const servers = await startServers(options, { ...own, plan, ports, dir, start });
+    return assemble({ dir, ended: ended.promise, ...servers }, reaper);
   } catch (error) {
     await reaper.finish();
     throw error;
@@ -109,7 +118,7 @@ interface Surroundings {
   plan: LocalStack;
   ports: Ports;
   dir: string;
-  reaper: Reaper;
+  start(request: ProcessRequest): StackProcess;
 }
 
 type Servers = Pick<Stack, 'temporal' | 'postgres'>;
@@ -119,7 +128,7 @@ async function startServers({ keepDir = false, temporal = {} }: StackOptions, at
   const { tools, plan, ports, dir } = at;
   const failed = new AbortController();
   const signal = AbortSignal.any([at.signal, failed.signal]);
-  const base = { dir, signal, start: (request: ProcessRequest) => startProcess(request, at.reaper) };
+  const base = { dir, signal, start: at.start };
   const { dynamicConfig = [], dbFile, searchAttributes = true } = temporal;
   const starting = [
     startTemporal({
@@ -173,7 +182,7 @@ function refuseExisting(dir: string): void {
   });
 }
 
-function assemble(parts: Servers & { dir: string }, reaper: Reaper): Stack {
+function assemble(parts: Servers & Pick<Stack, 'dir' | 'ended'>, reaper: Reaper): Stack {
   return {
     ...parts,
     spawn: (...[name, command, args, { env = {} } = {}]: Parameters<Stack['spawn']>) =>

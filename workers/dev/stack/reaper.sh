@@ -11,7 +11,7 @@ newline='
 groups=''
 gone=' '
 folders=''
-grace_tenths=100
+grace_tenths=300
 
 alive() { kill -0 "$1" 2>/dev/null && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
