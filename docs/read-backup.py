@@ -255,8 +255,11 @@ class Vault:
             raise Refused(f"{key} is not in the vault") from None
 
     def names(self, key):
-        folder = os.path.join(self.folder, key)
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        """Only a folder that is not there is an empty one: any other trouble is told."""
+        try:
+            return sorted(os.listdir(os.path.join(self.folder, key)))
+        except FileNotFoundError:
+            return []
 
     def decode(self, data, place, longest, **context):
         compressed = open_message(data, place, {"source": self.source, **context}, self.unwrap)
@@ -489,6 +492,8 @@ class Wal:
         os.makedirs(self.folder)
         ancestors = {self.base: None}
         for name in self.vault.names(self.key("history")):
+            if not re.fullmatch(r"[0-9a-f]{8}", name):
+                continue
             text = self.history(int(name, 16))
             lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
             if self.base in [int(line[0]) for line in lines]:
@@ -645,6 +650,8 @@ def main(words):
             opener = root_opener(options.root_key) if options.root_key else recovery_opener(options.recovery_key)
         signers = dict(read_signer(path) for path in options.signer) if options.signer else None
         vault = Vault(options.vault, options.source, opener, signers)
+        if options.source not in os.listdir(options.vault):
+            raise Refused(f"{options.vault} holds no source {options.source}")
         return list_points(vault) if options.list else restore(vault, options)
     except (Refused, OSError) as error:
         print(f"read-backup: {error}", file=sys.stderr)

@@ -300,6 +300,16 @@ test('read-backup.py lists what is there, and tells a damaged point from a good 
   });
 });
 
+test('read-backup.py tells a vault or source that is not there from an empty one', async () => {
+  await withTempDir(async (dir) => {
+    const list = (vault: string): Promise<CommandResult> => readBackup('--vault', vault, '--source', 'shop', '--list');
+    const [away, empty] = [await list(join(dir, 'away')), await list(dir)];
+    assert.deepEqual([away.code, empty.code], [1, 1]);
+    assert.match(away.stderr, /^read-backup: .*No such file or directory: .*away.*\n$/);
+    assert.match(empty.stderr, /^read-backup: .* holds no source shop\n$/);
+  });
+});
+
 test('read-backup.py asks who signed, unless it is told not to', async () => {
   const key = ['--root-key', 'root.key'];
   const { code, stderr } = await readBackup('--vault', '/x', '--source', 's', '--point', 'p', '--into', '/y', ...key);

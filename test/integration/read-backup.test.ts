@@ -52,7 +52,7 @@ async function withScene(callback: (scene: Scene) => Promise<void>): Promise<voi
       const tablespace = String(
         (await server.sql(`select oid from pg_tablespace where spcname = 'space'`))[0]?.['oid'],
       );
-      const guard = await protect(server, vault, POINT);
+      const guard = await protect(server, vault, { pointId: POINT });
       await server.sql('insert into orders select generate_series(1001, 1500)');
       await guard.caughtUp();
       try {
@@ -161,11 +161,15 @@ test('a server starts on what Python wrote and replays the WAL to its end', asyn
   await withScene(async (scene) => {
     await withServerDir(async (dir) => {
       const into = join(dir, 'by-hand');
-      const recoveryKey = ['--recovery-key', join(scene.at.keyDir, 'recovery.key')];
-      await readWell(scene, into, recoveryKey);
+      const elsewhere = join(dir, 'elsewhere');
+      const options = ['--recovery-key', join(scene.at.keyDir, 'recovery.key')];
+      await readWell(scene, into, [...options, '--tablespace', `${scene.tablespace}=${elsewhere}`]);
+      giveToServerUser(elsewhere);
       await withStarted(scene, into, async (client) => {
         assert.deepEqual(await numbers(client, 'select count(*), max(id), sum(id) from orders'), [1500, 1500, 1125750]);
         assert.deepEqual(await numbers(client, 'select count(*) from spaced'), [15000]);
+        const { rows } = await client.query('select pg_tablespace_location($1) as place', [scene.tablespace]);
+        assert.deepEqual(rows, [{ place: elsewhere }]);
         assert.deepEqual(await numbers(client, 'select count(*) from scratch'), [0]);
         assert.deepEqual(await numbers(client, 'select timeline_id from pg_control_checkpoint()'), [2]);
       });
