@@ -7,7 +7,7 @@ import { Context } from '@temporalio/activity';
 import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { TASK_QUEUE } from '../../workflows/model/names.ts';
 import type { CliWorld, Said } from '../support/cli-world.ts';
-import { realTimeHost, withCliWorld } from '../support/cli-world.ts';
+import { hurriedHost, realTimeHost, withCliWorld } from '../support/cli-world.ts';
 import type { SlowActivities } from '../support/slow-workflows.ts';
 
 Runtime.install({ logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} } as never });
@@ -206,17 +206,14 @@ test('status: the list, one run with its step and page, a run that goes on under
 test('without a worker: a run waits and says so, a question is given up', async () => {
   await withCliWorld(async (world) => {
     await world.writeConfig(CONFIG);
-    const startMs = Date.now();
-    const fast = (): ReturnType<typeof realTimeHost> =>
-      Object.assign(realTimeHost(), { nowMs: () => startMs + (Date.now() - startMs) * 20 });
-    const host = fast();
+    const host = hurriedHost();
     const run = world.cli(['backup', 'shop'], host);
     await until(() => host.err.includes('no worker takes tasks from queue lifeboat'), 'the remark');
     host.interrupt();
     assert.equal((await run).code, 130);
     assert.equal(await statusOf(world, 'backup/shop'), 'RUNNING');
 
-    const question = await world.cli(['list'], fast());
+    const question = await world.cli(['list'], hurriedHost());
     assert.equal(question.code, 10);
     assert.match(question.err, /lifeboat: no worker takes tasks from queue lifeboat\n.*next: lifeboat worker\n$/s);
     const asked = world.client.workflow.list({ query: 'WorkflowType = "inspect" AND ExecutionStatus = "Running"' });

@@ -68,6 +68,12 @@ export function realTimeHost(options: Parameters<typeof fakeHost>[0] = {}): Fake
   return Object.assign(fakeHost(options), { nowMs: () => Date.now() });
 }
 
+/** Its clock runs twenty times as fast: what is given up after a while is given up soon. */
+export function hurriedHost(): FakeHost {
+  const startMs = Date.now();
+  return Object.assign(fakeHost(), { nowMs: () => startMs + (Date.now() - startMs) * 20 });
+}
+
 export async function say(words: readonly string[], host: FakeHost): Promise<Said> {
   const code = await runCli(words, host);
   const last = host.out.trimEnd().split('\n').at(-1) ?? '';

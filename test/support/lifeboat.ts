@@ -1,12 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CliWorld } from './cli-world.ts';
 import { withCliWorld } from './cli-world.ts';
 import type { TestPostgres } from './postgres.ts';
-import { makeOwned, serverUser, withPostgres, withServerDir } from './postgres.ts';
+import { makeOwned, run, serverUser, withPostgres, withServerDir } from './postgres.ts';
 
 /** The whole product on one machine: Temporal, a PostgreSQL server, a worker in a process of its own, the CLI. */
 export interface Lifeboat extends CliWorld {
@@ -52,10 +54,20 @@ export async function withLifeboat(callback: (world: Lifeboat) => Promise<void>)
           await callback(lifeboat);
         } finally {
           await Promise.all(workers.map((worker) => worker.stop('SIGKILL')));
+          await stopRestored(lifeboat);
         }
       }),
     ),
   );
+}
+
+/** Recovered servers live on without their worker. */
+export async function stopRestored({ scratch, server }: Pick<Lifeboat, 'scratch' | 'server'>): Promise<void> {
+  for (const name of await readdir(scratch)) {
+    const data = join(scratch, name);
+    if (!existsSync(join(data, 'postmaster.pid'))) continue;
+    await run(join(server.binaries, 'pg_ctl'), ['-D', data, '-m', 'immediate', '-w', 'stop']).catch(() => undefined);
+  }
 }
 
 function sourceText(
