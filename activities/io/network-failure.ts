@@ -35,11 +35,11 @@ const NO_TLS = /^(ERR_SSL|ERR_OSSL|EPROTO)/;
 export function networkMeaning(error: unknown): NetworkMeaning | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code } = at as NodeJS.ErrnoException;
-    // What an HTTP client calls its own deadline; it has no errno.
-    if (at.name === 'TimeoutError')
-      return { type: 'Unavailable', code: 'timeout', hint: NO_ANSWER['ETIMEDOUT'] ?? AGAIN };
     const known = typeof code === 'string' ? meaningOf(code) : undefined;
     if (known) return known;
+    // What an HTTP client calls its own deadline has no errno.
+    if (at.name === 'TimeoutError')
+      return { type: 'Unavailable', code: 'timeout', hint: NO_ANSWER['ETIMEDOUT'] ?? AGAIN };
     const first: unknown = at instanceof AggregateError ? at.errors[0] : undefined;
     if (first !== undefined) return networkMeaning(first);
   }

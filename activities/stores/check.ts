@@ -23,14 +23,27 @@ export async function checkStore(session: StoreSession): Promise<StoreCheck[]> {
       'conditional write is refused on a taken key',
       async () => expect((await session.put(key, bytes, { ifAbsent: true })).created, false),
     ],
+    ['one winner of many conditional writes at once', () => race(session, `${key}-race`)],
     ['range', async () => expect((await readAll(session, key, { from: 1, to: 4 })).toString(), 'ifeb')],
     ['list', async () => expect((await firstKey(session, key)) === key, true)],
     ['remove', async () => expect((await session.remove(key), await session.stat(key)), undefined)],
   ];
   const checks: StoreCheck[] = [];
   for (const [name, step] of steps) checks.push(await attempt(name, step));
-  await session.remove(key).catch(() => undefined);
+  for (const made of [key, `${key}-race`]) await session.remove(made).catch(() => undefined);
   return checks;
+}
+
+const RACERS = 16;
+
+/** A server that looks first and writes then lets several win: two hosts would both believe that their backup stands. */
+async function race(session: StoreSession, key: string): Promise<string | undefined> {
+  const racers = Array.from({ length: RACERS }, (_, number) => Buffer.alloc(16 * 1024, number));
+  const answers = await Promise.all(racers.map((bytes) => session.put(key, bytes, { ifAbsent: true })));
+  const winners = racers.filter((_, number) => answers[number]?.created);
+  const stored = await readAll(session, key);
+  if (winners.length === 1 && winners[0]?.equals(stored)) return undefined;
+  return `expected 1 winner and its bytes, found ${winners.length} of ${RACERS}`;
 }
 
 function expect(found: unknown, wanted: unknown): string | undefined {

@@ -20,6 +20,8 @@ const AGAIN = 'it is tried again by itself';
 /** Error codes of the S3 API reference, "Error responses". */
 const BY_NAME: Record<string, Meaning> = {
   NoSuchBucket: { type: 'NotFound', hint: 'create the bucket or correct `bucket`' },
+  /** What HEAD says of a bucket; of a key it means absent, and is no failure. */
+  NotFound: { type: 'NotFound', hint: 'create the bucket or correct `bucket`' },
   NoSuchKey: { type: 'NotFound', hint: 'list what is there: lifeboat list' },
   NoSuchUpload: { type: 'Unavailable', hint: `somebody aborted the upload; ${AGAIN}` },
   AccessDenied: { type: 'Denied', hint: 'allow s3:PutObject, GetObject, ListBucket and DeleteObject on this bucket' },

@@ -98,7 +98,7 @@ class S3Session implements StoreSession {
       return;
     }
     const later = (work: Promise<void>): void => this.#clearLater(work);
-    await uploadParts({ client: this.#client, target, headers, ifAbsent, signal, later }, blocks);
+    await uploadParts({ client: this.#client, target, headers, ifAbsent, run: this.#run, later }, blocks);
   }
 
   async get(key: StoreKey, range?: ByteRange): Promise<Readable> {
@@ -140,6 +140,7 @@ class S3Session implements StoreSession {
         const key = (item.Key ?? '').slice(this.#root.length);
         // Consoles make objects that stand for folders.
         if (key === '' || key.endsWith('/')) continue;
+        this.#run.signal.throwIfAborted();
         yield { key, bytes: item.Size ?? 0, modifiedAt: timeOf(item.LastModified) };
       }
       from = page.IsTruncated ? { ContinuationToken: page.NextContinuationToken } : undefined;
