@@ -1,6 +1,7 @@
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { RunProgress } from '../workflows/messages.ts';
+import { TASK_QUEUE } from '../workflows/model/names.ts';
 import type { Session } from './connect.ts';
 import type { ProgressView } from './progress-bar.ts';
 
@@ -14,6 +15,8 @@ interface Heartbeat {
 
 export interface PendingStep {
   activity: string;
+  /** Task queue that it waits in, or was taken from. */
+  queue: string;
   attempt: number;
   /** A worker has taken it. */
   taken: boolean;
@@ -29,8 +32,8 @@ export interface RunState {
   runId: string;
   startedAt: string;
   closedAt?: string;
-  /** The run has work for a worker, and none has taken it. */
-  waitsForWorker: boolean;
+  /** The run has work for a worker of this queue, and none has taken it. */
+  waitsForQueue?: string;
   steps: PendingStep[];
 }
 
@@ -51,11 +54,16 @@ export async function readState(session: Session, run: { workflowId: string; run
     runId: found.runId,
     startedAt: found.startTime.toISOString(),
     ...(found.closeTime ? { closedAt: found.closeTime.toISOString() } : {}),
-    waitsForWorker:
-      task?.state === SCHEDULED ||
-      (steps.length > 0 && steps.every((step) => !step.taken && step.lastFailure === undefined)),
+    ...waiting(steps, task?.state === SCHEDULED),
     steps,
   };
+}
+
+function waiting(steps: readonly PendingStep[], isTaskUntaken: boolean): Pick<RunState, 'waitsForQueue'> {
+  if (isTaskUntaken) return { waitsForQueue: TASK_QUEUE };
+  const [first] = steps;
+  const isUntaken = first !== undefined && steps.every((step) => !step.taken && step.lastFailure === undefined);
+  return isUntaken ? { waitsForQueue: first.queue } : {};
 }
 
 async function stepOf(session: Session, activity: PendingActivity): Promise<PendingStep> {
@@ -64,6 +72,7 @@ async function stepOf(session: Session, activity: PendingActivity): Promise<Pend
   const lastFailure = activity.lastFailure?.message;
   return {
     activity: activity.activityType?.name ?? '',
+    queue: activity.activityOptions?.taskQueue?.name || TASK_QUEUE,
     attempt: activity.attempt ?? 1,
     taken: activity.state !== SCHEDULED,
     heartbeat: typeof heartbeat === 'object' && heartbeat !== null ? heartbeat : {},

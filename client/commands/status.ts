@@ -6,6 +6,7 @@ import type { FailureReport } from '../failure-report.ts';
 import { failureLines, reportOf } from '../failure-report.ts';
 import { Stop } from '../stop.ts';
 import { pairLines, tableLines } from '../table.ts';
+import { workerCommand } from '../told.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
 import { addExamples } from '../verb.ts';
 import type { RunState } from '../watch.ts';
@@ -65,7 +66,8 @@ async function followRun(session: Session, workflowId: string, call: Call): Prom
 async function showRun(session: Session, workflowId: string): Promise<Outcome> {
   const [{ findRun }, { readProgress }] = await Promise.all([import('../runs.ts'), import('../watch.ts')]);
   const run = await findRun(session, workflowId);
-  const progress = run.waitsForWorker ? undefined : await readProgress(session, { workflowId, runId: run.runId });
+  const progress =
+    run.waitsForQueue !== undefined ? undefined : await readProgress(session, { workflowId, runId: run.runId });
   const url = session.runUrl(workflowId, run.runId);
   const failed = await failureOf(session, { workflowId, run });
   return {
@@ -99,7 +101,8 @@ async function failureOf(
 function runLines(workflowId: string, run: RunState, url: string | undefined): string[] {
   return pairLines([
     ['run', workflowId],
-    ['status', `${run.status.toLowerCase()}${run.waitsForWorker ? ', waits for a worker (lifeboat worker)' : ''}`],
+    ['status', run.status.toLowerCase()],
+    ['waits for', run.waitsForQueue && `a worker of queue ${run.waitsForQueue} (${workerCommand(run.waitsForQueue)})`],
     ['started', run.startedAt],
     ['ended', run.closedAt],
     ...run.steps.map((step): [string, string] => [
