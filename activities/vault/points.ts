@@ -2,6 +2,7 @@ import { failure, isFailure } from '../../workflows/model/failure.ts';
 import type { FileSlice, Manifest, PartRef } from '../../workflows/model/manifest.ts';
 import { summarise } from '../../workflows/model/manifest.ts';
 import { crc32c } from '../io/crc32c.ts';
+import { release } from '../io/memory.ts';
 import type { PointReader } from '../sources/source.ts';
 import { readArtefact } from './context.ts';
 import type { Artefact, VaultContext } from './context.ts';
@@ -49,6 +50,7 @@ export async function verifyPoint(
     const plaintext = await read(part);
     for (const { path, slice } of slices.get(part.number) ?? []) checkSlice(plaintext, path, slice);
     onBytes(plaintext.length);
+    release(plaintext);
   });
   const { parts, bytes, storedBytes } = summarise(manifest);
   return { parts, bytes, storedBytes };

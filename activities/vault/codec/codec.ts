@@ -8,6 +8,7 @@ import { buildEncrypt } from '@aws-crypto/encrypt-node';
 import { AlgorithmSuiteIdentifier, CommitmentPolicy } from '@aws-crypto/material-management-node';
 import { RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from '@aws-crypto/raw-aes-keyring-node';
 import { failure } from '../../../workflows/model/failure.ts';
+import { release } from '../../io/memory.ts';
 import { messageBytes, readHeader } from '../message.ts';
 import type { DecodeJob, EncodeJob, Encoded, Kek } from './job.ts';
 
@@ -44,6 +45,8 @@ export const MESSAGE_OPTIONS = {
 } as const;
 
 const OUTPUT_CHUNK_BYTES = 1 << 20;
+/** Memory behind decoded bytes that holds nothing. */
+export const SPARE_BYTES = 1;
 
 /**
  * Passes bytes through one of the SDK's streams, a frame at a time: handing it everything at once makes its decryption
@@ -70,6 +73,7 @@ export async function encode(job: EncodeJob): Promise<Encoded> {
   });
   const cipher = esdk.encryptStream(aesKeyring(job.kek), { ...MESSAGE_OPTIONS, encryptionContext: job.context });
   const bytes = await through(cipher, compressed);
+  release(compressed);
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
 
@@ -84,7 +88,10 @@ export async function decode(job: DecodeJob): Promise<Buffer> {
     throw wrong(job, 'length', { expected, found: `${stored.length} bytes` });
   }
   checkContext(job, header.context);
-  const plaintext = decompress(job, await decrypt(job, stored));
+  const compressed = await decrypt(job, stored);
+  release(stored);
+  const plaintext = decompress(job, compressed);
+  release(compressed);
   if (job.plainBytes !== undefined && plaintext.length !== job.plainBytes) {
     throw wrong(job, 'plaintext', { expected: `${job.plainBytes} bytes`, found: `${plaintext.length} bytes` });
   }
@@ -128,8 +135,8 @@ async function decrypt(job: DecodeJob, stored: Buffer): Promise<Buffer> {
 function decompress(job: DecodeJob, compressed: Buffer): Buffer {
   const longest = Math.max(job.plainBytes ?? LONGEST_PLAINTEXT, 1);
   try {
-    // Output grows chunk by chunk: with the length known there is one chunk and no copy.
-    const chunkSize = Math.max(job.plainBytes ?? OUTPUT_CHUNK_BYTES, 64);
+    // Output grows chunk by chunk, and a chunk that is just filled brings another: with the length known there is one.
+    const chunkSize = Math.max((job.plainBytes ?? OUTPUT_CHUNK_BYTES) + SPARE_BYTES, 64);
     return zstdDecompressSync(compressed, { maxOutputLength: longest, chunkSize });
   } catch (error) {
     const expected = `one zstd frame of at most ${longest} bytes`;

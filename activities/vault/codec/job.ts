@@ -1,5 +1,3 @@
-import type { FailureFacts, FailureType } from '../../../workflows/model/failure.ts';
-
 /** What the codec threads are asked; plain data, buffers are transferred. */
 export interface Kek {
   namespace: string;
@@ -36,16 +34,8 @@ export interface Encoded {
   sha256: string;
 }
 
-/** An error crosses a thread as data. */
-export interface JobError extends FailureFacts {
-  type: FailureType;
-  message: string;
-}
-
+/** Encoded or decoded bytes; of encoded ones their SHA-256, hex. */
 export interface Result {
-  id: number;
   bytes: Uint8Array;
   sha256?: string;
 }
-
-export type Answer = Result | { id: number; error: JobError };

@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
+import { ownsMemory } from '../../io/memory.ts';
 import { threadModule } from '../../io/thread.ts';
-import type { DecodeJob, EncodeJob, Encoded } from './job.ts';
-import { Threads } from './threads.ts';
+import { Threads } from '../../io/threads.ts';
+import type { DecodeJob, EncodeJob, Encoded, Job, Result } from './job.ts';
 
 /** Compression, encryption and hashing away from the event loop. */
 export interface CodecPool extends AsyncDisposable {
@@ -11,7 +12,9 @@ export interface CodecPool extends AsyncDisposable {
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
 }
 
-let shared: { threads: Threads; users: number } | undefined;
+type CodecThreads = Threads<Job, Result>;
+
+let shared: { threads: CodecThreads; users: number } | undefined;
 
 /**
  * A share of the process's threads, one for each processor however many vaults are open, so that memory does not grow with
@@ -28,21 +31,30 @@ export function joinCodecPool(signal: AbortSignal): CodecPool {
   });
 }
 
-function newThreads(): Threads {
+function newThreads(): CodecThreads {
   return new Threads(availableParallelism(), threadModule('codec-thread', import.meta.url));
 }
 
-function poolOn(threads: Threads, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
+function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
   let left: Promise<void> | undefined;
   return {
     encode: async (job, options) => {
-      const task = { job: { ...job, kind: 'encode' as const }, transfer: options?.transfer ?? false, signal };
-      const { bytes, sha256 = '' } = await threads.run(task);
+      const given = forThread(job.bytes, options?.transfer ?? false);
+      const { bytes, sha256 = '' } = await threads.run({
+        job: { ...job, kind: 'encode', bytes: given.bytes },
+        moved: given.moved,
+        signal,
+      });
       return { bytes: asBuffer(bytes), sha256 };
     },
     decode: async (job) => {
-      const task = { job: { ...job, kind: 'decode' as const }, transfer: true, signal };
-      return asBuffer((await threads.run(task)).bytes);
+      const given = forThread(job.bytes, true);
+      const { bytes } = await threads.run({
+        job: { ...job, kind: 'decode', bytes: given.bytes },
+        moved: given.moved,
+        signal,
+      });
+      return asBuffer(bytes);
     },
     [Symbol.asyncDispose]: () => (left ??= leave()),
   };
@@ -50,4 +62,12 @@ function poolOn(threads: Threads, signal: AbortSignal, leave: () => Promise<void
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Shared memory is read where it is; what the caller gave away moves, when it is alone in its memory; the rest is copied. */
+function forThread(bytes: Uint8Array, transfer: boolean): { bytes: Uint8Array; moved: ArrayBuffer[] } {
+  if (!(bytes.buffer instanceof ArrayBuffer)) return { bytes, moved: [] };
+  if (transfer && ownsMemory(bytes)) return { bytes, moved: [bytes.buffer] };
+  const copy = Uint8Array.from(bytes);
+  return { bytes: copy, moved: [copy.buffer] };
 }

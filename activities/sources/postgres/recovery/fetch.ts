@@ -2,9 +2,10 @@ import { constants } from 'node:fs';
 import { chown, lstat, mkdir, open, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
-import type { FileEntry, FileSlice, FileTree, Manifest, PartRef } from '../../../../workflows/model/manifest.ts';
+import type { FileEntry, FileTree, Manifest, PartRef } from '../../../../workflows/model/manifest.ts';
 import type { FetchEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
-import { crc32c, crc32cCombine } from '../../../io/crc32c.ts';
+import { syncFolder } from '../../../io/atomic-file.ts';
+import { crc32cCombine } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
 import { runCommand } from '../../../io/run-command.ts';
@@ -12,20 +13,13 @@ import type { PointReader } from '../../source.ts';
 import { CONFIG_TREE } from '../backup/index.ts';
 import type { Host } from './host.ts';
 import { openJournal } from './journal.ts';
+import { writeParts } from './parts.ts';
 import { placeOf } from './place.ts';
 import { replaceFile } from './settings.ts';
 
 /** A data directory without it cannot be started, so it comes last and by rename. */
 const CONTROL_FILE = 'global/pg_control';
 const STAGED = '.lifeboat-new';
-/** Parts fetched, checked and written at once. */
-const PARALLEL = 4;
-
-interface Placed {
-  path: string;
-  file: FileEntry;
-  slice: FileSlice;
-}
 
 export interface Fetching {
   plan: RecoveryPlan;
@@ -45,11 +39,18 @@ export async function fetchBase(use: Fetching): Promise<FetchEvidence> {
     await makeTree(use);
     await using journal = await openJournal(place.journal, plan.run);
     const resumed = journal.done.size;
-    await writeParts(use, journal.done, (part) => journal.add(part));
+    await writeParts({
+      reader,
+      done: journal.done,
+      pathOf: (tree, file) => pathOf(plan, tree, file),
+      ...(use.host.as ? { owner: use.host.as } : {}),
+      run: use.run,
+      finished: (part) => journal.add(part),
+    });
     await rewriteTablespaceMap(use);
     await syncAll(use);
     await rename(join(place.data, CONTROL_FILE + STAGED), join(place.data, CONTROL_FILE));
-    await runCommand('sync', ['-f', place.data], { signal: use.run.signal });
+    await syncFolder(dirname(join(place.data, CONTROL_FILE)));
     return evidence(manifest, resumed);
   } catch (error) {
     throw fileFailure(place.data, error);
@@ -96,6 +97,11 @@ function rootOf(plan: RecoveryPlan, tree: FileTree): string {
   throw failure('Bug', `plan names no place for tablespace ${tree.id}`);
 }
 
+function pathOf(plan: RecoveryPlan, tree: FileTree, file: FileEntry): string {
+  const staged = tree.id === 'base' && file.path === CONTROL_FILE ? STAGED : '';
+  return join(rootOf(plan, tree), file.path) + staged;
+}
+
 /** Folders, links and empty files; the rest is made by the first slice that is written. */
 async function makeTree(use: Fetching): Promise<void> {
   const { plan, host, reader } = use;
@@ -112,7 +118,7 @@ async function makeTree(use: Fetching): Promise<void> {
       } else if (file.type === 'symlink') {
         await makeLink(use, path, file);
       } else if (file.bytes === 0) {
-        await (await openFile(use, path, file)).close();
+        await makeEmpty(use, path, file.mode);
       }
     }
   }
@@ -127,86 +133,14 @@ async function makeLink(use: Fetching, path: string, file: FileEntry): Promise<v
   else await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
-async function writeParts(
-  use: Fetching,
-  done: ReadonlySet<number>,
-  finished: (part: number) => Promise<void>,
-): Promise<void> {
-  const { plan, reader, run } = use;
-  const slices = slicesByPart(plan, reader.manifest);
-  const queue = reader.manifest.parts.filter((part) => !done.has(part.number));
-  const totalBytes = reader.manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
-  let doneBytes = totalBytes - queue.reduce((sum, part) => sum + part.bytes, 0);
-  const work = async (): Promise<void> => {
-    for (let part = queue.shift(); part; part = queue.shift()) {
-      run.signal.throwIfAborted();
-      const bytes = await reader.readPart(part);
-      for (const placed of slices.get(part.number) ?? []) await writeSlice(use, placed, bytes);
-      await finished(part.number);
-      doneBytes += part.bytes;
-      run.progress({ phase: 'fetch', doneBytes, totalBytes, counters: { partsLeft: queue.length } });
-    }
-  };
-  const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL }, work));
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed) throw failed.reason;
-}
-
-function slicesByPart(plan: RecoveryPlan, manifest: Manifest): Map<number, Placed[]> {
-  const byPart = new Map<number, Placed[]>();
-  for (const tree of manifest.trees) {
-    const root = rootOf(plan, tree);
-    for (const file of tree.files) {
-      const staged = tree.id === 'base' && file.path === CONTROL_FILE ? STAGED : '';
-      const path = join(root, file.path) + staged;
-      for (const slice of file.slices ?? []) {
-        const list = byPart.get(slice.part) ?? [];
-        list.push({ path, file, slice });
-        byPart.set(slice.part, list);
-      }
-    }
-  }
-  return byPart;
-}
-
-async function writeSlice(use: Fetching, placed: Placed, part: Buffer): Promise<void> {
-  const { path, file, slice } = placed;
-  const bytes = part.subarray(slice.at, slice.at + slice.bytes);
-  const found = crc32c(bytes);
-  if (found !== slice.crc32c) {
-    throw failure('Integrity', `${file.path} came out of part ${slice.part} with other bytes`, {
-      place: path,
-      expected: hex(slice.crc32c),
-      found: hex(found),
-    });
-  }
-  const handle = await openFile(use, path, file);
+async function makeEmpty({ host }: Fetching, path: string, mode: number): Promise<void> {
+  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, mode & 0o700);
   try {
-    await handle.write(bytes, 0, bytes.length, positionOf(file, slice));
+    if (host.as) await handle.chown(host.as.uid, host.as.gid);
   } finally {
     await handle.close();
   }
-}
-
-/** Offset in the file: what the slices before it hold. */
-function positionOf(file: FileEntry, slice: FileSlice): number {
-  let position = 0;
-  for (const other of file.slices ?? []) {
-    if (other === slice) break;
-    position += other.bytes;
-  }
-  return position;
-}
-
-async function openFile(use: Fetching, path: string, file: FileEntry): Promise<Awaited<ReturnType<typeof open>>> {
-  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
-  const handle = await open(path, flags, file.mode & 0o700).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    return open(path, flags, file.mode & 0o700);
-  });
-  if (use.host.as) await handle.chown(use.host.as.uid, use.host.as.gid);
-  return handle;
 }
 
 /**

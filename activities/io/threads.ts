@@ -1,31 +1,45 @@
 import { Worker } from 'node:worker_threads';
-import { failure } from '../../../workflows/model/failure.ts';
-import type { Answer, Job, Result } from './job.ts';
+import type { FailureFacts, FailureType } from '../../workflows/model/failure.ts';
+import { failure } from '../../workflows/model/failure.ts';
 
-export interface Task {
+export interface Task<Job> {
+  /** Plain data: it is cloned, but for what moves. */
   job: Job;
-  /** The caller gives the bytes away: they may move to the thread without a copy. */
-  transfer: boolean;
+  /** Memory that goes to the thread without a copy and is gone for the caller. */
+  moved: ArrayBuffer[];
   signal: AbortSignal;
 }
 
-interface Waiting extends Task {
+export interface Question<Job> {
+  id: number;
+  job: Job;
+}
+
+/** An error crosses a thread as data. */
+export interface JobError extends FailureFacts {
+  type: FailureType;
+  message: string;
+}
+
+export type Answer<Result> = { id: number; result: Result } | { id: number; error: JobError };
+
+interface Waiting<Job, Result> extends Task<Job> {
   resolve(result: Result): void;
   reject(error: Error): void;
 }
 
-interface Thread {
+interface Thread<Job, Result> {
   worker: Worker;
-  busy?: { id: number; waiting: Waiting };
+  busy?: { id: number; waiting: Waiting<Job, Result> };
 }
 
 /**
  * Threads that each do one job at a time; started when they are needed, in the order the jobs came. A job that is aborted
  * leaves the queue at once; when it is running, its thread finishes it for nobody.
  */
-export class Threads {
-  readonly #threads: Thread[] = [];
-  readonly #queue: Waiting[] = [];
+export class Threads<Job, Result> {
+  readonly #threads: Thread<Job, Result>[] = [];
+  readonly #queue: Waiting<Job, Result>[] = [];
   readonly #size: number;
   readonly #module: URL;
   #nextId = 1;
@@ -37,8 +51,8 @@ export class Threads {
   }
 
   /** Rejects with the job's own failure, Bug when its thread died, or the signal's reason. */
-  run(task: Task): Promise<Result> {
-    if (this.#closed) return Promise.reject(failure('Bug', 'codec threads were used after they were closed'));
+  run(task: Task<Job>): Promise<Result> {
+    if (this.#closed) return Promise.reject(failure('Bug', 'threads were used after they were closed'));
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         const at = this.#queue.indexOf(waiting);
@@ -49,7 +63,7 @@ export class Threads {
         task.signal.removeEventListener('abort', onAbort);
         end();
       };
-      const waiting: Waiting = {
+      const waiting: Waiting<Job, Result> = {
         ...task,
         resolve: (result) => settle(() => resolve(result)),
         reject: (error) => settle(() => reject(error)),
@@ -64,7 +78,7 @@ export class Threads {
   /** Ends every thread; jobs that are not done fail. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const waiting of this.#queue.splice(0)) waiting.reject(failure('Bug', 'codec threads were closed'));
+    for (const waiting of this.#queue.splice(0)) waiting.reject(failure('Bug', 'threads were closed'));
     await Promise.all(this.#threads.splice(0).map((thread) => thread.worker.terminate()));
   }
 
@@ -77,37 +91,36 @@ export class Threads {
     }
   }
 
-  #give(thread: Thread, waiting: Waiting): void {
+  #give(thread: Thread<Job, Result>, waiting: Waiting<Job, Result>): void {
     const id = this.#nextId++;
     try {
-      const { bytes, moved } = forThread(waiting);
       thread.worker.ref();
-      thread.worker.postMessage({ id, job: { ...waiting.job, bytes } }, moved);
+      thread.worker.postMessage({ id, job: waiting.job } satisfies Question<Job>, waiting.moved);
       thread.busy = { id, waiting };
     } catch (error) {
       // Bytes that were given away before cannot be sent again.
       thread.worker.unref();
-      waiting.reject(failure('Bug', `codec job cannot be sent: ${(error as Error).message}`, { cause: error }));
+      waiting.reject(failure('Bug', `job of a thread cannot be sent: ${(error as Error).message}`, { cause: error }));
     }
   }
 
-  #freeThread(): Thread | undefined {
+  #freeThread(): Thread<Job, Result> | undefined {
     const free = this.#threads.find((thread) => thread.busy === undefined);
     if (free || this.#threads.length >= this.#size) return free;
     return this.#start();
   }
 
-  #start(): Thread {
+  #start(): Thread<Job, Result> {
     const worker = new Worker(this.#module);
-    const thread: Thread = { worker };
-    worker.on('message', (answer: Answer) => this.#settle(thread, answer));
+    const thread: Thread<Job, Result> = { worker };
+    worker.on('message', (answer: Answer<Result>) => this.#settle(thread, answer));
     worker.once('error', (error) => this.#lose(thread, error));
     worker.once('exit', (code) => this.#lose(thread, new Error(`it ended with ${code}`)));
     this.#threads.push(thread);
     return thread;
   }
 
-  #settle(thread: Thread, answer: Answer): void {
+  #settle(thread: Thread<Job, Result>, answer: Answer<Result>): void {
     const { busy } = thread;
     if (busy?.id !== answer.id) return;
     delete thread.busy;
@@ -117,27 +130,17 @@ export class Threads {
       const { type, message, ...facts } = answer.error;
       busy.waiting.reject(failure(type, message, facts));
     } else {
-      busy.waiting.resolve(answer);
+      busy.waiting.resolve(answer.result);
     }
     this.#dispatch();
   }
 
   /** A thread that died fails its job and is replaced by the next one that is needed. */
-  #lose(thread: Thread, error: Error): void {
+  #lose(thread: Thread<Job, Result>, error: Error): void {
     const at = this.#threads.indexOf(thread);
     if (at >= 0) this.#threads.splice(at, 1);
-    thread.busy?.waiting.reject(failure('Bug', `codec thread died: ${error.message}`, { cause: error }));
+    thread.busy?.waiting.reject(failure('Bug', `thread died: ${error.message}`, { cause: error }));
     delete thread.busy;
     if (!this.#closed) this.#dispatch();
   }
-}
-
-/** Shared memory is read where it is; what the caller gave away moves, when it is alone in its memory; the rest is copied. */
-function forThread({ job, transfer }: Waiting): { bytes: Uint8Array; moved: ArrayBuffer[] } {
-  const { bytes } = job;
-  const { buffer } = bytes;
-  if (!(buffer instanceof ArrayBuffer)) return { bytes, moved: [] };
-  if (transfer && buffer.byteLength === bytes.byteLength) return { bytes, moved: [buffer] };
-  const copy = Uint8Array.from(bytes);
-  return { bytes: copy, moved: [copy.buffer] };
 }

@@ -1,0 +1,24 @@
+import type { RunAs } from '../../../io/run-command.ts';
+
+/** A piece of a part's plaintext, and where it belongs. */
+export interface Placement {
+  /** Absolute path of the file; made when it is absent. */
+  path: string;
+  mode: number;
+  /** Offset in the part's plaintext, bytes. */
+  at: number;
+  bytes: number;
+  /** Offset in the file, bytes. */
+  position: number;
+  /** CRC-32C that these bytes must have, unsigned. */
+  crc32c: number;
+}
+
+/** One part to be checked and written by a thread; plain data, the bytes move. */
+export interface PartJob {
+  number: number;
+  bytes: Uint8Array;
+  placements: Placement[];
+  /** Who is to own the files; absent: whoever we are. */
+  owner?: RunAs;
+}

@@ -1,0 +1,62 @@
+import { closeSync, constants, fchownSync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { failure } from '../../../../workflows/model/failure.ts';
+import { crc32c } from '../../../io/crc32c.ts';
+import { fileFailure } from '../../../io/file-failure.ts';
+import { release } from '../../../io/memory.ts';
+import { serveJobs } from '../../../io/thread-side.ts';
+import type { PartJob, Placement } from './part-job.ts';
+
+/** From this size on a piece goes to the disk at once, so that the sync at the end finds little left to do. */
+const LARGE_BYTES = 1 << 20;
+const FLAGS = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
+
+serveJobs((job: PartJob) => {
+  for (const placement of job.placements) writePiece(job, placement);
+  release(job.bytes);
+  return { result: undefined, moved: [] };
+});
+
+function writePiece(job: PartJob, placement: Placement): void {
+  const bytes = job.bytes.subarray(placement.at, placement.at + placement.bytes);
+  check(job, placement, crc32c(bytes));
+  try {
+    const file = openFile(placement);
+    try {
+      if (job.owner) fchownSync(file, job.owner.uid, job.owner.gid);
+      writeAll(file, bytes, placement.position);
+      if (bytes.length >= LARGE_BYTES) fdatasyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw fileFailure(placement.path, error);
+  }
+}
+
+function check(job: PartJob, { path, crc32c: stated }: Placement, found: number): void {
+  if (found === stated) return;
+  const say = (sum: number): string => `CRC-32C ${sum.toString(16).padStart(8, '0')}`;
+  throw failure('Integrity', `${path} came out of part ${job.number} with other bytes`, {
+    place: path,
+    expected: say(stated),
+    found: say(found),
+  });
+}
+
+function openFile({ path, mode }: Placement): number {
+  try {
+    return openSync(path, FLAGS, mode);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    return openSync(path, FLAGS, mode);
+  }
+}
+
+/** A write may end early, as it does before a disk is full. */
+function writeAll(file: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(file, bytes, done, bytes.length - done, position + done);
+  }
+}
