@@ -1,4 +1,7 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { plainRun } from '../../activities/io/run.ts';
 import type { Run } from '../../activities/io/run.ts';
 import type { PostgresOptions } from '../../activities/sources/postgres/options.ts';
@@ -6,6 +9,7 @@ import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
 import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
+import type { ShipOptions } from '../../activities/sources/source.ts';
 import type { Vault } from '../../activities/vault/vault.ts';
 import { compareLsn } from '../../workflows/model/lsn.ts';
 import type { MatchedSettings, PointSummary } from '../../workflows/model/manifest.ts';
@@ -13,7 +17,10 @@ import type { Proof, RecoveryPlan, ReplayEvidence } from '../../workflows/model/
 import type { Target } from '../../workflows/model/target.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import type { TestPostgres } from './postgres.ts';
-import { freePort, serverUser } from './postgres.ts';
+import { freePort, serverUser, withPostgres, withServerDir } from './postgres.ts';
+import type { TestPostgresOptions } from './postgres.ts';
+import { withTempDir } from './temp-dir.ts';
+import { testVault } from './vault.ts';
 
 export function recoveryOptions(server: TestPostgres, overrides: Record<string, unknown> = {}): PostgresOptions {
   const { name } = serverUser();
@@ -32,30 +39,64 @@ export interface Protected {
   stop(): Promise<void>;
 }
 
+export const SHIP: ShipOptions = {
+  shipEveryMs: 50,
+  heartbeatEveryMs: 200,
+  spoolBytes: 64 << 20,
+  slot: 'lifeboat_shop',
+  acceptGap: false,
+};
+
 /** Ships WAL in the background and takes one published base backup. */
-export async function protect(server: TestPostgres, vault: Vault, pointId = 'p1'): Promise<Protected> {
-  const options = recoveryOptions(server);
+export async function protect(
+  server: TestPostgres,
+  vault: Vault,
+  use: { pointId?: string; ship?: Partial<ShipOptions> } = {},
+): Promise<Protected> {
   const stopper = new AbortController();
-  const shipping = createLogShipping('shop', options, plainRun({ signal: stopper.signal }));
-  const shipped = shipping.ship(vault.wal, {
-    shipEveryMs: 50,
-    heartbeatEveryMs: 200,
-    spoolBytes: 64 << 20,
-    slot: 'lifeboat_shop',
-    acceptGap: false,
-  });
+  const shipping = createLogShipping('shop', recoveryOptions(server), plainRun({ signal: stopper.signal }));
+  const shipped = shipping.ship(vault.wal, { ...SHIP, ...use.ship });
   shipped.catch(() => undefined);
+  try {
+    return await guardOf(server, { vault, shipped, stopper, pointId: use.pointId ?? 'p1' });
+  } catch (error) {
+    stopper.abort(new Error('stopped'));
+    throw error;
+  }
+}
+
+/** The slot keeps WAL from here on: a checkpoint can take nothing away any more. */
+async function slotInUse(server: TestPostgres, shipped: Promise<unknown>): Promise<void> {
+  for (let active = false; !active;) {
+    const rows = await server.sql(`select 1 from pg_replication_slots where slot_name = '${SHIP.slot}' and active`);
+    active = rows.length > 0;
+    if (!active) await orEnded(shipped, 20);
+  }
+}
+
+/** Waits a moment; the shipping ending first is a failure of the test. */
+export async function orEnded(shipped: Promise<unknown>, waitMs: number): Promise<void> {
+  const pause = new Promise<false>((resolve) => setTimeout(resolve, waitMs, false));
+  if (await Promise.race([shipped.then(() => true), pause])) throw new Error('shipping ended');
+}
+
+interface Guarding {
+  vault: Vault;
+  shipped: Promise<unknown>;
+  stopper: AbortController;
+  pointId: string;
+}
+
+async function guardOf(server: TestPostgres, at: Guarding): Promise<Protected> {
+  const { vault, shipped, stopper, pointId } = at;
+  await slotInUse(server, shipped);
   const point = await backupPoint(server, vault, pointId);
   const caughtUp = async (): Promise<void> => {
     const lsn = String((await server.sql('select pg_current_wal_flush_lsn()::text as lsn'))[0]?.['lsn']);
     for (;;) {
       const ranges = rangesOf(await vault.wal.list({ systemId: point.systemId }));
       if (compareLsn(ranges.at(-1)?.endLsn ?? '0/0', lsn) >= 0) return;
-      const ended = await Promise.race([
-        shipped.then(() => true),
-        new Promise<false>((resolve) => setTimeout(resolve, 20, false)),
-      ]);
-      if (ended) throw new Error('shipping ended');
+      await orEnded(shipped, 20);
     }
   };
   await caughtUp();
@@ -130,4 +171,100 @@ export async function recover(
   const proof = await recovery.prove(plan, replay);
   await recovery.finish(plan);
   return { replay, proof };
+}
+
+export type Sql = (text: string, database?: string) => Promise<Record<string, unknown>[]>;
+
+export interface Scene {
+  server: TestPostgres;
+  vault: Vault;
+  guard: Protected;
+}
+
+/** A server whose WAL is shipped, with a base that holds what `before` made. */
+export async function withScene(
+  use: TestPostgresOptions & { before?: (server: TestPostgres) => Promise<unknown>; ship?: Partial<ShipOptions> },
+  callback: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  await withPostgres(use, async (server) => {
+    await withTempDir(async (dir) => {
+      await using vault = await (await testVault(dir)).open();
+      await use.before?.(server);
+      const guard = await protect(server, vault, use.ship ? { ship: use.ship } : {});
+      try {
+        await callback({ server, vault, guard });
+      } finally {
+        await guard.stop().catch(() => undefined);
+      }
+    });
+  });
+}
+
+export interface Restored extends Recovered {
+  plan: RecoveryPlan;
+  sql: Sql;
+}
+
+type RestoreUse = { target: Target } & Partial<RecoveryPlan> & { options?: PostgresOptions };
+
+/** Recovers beside the source, hands over the proven copy, and discards it; nothing of it may remain. */
+export async function withRestored(
+  scene: Pick<Scene, 'server' | 'vault' | 'guard'>,
+  use: RestoreUse,
+  callback: (copy: Restored) => Promise<void>,
+): Promise<void> {
+  const { options = recoveryOptions(scene.server), ...wanted } = use;
+  await withServerDir(async (dir) => {
+    const plan = await planFor(dir, scene.guard, wanted);
+    try {
+      const recovered = await recover(scene.server, { vault: scene.vault, plan, options });
+      const wrong = recovered.proof.checks.filter((check) => !check.ok);
+      assert.deepEqual(wrong, [], JSON.stringify(recovered.replay));
+      await callback({ ...recovered, plan, sql: sqlOf(plan) });
+    } finally {
+      await createRecovery('shop', options, plainRun()).discard(plan);
+    }
+    assert.ok(!existsSync(plan.into) && !existsSync(`${plan.into}.lifeboat`), 'discard left something');
+  });
+}
+
+/** Superuser statements on a recovered server. */
+export function sqlOf(plan: RecoveryPlan): Sql {
+  return async (text, database = 'postgres') => {
+    const client = new pg.Client({ host: '127.0.0.1', port: plan.port, user: 'postgres', database });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query(text)).rows as Record<string, unknown>[];
+    } finally {
+      await client.end();
+    }
+  };
+}
+
+export async function valueOf(sql: Sql, text: string, database?: string): Promise<string> {
+  return String(Object.values((await sql(text, database))[0] ?? {})[0]);
+}
+
+/** The server's clock, as a target is written. */
+export function timeOf(sql: Sql): Promise<string> {
+  return valueOf(sql, `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
+}
+
+/** MD5 over the sorted rows of every user table of a database, by name: asked of the source at the target, and of the copy. */
+export async function tableSums(sql: Sql, database = 'postgres'): Promise<Record<string, string>> {
+  const tables = await sql(
+    `select format('%I.%I', schemaname, tablename) as name from pg_tables
+      where schemaname not in ('pg_catalog', 'information_schema') order by 1`,
+    database,
+  );
+  const sums: Record<string, string> = {};
+  for (const { name } of tables) {
+    sums[String(name)] = await valueOf(
+      sql,
+      `select count(*) || ':' || coalesce(md5(string_agg(md5(t::text), '' order by md5(t::text))), '') from ${String(name)} t`,
+      database,
+    );
+  }
+  return sums;
 }

@@ -5,6 +5,7 @@ import type { Identity } from '../../../../workflows/model/manifest.ts';
 import { parseHistory } from '../../../../workflows/model/timeline.ts';
 import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
+import { sqlStateOf } from '../../../io/postgres/failures.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
 import type { ReplicationConnection } from '../../../io/postgres/replication.ts';
 import { connectReplication, createSlot, timelineHistory } from '../../../io/postgres/replication.ts';
@@ -63,9 +64,18 @@ async function shipFrom(session: Session, total: Total, begun: () => void): Prom
   const beat = startHeartbeat(session.sql, session.ship.heartbeatEveryMs, session.run);
   try {
     await keepHistories(session, identity);
-    let resume: Resume | undefined = await beginning(session, identity, chunkBytes);
+    const from = await beginning(session, identity, chunkBytes);
+    let resume: Resume | undefined = from.resume;
     while (resume && !session.run.signal.aborted) {
-      const end = await streamTimeline({ ...session, identity, resume, chunkBytes, onStart: begun });
+      const streaming = { ...session, identity, resume, chunkBytes, onStart: begun };
+      let end;
+      try {
+        end = await streamTimeline(streaming);
+      } catch (error) {
+        resume = resume === from.resume ? behindHole(session, from, error) : undefined;
+        if (!resume) throw error;
+        continue;
+      }
       total.bytes += Math.max(0, lsnDistanceBytes(resume.durableLsn, end.durableLsn));
       total.timeline = resume.timeline;
       total.endLsn = end.durableLsn;
@@ -112,18 +122,38 @@ async function keepHistory(
   return parseHistory(timeline, content.toString('utf8'));
 }
 
-/** Makes sure of the slot and finds the position to begin at; a hole is said plainly, unless it was accepted. */
-async function beginning(session: Session, identity: Identity, chunkBytes: number): Promise<Resume> {
-  const { vault, ship } = session;
+interface Beginning {
+  resume: Resume;
+  /** Where to go on, should the server no longer have what lies before what the slot keeps. */
+  kept?: Resume;
+}
+
+/** Makes sure of the slot and finds the position to begin at. */
+async function beginning(session: Session, identity: Identity, chunkBytes: number): Promise<Beginning> {
+  const { vault } = session;
   const { systemId, segmentBytes, timeline: serverTimeline } = identity;
   const stored = await vault.list({ systemId });
   const histories = await vault.histories(systemId);
   const resume = resumePoint({ systemId, serverTimeline, histories, stored, chunkBytes, segmentBytes });
   const kept = await ensureSlot(session, resume !== undefined);
   const keptStart = formatLsn(segmentStart(parseLsn(kept), segmentBytes));
-  if (resume && compareLsn(keptStart, resume.durableLsn) <= 0) return resume;
-  if (resume && !ship.acceptGap) throw holeFailure(ship.slot, resume.durableLsn, keptStart);
-  return { timeline: serverTimeline, startLsn: keptStart, durableLsn: keptStart, pieces: [] };
+  const fresh = { timeline: serverTimeline, startLsn: keptStart, durableLsn: keptStart, pieces: [] };
+  if (!resume) return { resume: fresh };
+  // A new slot keeps nothing older than itself, but the server may still have it: only its refusal makes a hole.
+  return compareLsn(keptStart, resume.durableLsn) <= 0 ? { resume } : { resume, kept: fresh };
+}
+
+/** "requested WAL segment has already been removed" (walsender.c) */
+const WAL_REMOVED = '58P01';
+
+/** What follows a hole, once the caller has accepted it; without that it is said plainly. Undefined for other failures. */
+function behindHole(session: Session, from: Beginning, error: unknown): Resume | undefined {
+  const { ship, run } = session;
+  if (!from.kept || sqlStateOf(error) !== WAL_REMOVED) return undefined;
+  const [lost, next] = [from.resume.durableLsn, from.kept.startLsn];
+  if (!ship.acceptGap) throw holeFailure(ship.slot, { from: lost, to: next });
+  run.log.warn('going on after a hole, as told; a new base is needed', { from: lost, to: next });
+  return from.kept;
 }
 
 /** First position the server keeps for us. A slot that lost its WAL is replaced, because it can never be used again. */
@@ -155,7 +185,7 @@ function busySlot(slot: string, pid: number): Error {
   });
 }
 
-function holeFailure(slot: string, from: Lsn, to: Lsn): Error {
+function holeFailure(slot: string, { from, to }: { from: Lsn; to: Lsn }): Error {
   return failure('Integrity', `WAL from ${from} to ${to} is lost: the server no longer has it`, {
     place: slot,
     expected: `WAL from ${from} on`,

@@ -75,8 +75,11 @@ export class Uploads {
   /** A full chunk as one object; its pieces go when it is stored. */
   whole(chunk: Chunk, pieces: () => Promise<void>): void {
     if (!isFull(chunk)) throw new Error('chunk is not full');
+    const earlier = [...this.#flying];
     this.#start(chunkEnd(chunk), async () => {
       await this.#put(chunk.start, chunk.bytes, chunk.newestCommitMicros);
+      // A piece of it that is still on its way would appear after the others were removed, and stay.
+      await Promise.all(earlier);
       await pieces().catch((error: unknown) =>
         this.#run.log.warn('pieces of a stored chunk remain', { error: String(error) }),
       );
