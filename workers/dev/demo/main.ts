@@ -1,22 +1,32 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { failureFacts, findFailure } from '../../../workflows/model/failure.ts';
+import type { PointSummary } from '../../../workflows/model/manifest.ts';
+import type { RestoreResult } from '../../../workflows/model/recovery.ts';
 import { formatBytes } from '../../../workflows/model/units.ts';
 import { interruption } from '../interruption.ts';
+import type { Disaster } from './orders.ts';
 import { Orders, recoveredIds } from './orders.ts';
 import type { DemoResult } from './outcome.ts';
 import { concludeDemo, countOrders, outcomeLines } from './outcome.ts';
+import type { Run } from './recovery.ts';
 import { killInTheMiddle, startBackup, startRestore, waitForWal } from './recovery.ts';
+import type { StackProcess } from '../stack/index.ts';
 import { Story } from './story.ts';
 import type { World } from './world.ts';
 import { makeWorld } from './world.ts';
-import { join } from 'node:path';
 
 const USAGE = `npm run demo -- [--keep] [--json]
   --keep   leave everything running at the end
   --json   one JSON object as the last line`;
 
-const LOAD_BEFORE_MS = 2500;
-const LOAD_AFTER_MS = 2500;
+const LOAD_MS = 2500;
+
+interface Stage {
+  world: World;
+  story: Story;
+  signal: AbortSignal;
+}
 
 interface Choice {
   keep: boolean;
@@ -31,76 +41,92 @@ async function demo(choice: Choice, signal: AbortSignal): Promise<DemoResult> {
   const world = await makeWorld({ log: tell, signal });
   resources.defer(() => (choice.keep && !signal.aborted ? undefined : world[Symbol.asyncDispose]()));
   story.add('stack', `Temporal ${world.stack.temporal.address}, UI ${world.stack.temporal.ui}`);
-  const { result, lines } = await tellStory(world, story, signal);
+  const { result, lines } = await tellStory({ world, story, signal });
   for (const line of lines) console.log(line);
   if (choice.keep) await keep(world);
   return result;
 }
 
-async function tellStory(
-  world: World,
-  story: Story,
-  signal: AbortSignal,
-): Promise<{ result: DemoResult; lines: string[] }> {
+async function tellStory(stage: Stage): Promise<{ result: DemoResult; lines: string[] }> {
+  const { world, story, signal } = stage;
   const first = await world.startWorker();
   story.add('worker', `worker ${first.pid} takes tasks`);
   const orders = await Orders.create(world.postgres, join(world.stack.dir, 'acknowledged.log'));
   try {
-    orders.start();
-    story.add('database', 'orders are written; each acknowledged one is logged', 'good');
-    const backup = await startBackup(world);
-    const point = await backup.result;
-    story.add(
-      'vault',
-      `encrypted base backup ${point.point}: ${formatBytes(point.bytes)} as ${formatBytes(point.storedBytes)}; WAL streams`,
-      'good',
-    );
-    await sleep(LOAD_BEFORE_MS, undefined, { signal });
+    const backup = await backUp(stage, orders);
+    await sleep(LOAD_MS, undefined, { signal });
+    const { expected, disaster } = await wreck(stage, orders);
+    const recovery = await recoverFrom(stage, { disaster, first });
     await orders.stop();
-    const expected = new Set(orders.acknowledged.map(({ id }) => id));
-    const disaster = await orders.deleteAll();
-    story.add(
-      'database',
-      `DELETE FROM orders; -- no WHERE, ${disaster.deleted} orders gone (transaction ${disaster.xid})`,
-      'bad',
-    );
-    orders.start();
-    await waitForWal(world, disaster.lsn, signal);
-    story.add('vault', `the WAL up to ${disaster.lsn} is in the vault`, 'wait');
-    const restoreStartedMs = Date.now();
-    const restore = await startRestore(world, disaster.xid);
-    story.add('recovery', `restore to just before transaction ${disaster.xid}`, 'work');
-    const killedIn = await killInTheMiddle(restore, first, signal);
-    if (killedIn !== undefined) story.add('worker', `worker ${first.pid} is killed (SIGKILL) in ${killedIn}`, 'bad');
-    const second = await world.startWorker();
-    story.add('worker', `worker ${second.pid} takes over; the run goes on where it was`, 'good');
-    const restored = await Promise.race([restore.result, abortedBy(signal)]);
-    await sleep(LOAD_AFTER_MS / 5, undefined, { signal });
-    story.add('recovery', `recovered and proven on port ${restored.open.port}`, 'good');
-    await orders.stop();
+    const { restored, restore } = recovery;
     const oracle = countOrders(expected, await recoveredIds(world.postgres, restored.open.port));
-    story.add(
-      'oracle',
-      `acknowledged ${oracle.acknowledged}, found ${oracle.found}, extra ${oracle.extra}`,
-      oracle.extra === 0 ? 'good' : 'bad',
-    );
-    const links = [
-      { label: 'backup in the Temporal UI', url: runPage(world, backup.handle.workflowId, backup.runId) },
-      { label: 'restore in the Temporal UI', url: runPage(world, restore.handle.workflowId, restore.runId) },
-    ];
-    const result = await concludeDemo(
-      {
-        ...{ story, restore: restored, disaster, oracle, restoreStartedMs, links },
-        run: `${restore.handle.workflowId} ${restore.runId}`,
-        acknowledgedAtMs: orders.acknowledged.map(({ atMs }) => atMs),
-        workerKilled: killedIn !== undefined,
-      },
-      'reports',
-    );
+    const { acknowledged, found, extra } = oracle;
+    story.add('oracle', `acknowledged ${acknowledged}, found ${found}, extra ${extra}`, extra === 0 ? 'good' : 'bad');
+    const links = [backup, restore].map(({ handle, runId }) => ({
+      label: `${handle.workflowId} in the Temporal UI`,
+      url: runPage(world, handle.workflowId, runId),
+    }));
+    const outcome = {
+      ...{ story, restore: restored, disaster, oracle, links },
+      restoreStartedMs: recovery.startedMs,
+      run: `${restore.handle.workflowId} ${restore.runId}`,
+      acknowledgedAtMs: orders.acknowledged.map(({ atMs }) => atMs),
+      workerKilled: recovery.killedIn !== undefined,
+    };
+    const result = await concludeDemo(outcome, 'reports');
     return { result, lines: [...outcomeLines(result, restored), ...links.map(({ label, url }) => `${label}: ${url}`)] };
   } finally {
     await orders.close().catch(() => undefined);
   }
+}
+
+async function backUp({ world, story, signal }: Stage, orders: Orders): Promise<Run<PointSummary>> {
+  orders.start();
+  story.add('database', 'orders are written; each acknowledged one is logged', 'good');
+  const backup = await startBackup(world);
+  const { point, bytes, storedBytes } = await unlessAborted(backup.result, signal);
+  const sizes = `${formatBytes(bytes)} as ${formatBytes(storedBytes)}`;
+  story.add('vault', `encrypted base backup ${point}: ${sizes}; WAL streams`, 'good');
+  return backup;
+}
+
+/** The orders that have to come back are those acknowledged before; what is written afterwards must not be there. */
+async function wreck(
+  { world, story, signal }: Stage,
+  orders: Orders,
+): Promise<{ expected: Set<string>; disaster: Disaster }> {
+  await orders.stop();
+  const expected = new Set(orders.acknowledged.map(({ id }) => id));
+  const disaster = await orders.deleteAll();
+  const { deleted, xid, lsn } = disaster;
+  story.add('database', `DELETE FROM orders, no WHERE: ${deleted} orders gone (transaction ${xid})`, 'bad');
+  orders.start();
+  await unlessAborted(waitForWal(world, lsn, signal), signal);
+  story.add('vault', `the WAL up to ${lsn} is in the vault`, 'wait');
+  return { expected, disaster };
+}
+
+interface Recovery {
+  restore: Run<RestoreResult>;
+  restored: RestoreResult;
+  startedMs: number;
+  killedIn: string | undefined;
+}
+
+async function recoverFrom(
+  { world, story, signal }: Stage,
+  { disaster, first }: { disaster: Disaster; first: StackProcess },
+): Promise<Recovery> {
+  const startedMs = Date.now();
+  const restore = await startRestore(world, disaster.xid);
+  story.add('recovery', `restore to just before transaction ${disaster.xid}`, 'work');
+  const killedIn = await killInTheMiddle(restore, first, signal);
+  if (killedIn !== undefined) story.add('worker', `worker ${first.pid} is killed (SIGKILL) in ${killedIn}`, 'bad');
+  const second = await world.startWorker();
+  story.add('worker', `worker ${second.pid} takes over; the run goes on where it was`, 'good');
+  const restored = await unlessAborted(restore.result, signal);
+  story.add('recovery', `recovered and proven on port ${restored.open.port}`, 'good');
+  return { restore, restored, startedMs, killedIn };
 }
 
 function runPage({ stack }: World, workflowId: string, runId: string): string {
@@ -108,8 +134,10 @@ function runPage({ stack }: World, workflowId: string, runId: string): string {
   return `${ui}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}/history`;
 }
 
-function abortedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
+/** Whatever is waited for, Ctrl-C ends it. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    work.then(resolve, reject);
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     if (signal.aborted) reject(signal.reason as Error);
   });

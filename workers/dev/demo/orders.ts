@@ -5,7 +5,7 @@ import type { PostgresServer } from '../stack/index.ts';
 
 const WRITERS = 4;
 /** Rows that were there before, so that there is something to back up. */
-const OLD_ROWS = 60_000;
+const OLD_ROWS = 40_000;
 
 export interface Disaster {
   /** Transaction of the DELETE. */
@@ -40,7 +40,9 @@ export class Orders {
       );
       await client.query('create table products (id int primary key, description text not null)');
       await client.query(
-        `insert into products select n, (select string_agg(md5(random()::text || n), '') from generate_series(1, 24)) from generate_series(1, $1) n`,
+        `insert into products
+         select n, (select string_agg(md5(random()::text || n || part), '') from generate_series(1, 24) part)
+           from generate_series(1, $1) n`,
         [OLD_ROWS],
       );
     });
