@@ -33,7 +33,7 @@ export function checkBackup(deps: Deps, { source, prefix }: { source: string; pr
 }
 
 function refuse(source: string, checks: Awaited<ReturnType<SourceSession['check']>>): void {
-  const bad = checks.filter((check) => !check.ok);
+  const bad = checks.filter((check) => !check.ok && !check.backupGoesOn);
   if (bad.length === 0) return;
   throw failure('Precondition', `source ${source} cannot be backed up: ${bad.map((check) => check.found).join('; ')}`, {
     place: `source ${source}`,

@@ -97,11 +97,21 @@ export interface Recovery {
   discard(plan: RecoveryPlan): Promise<void>;
 }
 
+/** `ok: false` is a fault to mend; a hint beside `ok: true` is advice. */
+export interface SourceCheck {
+  name: string;
+  ok: boolean;
+  found: string;
+  hint?: string;
+  /** A base backup can be taken in spite of the fault, and must be: who knows when the next disaster is. */
+  backupGoesOn?: true;
+}
+
 /** One source, opened. Opening connects to nothing: a restore must work when the source is gone. */
 export interface SourceSession extends AsyncDisposable {
   identity(): Promise<Identity>;
-  /** Refuses what cannot be backed up (version, role, settings) before a byte moves, each with the setting to change. */
-  check(): Promise<{ name: string; ok: boolean; found: string; hint?: string }[]>;
+  /** Tries what backup, WAL stream and proof need (version, role, settings), each with the setting to change. */
+  check(): Promise<SourceCheck[]>;
   backup(out: PartSink, options: BackupOptions): Promise<BackupFacts>;
   readonly recovery: Recovery;
   readonly log?: LogShipping;

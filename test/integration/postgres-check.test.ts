@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { connect, query } from '../../activities/io/postgres/connection.ts';
 import { checkSource } from '../../activities/sources/postgres/check.ts';
-import type { SourceCheck } from '../../activities/sources/postgres/check.ts';
+import type { SourceCheck } from '../../activities/sources/source.ts';
 import { identityOf } from '../../activities/sources/postgres/identity.ts';
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import { withPostgres } from '../support/postgres.ts';
@@ -20,6 +20,9 @@ async function checks(server: TestPostgres, overrides: Overrides = {}): Promise<
 const failed = (found: Map<string, SourceCheck>): string[] =>
   [...found.values()].filter((check) => !check.ok).map((check) => check.name);
 
+const stopping = (found: Map<string, SourceCheck>): string[] =>
+  [...found.values()].filter((check) => !check.ok && !check.backupGoesOn).map((check) => check.name);
+
 for (const version of [15, 17, 18]) {
   test(`PostgreSQL ${version}: a good server passes every check, a plain role is told what it lacks`, async () => {
     await withPostgres({ version }, async (server) => {
@@ -28,7 +31,8 @@ for (const version of [15, 17, 18]) {
       assert.deepEqual(failed(await checks(server, { probes })), []);
 
       const plain = await checks(server, { connection: { user: 'plain' }, probes });
-      assert.deepEqual(failed(plain), ['replication right', 'replication connection', 'probe 1']);
+      assert.deepEqual(failed(plain), ['replication right', 'replication connection']);
+      assert.match(plain.get('probe 1')?.hint ?? '', /the proof asks as superuser/);
       assert.equal(plain.get('replication right')?.hint, 'alter role "plain" replication');
       assert.equal(plain.get('replication connection')?.hint, 'alter role "plain" replication');
     });
@@ -43,6 +47,7 @@ test('a probe is planned, never run, and cannot hide a second statement', async 
     ];
     const found = await checks(server, { probes });
     assert.deepEqual(failed(found), ['probe 1', 'probe 2']);
+    assert.deepEqual(stopping(found), [], 'a wrong probe stops no backup');
     assert.deepEqual(await server.sql(`select 1 from pg_class where relname = 'evil'`), []);
   });
 });
@@ -56,6 +61,7 @@ test('advice and refusals name the setting', async () => {
     await server.sql(`select pg_create_physical_replication_slot('other')`);
     const found = await checks(server);
     assert.deepEqual(failed(found), ['max_replication_slots', 'archiving']);
+    assert.deepEqual(stopping(found), [], 'these stop no backup');
     assert.match(found.get('max_replication_slots')?.found ?? '', /^1 of 1 in use/);
     assert.match(found.get('max_wal_senders')?.hint ?? '', /raise max_wal_senders/);
     assert.match(found.get('data checksums')?.hint ?? '', /pg_checksums --enable/);
