@@ -23,7 +23,7 @@ const VAULT = { compressionLevel: 3, partBytes: 16 << 20, parallel: 4, tool: 'be
 const SHIP: ShipOptions = {
   shipEveryMs: 5_000,
   heartbeatEveryMs: 0,
-  spoolBytes: 256 << 20,
+  spoolBytes: 64 << 20,
   slot: 'lifeboat_bench',
   acceptGap: false,
 };

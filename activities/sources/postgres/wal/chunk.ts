@@ -11,8 +11,13 @@ export interface Chunk {
   newestSincePieceMicros?: number;
 }
 
-export function newChunk(start: bigint, size: number): Chunk {
-  return { start, bytes: Buffer.allocUnsafeSlow(size), filled: 0, shipped: 0 };
+export function newChunk(start: bigint, memory: Buffer): Chunk {
+  return { start, bytes: memory, filled: 0, shipped: 0 };
+}
+
+/** Memory for a chunk that threads read without a copy; used again, it costs nothing to touch. */
+export function chunkMemory(size: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(size));
 }
 
 export function chunkEnd(chunk: Chunk): bigint {

@@ -6,7 +6,7 @@ import type { WalObject } from '../../../../workflows/model/wal.ts';
 import { connectReplication } from '../../../io/postgres/replication.ts';
 import { startReplication } from '../../../io/postgres/stream-wal.ts';
 import type { Chunk } from './chunk.ts';
-import { chunkEnd, fill, isFull, newChunk } from './chunk.ts';
+import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
 import { CommitWalker } from './records.ts';
 import type { Resume } from './resume.ts';
 import type { Shipment } from './shipper.ts';
@@ -61,6 +61,8 @@ class Receiver {
   readonly #at: Streaming;
   readonly #uploads: Uploads;
   readonly #commits = new CommitWalker();
+  /** Of chunks that are stored. */
+  readonly #spare: Buffer[] = [];
   #chunk: Chunk;
   #known: WalObject[];
   #received: bigint;
@@ -74,7 +76,7 @@ class Receiver {
     const { systemId } = at.identity;
     const durable = parseLsn(at.resume.durableLsn);
     this.#uploads = new Uploads({ ...at, identity: { systemId, timeline: at.resume.timeline }, durable });
-    this.#chunk = newChunk(parseLsn(at.resume.startLsn), at.chunkBytes);
+    this.#chunk = newChunk(parseLsn(at.resume.startLsn), chunkMemory(at.chunkBytes));
     this.#chunk.shipped = Number(durable - this.#chunk.start);
     this.#known = at.resume.pieces.toSorted((a, b) => compareLsn(a.endLsn, b.endLsn));
     this.#received = this.#chunk.start;
@@ -143,8 +145,11 @@ class Receiver {
   #close(): void {
     const full = this.#chunk;
     this.#compareKnown(full);
-    this.#uploads.whole(full, () => this.#removePieces(full));
-    this.#chunk = newChunk(chunkEnd(full), this.#at.chunkBytes);
+    this.#uploads.whole(full, async () => {
+      this.#spare.push(full.bytes);
+      await this.#removePieces(full);
+    });
+    this.#chunk = newChunk(chunkEnd(full), this.#spare.pop() ?? chunkMemory(this.#at.chunkBytes));
   }
 
   /** Stored objects of the open chunk must hold the very bytes the server sends now. */
