@@ -1,6 +1,7 @@
 import type { Report } from '../../workflows/model/report.ts';
 import type { Check, RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { PHASES } from '../../workflows/model/recovery.ts';
+import { describeTarget } from '../../workflows/model/target.ts';
 import { STYLE } from './style.ts';
 import { bytesText, escapeHtml, spanText } from './text.ts';
 import { timelineSvg } from './timeline-svg.ts';
@@ -104,7 +105,7 @@ function planSection(plan: RecoveryPlan | undefined): string {
   if (!plan) return '';
   const legs = plan.legs.map((leg) => `timeline ${leg.timeline}: ${leg.fromLsn} to ${leg.toLsn}`).join('; ');
   const rows = [
-    ['target', JSON.stringify(plan.target)],
+    ['target', describeTarget(plan.target)],
     ['base backup', `${plan.base.point}, ended ${plan.base.stoppedAt} at ${plan.base.stopLsn}`],
     ['cluster', `system ${plan.base.systemId}, PostgreSQL ${plan.base.serverVersion}`],
     ['WAL', legs],

@@ -7,7 +7,7 @@ import type { OracleCount, Report, ReportSpan } from '../../../workflows/model/r
 import { formatDuration } from '../../../workflows/model/units.ts';
 import type { Disaster } from './orders.ts';
 import type { Story } from './story.ts';
-import { SOURCE } from './world.ts';
+import { RPO_MS, SOURCE } from './world.ts';
 
 export interface Outcome {
   story: Story;
@@ -70,7 +70,7 @@ function reportOf(outcome: Outcome): Report {
     outcome: proven ? 'proven' : 'failed',
     startedAt: story.events[0]?.at ?? '',
     finishedAt: story.events.at(-1)?.at ?? '',
-    ...{ result: restore, rpoMs: rpoMsOf(outcome), oracle, events: story.events, links },
+    ...{ result: restore, rpoMs: rpoMsOf(outcome), rpoObjectiveMs: RPO_MS, oracle, events: story.events, links },
     spans: phaseSpans(outcome),
     series: [
       { lane: 'database', label: 'orders acknowledged per second', points: perSecond(outcome.acknowledgedAtMs) },

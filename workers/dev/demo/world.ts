@@ -12,6 +12,8 @@ import { waitFor } from './wait-for.ts';
 const WORKER = fileURLToPath(new URL('../../main.ts', import.meta.url));
 const HOST = 'demo';
 export const SOURCE = 'shop';
+const RTO_MS = 120_000;
+export const RPO_MS = 10_000;
 
 /** Everything that the demo runs on. */
 export interface World extends AsyncDisposable {
@@ -85,7 +87,7 @@ async function writeConfig(stack: Stack, postgres: PostgresServer): Promise<stri
         store: 'local',
         backup: { partSize: '4MiB' },
         wal: { shipEvery: '1s', heartbeatEvery: '2s' },
-        objectives: { rto: '2m', rpo: '10s' },
+        objectives: { rto: `${RTO_MS}ms`, rpo: `${RPO_MS}ms` },
         probes: [{ sql: 'select count(*) > 0 from orders', equals: true }],
         restore: { binaries, runAs, scratch },
       },
