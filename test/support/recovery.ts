@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { plainRun } from '../../activities/io/run.ts';
@@ -17,7 +18,7 @@ import type { Proof, RecoveryPlan, ReplayEvidence } from '../../workflows/model/
 import type { Target } from '../../workflows/model/target.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import type { TestPostgres } from './postgres.ts';
-import { freePort, serverUser, withPostgres, withServerDir } from './postgres.ts';
+import { freePort, run as runAsServer, serverUser, withPostgres, withServerDir } from './postgres.ts';
 import type { TestPostgresOptions } from './postgres.ts';
 import { withTempDir } from './temp-dir.ts';
 import { testVault } from './vault.ts';
@@ -229,7 +230,7 @@ export async function withRestored(
 }
 
 /** Superuser statements on a recovered server. */
-export function sqlOf(plan: RecoveryPlan): Sql {
+export function sqlOf(plan: { port: number }): Sql {
   return async (text, database = 'postgres') => {
     const client = new pg.Client({ host: '127.0.0.1', port: plan.port, user: 'postgres', database });
     client.on('error', () => undefined);
@@ -267,4 +268,25 @@ export async function tableSums(sql: Sql, database = 'postgres'): Promise<Record
     );
   }
   return sums;
+}
+
+/** A streaming standby of `primary` on a port of its own; the caller stops it. */
+export async function standbyOf(primary: TestPostgres, dataDir: string): Promise<TestPostgres> {
+  const { binaries, connection } = primary;
+  const port = await freePort();
+  await runAsServer(join(binaries, 'pg_basebackup'), [
+    ...['-h', connection.host, '-p', String(connection.port), '-U', connection.user],
+    ...['-D', dataDir, '-R', '-X', 'stream', '-c', 'fast'],
+  ]);
+  await appendFile(join(dataDir, 'postgresql.auto.conf'), `port = ${port}\n`);
+  const control = async (...args: string[]): Promise<void> => {
+    await runAsServer(join(binaries, 'pg_ctl'), ['-D', dataDir, '-w', ...args]);
+  };
+  const start = (): Promise<void> => control('-l', `${dataDir}.log`, 'start');
+  await start();
+  return {
+    ...primary,
+    ...{ dataDir, port, start, sql: sqlOf({ port }), connection: { ...connection, port } },
+    stop: (mode = 'fast') => control('-m', mode, 'stop'),
+  };
 }
