@@ -22,7 +22,7 @@ function forbid(files, patterns, ignores = []) {
 }
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'docs/**'] },
+  { ignores: ['dist/**', '.dist-*/**', 'node_modules/**', 'docs/**'] },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync } from 'node:fs';
-import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -22,12 +22,23 @@ async function build(signal: AbortSignal): Promise<void> {
         signal,
       ),
     );
+    await refuseSources(staging);
     for (const asset of globSync(ASSETS, { cwd: ROOT })) await cp(join(ROOT, asset), join(staging, asset));
     await step('bundle workflows', () => runNode(['--input-type=module', '--eval', bundleScript(staging)], signal));
     await replace(staging);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
+}
+
+/** The compiler leaves `.ts` in imports that it has to rewrite for another reason as well: such a package cannot be loaded. */
+async function refuseSources(staging: string): Promise<void> {
+  const broken: string[] = [];
+  for (const file of globSync('**/*.js', { cwd: staging })) {
+    const text = await readFile(join(staging, file), 'utf8');
+    if (/(?:\bfrom|\bimport)\s*\(?\s*['"]\.[^'"]*\.ts['"]/.test(text)) broken.push(file);
+  }
+  if (broken.length > 0) throw new Error(`imports of .ts files are left in ${broken.join(', ')}`);
 }
 
 /** From the compiled sources: that is what the installed package would bundle. */
