@@ -61,6 +61,17 @@ const BY_STATUS: Record<number, Meaning> = {
   507: { type: 'Precondition', hint: 'the store is full: free space' },
 };
 
+/** What a store has to be or have, so that this does not happen. */
+const EXPECTED: Partial<Record<FailureType, string>> & { [type: string]: string } = {
+  NotFound: 'a bucket, or a key in it, that exists',
+  Denied: 'credentials and a policy that allow it',
+  Busy: 'a store that keeps up',
+  Unavailable: 'a store that answers',
+  Precondition: 'a store and clocks that can do it',
+  Integrity: 'the bytes that were sent',
+  Unsupported: 'a store that knows this request',
+};
+
 /** What the service said, by its error code and HTTP status, as one of ours. `place` is s3://bucket/key. */
 export function s3Failure(place: string, error: unknown, nowMs: number): unknown {
   if (findFailure(error) || !(error instanceof Error)) return error;
@@ -70,7 +81,7 @@ export function s3Failure(place: string, error: unknown, nowMs: number): unknown
   const known = meaningOf(name, status);
   if (!known) return noAnswer(place, error);
   const found = status === undefined ? name : `${name} ${status}`;
-  const facts = { place, found, hint: known.hint, cause: error };
+  const facts = { place, expected: EXPECTED[known.type], found, hint: known.hint, cause: error };
   const retryAfterMs =
     known.type === 'Busy' ? retryAfterMsOf(said.$response?.headers?.['retry-after'], nowMs) : undefined;
   return failure(
@@ -100,7 +111,8 @@ function noAnswer(place: string, error: Error): Error {
     hint: `check the endpoint; ${AGAIN}`,
   };
   const { type, code, hint } = meaning;
-  return failure(type, `${place} is not reachable`, { place, found: code, hint, cause: error });
+  const facts = { place, expected: EXPECTED[type], found: code, hint, cause: error };
+  return failure(type, `${place} is not reachable`, facts);
 }
 
 /**

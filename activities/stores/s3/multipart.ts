@@ -8,6 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { orAborted } from '../../io/or-aborted.ts';
 import type { Run } from '../../io/run.ts';
+import { settledWithin } from '../../io/settled-within.ts';
 import { isAbsent } from './failures.ts';
 
 export interface Upload {
@@ -24,6 +25,7 @@ export interface Upload {
 type UploadId = { Bucket: string; Key: string; UploadId: string | undefined };
 
 const PARALLEL_PARTS = 4;
+const PART_GRACE_MS = 2_000;
 const ABORT_TRIES = 5;
 const ABORT_DELAY_MS = 100;
 
@@ -32,21 +34,28 @@ const ABORT_DELAY_MS = 100;
  * is aborted behind its back, so nothing lingers.
  */
 export async function uploadParts(upload: Upload, blocks: AsyncIterable<Buffer>): Promise<void> {
+  const { client, run } = upload;
   const id = await begin(upload);
   const stop = new AbortController();
-  const flying = new Set<Promise<void>>();
+  const sending: Sending = { client, id, flying: new Set(), stop: stop.signal, run };
   try {
-    const signal = AbortSignal.any([upload.run.signal, stop.signal]);
-    const Parts = await sendParts({ client: upload.client, id, flying, signal }, blocks);
+    const Parts = await sendParts(sending, blocks);
     const condition = upload.ifAbsent ? { IfNoneMatch: '*' } : {};
-    await upload.client.send(new CompleteMultipartUploadCommand({ ...id, ...condition, MultipartUpload: { Parts } }), {
-      abortSignal: upload.run.signal,
+    await client.send(new CompleteMultipartUploadCommand({ ...id, ...condition, MultipartUpload: { Parts } }), {
+      abortSignal: run.signal,
     });
   } catch (error) {
-    stop.abort();
-    upload.later(Promise.allSettled(flying).then(() => giveUp(upload, id)));
+    upload.later(clear(upload, sending, stop));
     throw error;
   }
+}
+
+/** "Parts under way may or may not succeed" when an upload is aborted (S3 API reference): they are let end before. */
+async function clear(upload: Upload, { flying, id }: Sending, stop: AbortController): Promise<void> {
+  await settledWithin(upload.run.clock, PART_GRACE_MS, Promise.allSettled(flying));
+  stop.abort();
+  await Promise.allSettled(flying);
+  await giveUp(upload, id);
 }
 
 /** An upload that came to be after the caller had gone is aborted as well: only its answer says which one it is. */
@@ -68,10 +77,7 @@ async function begin(upload: Upload): Promise<UploadId> {
   }
 }
 
-/**
- * Repeated because a part that is still under way on the server may stand in the way. An upload that cannot be aborted is
- * left to `abortStale`, or to the bucket's own rules.
- */
+/** An upload that cannot be aborted is left to `abortStale`, or to the bucket's own rules. */
 async function giveUp({ client, run }: Upload, id: UploadId): Promise<void> {
   for (let attempt = 1; attempt <= ABORT_TRIES; attempt++) {
     try {
@@ -90,11 +96,14 @@ interface Sending {
   id: UploadId;
   /** Parts under way. */
   flying: Set<Promise<void>>;
-  signal: AbortSignal;
+  /** Ends them, some time after the caller has gone. */
+  stop: AbortSignal;
+  run: Run;
 }
 
 async function sendParts(sending: Sending, blocks: AsyncIterable<Buffer>): Promise<CompletedPart[]> {
   const { flying } = sending;
+  const { signal } = sending.run;
   const parts: CompletedPart[] = [];
   let number = 0;
   for await (const block of blocks) {
@@ -103,15 +112,15 @@ async function sendParts(sending: Sending, blocks: AsyncIterable<Buffer>): Promi
     const settled = sent.finally(() => flying.delete(settled));
     settled.catch(() => undefined);
     flying.add(settled);
-    if (flying.size >= PARALLEL_PARTS) await Promise.race(flying);
+    if (flying.size >= PARALLEL_PARTS) await orAborted(signal, () => Promise.race(flying));
   }
-  await Promise.all(flying);
+  await orAborted(signal, () => Promise.all(flying));
   return parts.sort((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
 }
 
-async function sendPart({ client, id, signal }: Sending, number: number, block: Buffer): Promise<CompletedPart> {
+async function sendPart({ client, id, stop }: Sending, number: number, block: Buffer): Promise<CompletedPart> {
   const command = new UploadPartCommand({ ...id, PartNumber: number, Body: block, ChecksumAlgorithm: 'CRC32' });
-  const { ETag, ChecksumCRC32 } = await client.send(command, { abortSignal: signal });
+  const { ETag, ChecksumCRC32 } = await client.send(command, { abortSignal: stop });
   return { PartNumber: number, ETag, ChecksumCRC32 };
 }
 

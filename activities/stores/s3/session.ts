@@ -10,6 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { isoTime } from '../../io/clock.ts';
 import type { Run } from '../../io/run.ts';
+import { settledWithin } from '../../io/settled-within.ts';
 import { BodyReader, guarded } from '../body.ts';
 import { checkKey } from '../key.ts';
 import type { Body, ByteRange, ObjectStat, PutOptions, StoreKey, StoreSession } from '../store.ts';
@@ -153,10 +154,7 @@ class S3Session implements StoreSession {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const enough = new AbortController();
-    const deadline = this.#run.clock.sleep(CLEARING_MS, enough.signal).catch(() => undefined);
-    await Promise.race([Promise.all(this.#clearing), deadline]);
-    enough.abort();
+    await settledWithin(this.#run.clock, CLEARING_MS, Promise.all(this.#clearing));
     this.#client.destroy();
   }
 
