@@ -61,6 +61,7 @@ suite('store filesystem', () => {
       await chmod(dir, 0o755);
       const session = await open(join(dir, 'store'));
       await session.put('there', Buffer.from('x'));
+      await chmod(join(dir, 'store/there'), 0o600);
       await asOther(async () => {
         await assert.rejects(open(join(dir, 'other')), isType('Denied'));
         for (const call of [() => session.put('new', Buffer.from('x')), () => session.get('there')]) {
