@@ -176,4 +176,5 @@ async function main(words: readonly string[]): Promise<number> {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2));
+// Calls that wait for the Temporal server that is gone would keep this process.
+process.exit(await main(process.argv.slice(2)));

@@ -44,10 +44,8 @@ export async function makeWorld(use: { log(line: string): void; signal: AbortSig
         await waitFor({ file: worker.logFile, text: '"worker ready"', ended: worker.exited, signal: use.signal });
         return worker;
       },
-      [Symbol.asyncDispose]: async () => {
-        await connection.close();
-        await stack[Symbol.asyncDispose]();
-      },
+      // The connection stays open: a call of the SDK that waits for its retry would throw on a closed one, at nobody.
+      [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };
   } catch (error) {
     await stack[Symbol.asyncDispose]();
