@@ -83,6 +83,8 @@ function storedAtMost(plainBytes: number): number {
 /** Failure for a name that is not there. */
 export function noSuchPoint(source: string, point: string): Error {
   return failure('NotFound', `point ${point} of ${source} does not exist`, {
+    expected: 'a published recovery point',
+    found: point,
     place: `${source}/${point}`,
     hint: `lifeboat list ${source}`,
   });

@@ -91,10 +91,28 @@ export function postgresFailure(at: Address, error: unknown): Error {
   const says = [fields.message ?? 'no reason given', fields.detail, fields.hint].filter((text) => text).join('; ');
   return failure(type, `postgres ${place}: ${says}`, {
     place,
+    expected: expectedOf(type, at),
     found: fields.code ?? 'connection closed',
     hint,
     cause: error,
   });
+}
+
+function expectedOf(type: FailureType, at: Address): string {
+  switch (type) {
+    case 'Denied':
+      return `a server that lets role "${at.user}" do this`;
+    case 'NotFound':
+      return 'a name that the server knows';
+    case 'Busy':
+      return 'something free of it';
+    case 'Integrity':
+      return 'undamaged pages';
+    case 'Unavailable':
+      return 'a server that answers';
+    default:
+      return 'a server that can do this';
+  }
 }
 
 export function placeOf(at: Address): string {

@@ -62,15 +62,22 @@ const BY_STATUS: Record<number, Meaning> = {
 };
 
 /** What a store has to be or have, so that this does not happen. */
-const EXPECTED: Partial<Record<FailureType, string>> & { [type: string]: string } = {
-  NotFound: 'a bucket, or a key in it, that exists',
-  Denied: 'credentials and a policy that allow it',
-  Busy: 'a store that keeps up',
-  Unavailable: 'a store that answers',
-  Precondition: 'a store and clocks that can do it',
-  Integrity: 'the bytes that were sent',
-  Unsupported: 'a store that knows this request',
-};
+function expectedOf(type: FailureType): string {
+  switch (type) {
+    case 'NotFound':
+      return 'a bucket, or a key in it, that exists';
+    case 'Denied':
+      return 'credentials and a policy that allow it';
+    case 'Busy':
+      return 'a store that keeps up';
+    case 'Integrity':
+      return 'the bytes that were sent';
+    case 'Unavailable':
+      return 'a store that answers';
+    default:
+      return 'a store that can do this';
+  }
+}
 
 /** What the service said, by its error code and HTTP status, as one of ours. `place` is s3://bucket/key. */
 export function s3Failure(place: string, error: unknown, nowMs: number): unknown {
@@ -81,7 +88,7 @@ export function s3Failure(place: string, error: unknown, nowMs: number): unknown
   const known = meaningOf(name, status);
   if (!known) return noAnswer(place, error);
   const found = status === undefined ? name : `${name} ${status}`;
-  const facts = { place, expected: EXPECTED[known.type], found, hint: known.hint, cause: error };
+  const facts = { place, expected: expectedOf(known.type), found, hint: known.hint, cause: error };
   const retryAfterMs =
     known.type === 'Busy' ? retryAfterMsOf(said.$response?.headers?.['retry-after'], nowMs) : undefined;
   return failure(
@@ -111,7 +118,7 @@ function noAnswer(place: string, error: Error): Error {
     hint: `check the endpoint; ${AGAIN}`,
   };
   const { type, code, hint } = meaning;
-  const facts = { place, expected: EXPECTED[type], found: code, hint, cause: error };
+  const facts = { place, expected: expectedOf(type), found: code, hint, cause: error };
   return failure(type, `${place} is not reachable`, facts);
 }
 
