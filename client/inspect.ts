@@ -30,7 +30,7 @@ export async function answerOf<What extends Question>(
     return (await follow(session, { ...run, question: true }, call)) as InspectAnswer & { what: What };
   } catch (error) {
     const given = call.host.interrupted.aborted ? unanswered() : error;
-    await forget(session, run, call.host.nowMs() + FORGET_MS);
+    await forget(session, run, call);
     throw given;
   }
 }
@@ -40,9 +40,11 @@ function unanswered(): Stop {
 }
 
 /** Nobody will read the answer of a question that is given up; one that has ended is left as it is. */
-async function forget({ client }: Session, { workflowId, runId }: StartedRun, untilMs: number): Promise<void> {
+export async function forget({ client }: Session, { workflowId, runId }: StartedRun, { host }: Call): Promise<void> {
   const handle = client.workflow.getHandle(workflowId, runId);
-  await client.withDeadline(untilMs, () => handle.terminate('given up by who asked')).catch(() => undefined);
+  await client
+    .withDeadline(host.nowMs() + FORGET_MS, () => handle.terminate('given up by who asked'))
+    .catch(() => undefined);
 }
 
 export function startInspection(session: Session, order: InspectOrder): Promise<StartedRun> {

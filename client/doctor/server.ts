@@ -4,7 +4,8 @@ import { TASK_QUEUE } from '../../workflows/model/names.ts';
 import { formatDuration } from '../../workflows/model/units.ts';
 import type { Session } from '../connect.ts';
 import { connect } from '../connect.ts';
-import { answerOf, startInspection } from '../inspect.ts';
+import { answerOf, forget, startInspection } from '../inspect.ts';
+import type { StartedRun } from '../start.ts';
 import type { Call } from '../verb.ts';
 import { readState } from '../watch.ts';
 import type { Finding } from './finding.ts';
@@ -22,16 +23,21 @@ export async function lookAtServer(call: Call, config: Config): Promise<Finding[
   const { address, namespace } = config.temporal;
   try {
     await using session = await connect(config, call.host);
-    const reached = good('temporal', `${address}, namespace ${namespace}`);
-    const polled = await workerFinding(session, call);
-    if (polled.state !== 'ok') return [reached, polled];
-    return [reached, polled, ...(await workerFindings(session, call))];
+    const askedMs = call.host.nowMs();
+    const run = await startInspection(session, { what: 'doctor' });
+    const startedMs = Date.parse((await readState(session, run)).startedAt);
+    const findings = [good('temporal', `${address}, namespace ${namespace}`), clockFinding(startedMs - askedMs)];
+    const polled = await workerFinding(session, startedMs);
+    if (polled.state === 'ok') return [...findings, polled, ...(await workerFindings(session, run, call))];
+    await forget(session, run, call);
+    return [...findings, polled];
   } catch (error) {
     return [findingOf('temporal', error)];
   }
 }
 
-async function workerFinding(session: Session, { host }: Call): Promise<Finding> {
+/** `serverMs` is the server's time: our clock may be wrong, which is another finding. */
+async function workerFinding(session: Session, serverMs: number): Promise<Finding> {
   const { client } = session;
   const { pollers } = await session.ask(() =>
     client.workflowService.describeTaskQueue({
@@ -41,7 +47,7 @@ async function workerFinding(session: Session, { host }: Call): Promise<Finding>
     }),
   );
   const alive = (pollers ?? []).filter(
-    ({ lastAccessTime }) => host.nowMs() - Number(lastAccessTime?.seconds ?? 0) * 1000 < POLL_MS,
+    ({ lastAccessTime }) => serverMs - Number(lastAccessTime?.seconds ?? 0) * 1000 < POLL_MS,
   );
   if (alive.length > 0)
     return good('worker', `${alive.length} on queue ${TASK_QUEUE}: ${alive.map(nameOf).join(', ')}`);
@@ -58,13 +64,10 @@ function nameOf({ identity }: { identity?: string | null }): string {
   return identity ?? 'unknown';
 }
 
-async function workerFindings(session: Session, call: Call): Promise<Finding[]> {
+async function workerFindings(session: Session, run: StartedRun, call: Call): Promise<Finding[]> {
   try {
-    const before = call.host.nowMs();
-    const run = await startInspection(session, { what: 'doctor' });
-    const { startedAt } = await readState(session, run);
     const { checks } = await answerOf<'doctor'>(session, run, call);
-    return [clockFinding(Date.parse(startedAt) - before), ...checks.map(findingOfCheck)];
+    return checks.map(findingOfCheck);
   } catch (error) {
     return [findingOf('checks of the worker', error)];
   }
