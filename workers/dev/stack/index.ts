@@ -16,6 +16,7 @@ import { startProcess } from './process.ts';
 import type { Reaper } from './reaper.ts';
 import { startReaper } from './reaper.ts';
 import type { TemporalServer } from './temporal.ts';
+import { checkReachable, serverUser } from './server-user.ts';
 import { startTemporal } from './temporal.ts';
 
 export type { Exit, StackProcess } from './process.ts';
@@ -94,6 +95,7 @@ async function startOnce(options: StackOptions, own: { tools: StackTools; signal
   const dir = resolve(options.dir ?? join(tmpdir(), `lifeboat-${randomBytes(6).toString('hex')}`));
   const { keepDir = false } = options;
   if (!keepDir) refuseExisting(dir);
+  if (options.postgres !== false) await checkReachable(dir, serverUser());
   const reaper = startReaper();
   try {
     if (!keepDir) reaper.removeAtEnd(dir);
