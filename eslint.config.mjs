@@ -75,7 +75,6 @@ export default tseslint.config(
       'activities/config/**',
       'workers/dev/**',
       'test/**',
-      'client/lifeboat.js',
       'client/environment.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },
