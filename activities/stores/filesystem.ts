@@ -15,6 +15,7 @@ import type { Body, ByteRange, ObjectStat, PutOptions, StoreKey, StoreSession } 
 import { defineStore } from './store.ts';
 
 const READ_BYTES = 1 << 20;
+const STATS_AT_ONCE = 32;
 /** Unfinished files older than this belong to a process that is gone. */
 const STALE_MS = 24 * 3_600_000;
 
@@ -80,9 +81,11 @@ class FilesystemSession implements StoreSession {
   async *list(prefix: string, options: { startAfter?: StoreKey } = {}): AsyncIterable<ObjectStat> {
     await this.#checkPlace();
     const after = options.startAfter ?? '';
-    for await (const key of this.#walk('', { prefix, after })) {
-      const found = await this.#statOf(key);
-      if (found) yield found;
+    for await (const keys of inGroups(this.#walk('', { prefix, after }), STATS_AT_ONCE)) {
+      for (const found of await Promise.all(keys.map((key) => this.#statOf(key)))) {
+        this.#run.signal.throwIfAborted();
+        if (found) yield found;
+      }
     }
   }
 
@@ -151,6 +154,16 @@ function mayHold(folder: string, bounds: { prefix: string; after: string }): boo
   const { prefix, after } = bounds;
   const onPath = folder.startsWith(prefix) || prefix.startsWith(folder);
   return onPath && (folder > after || after.startsWith(folder));
+}
+
+async function* inGroups(keys: AsyncIterable<StoreKey>, size: number): AsyncIterable<StoreKey[]> {
+  let group: StoreKey[] = [];
+  for await (const key of keys) {
+    if (group.push(key) < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
 }
 
 /** ENOENT for what is there and is no object: a folder of keys, a device. */

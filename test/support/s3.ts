@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3';
 import { cacheFolder } from '../../workers/dev/setup/cache.ts';
+import { VERSITYGW_VERSION } from '../../workers/dev/setup/versions.ts';
 import type { Seen } from './http-proxy.ts';
 import { startHttpProxy } from './http-proxy.ts';
 import { freePort } from './postgres.ts';
@@ -19,7 +20,7 @@ export interface S3Credentials {
 /** A real S3 server of the test's own: versitygw on a folder. */
 export interface TestS3 extends AsyncDisposable {
   /**
-   * Conditional writes of one key take turns here, as on AWS ("conditional writes" in its user guide): versitygw 1.7 looks
+   * Conditional writes of one key take turns here, as on AWS ("conditional writes" in its user guide): versitygw looks
    * whether the key is free and writes in two steps, so that of 20 writers at once several win.
    */
   endpoint: string;
@@ -35,7 +36,7 @@ export interface TestS3 extends AsyncDisposable {
   createBucket(guestMay?: string[]): Promise<string>;
 }
 
-const PROGRAM = join(cacheFolder(), 's3', 'versitygw');
+const PROGRAM = join(cacheFolder(), `versitygw-${VERSITYGW_VERSION}`, 'versitygw');
 
 /** Why there is no S3 server on this machine; undefined when there is one. */
 export function s3Missing(): string | undefined {
