@@ -20,6 +20,8 @@ type Composed = Pick<
   | 'taskQueue'
   | 'activities'
   | 'maxConcurrentActivityTaskExecutions'
+  | 'maxHeartbeatThrottleInterval'
+  | 'defaultHeartbeatThrottleInterval'
   | 'shutdownGraceTime'
   | 'shutdownForceTime'
   | 'identity'
@@ -27,6 +29,8 @@ type Composed = Pick<
 
 /** A source has one stream, one backup and one restore at a time; a hundred of anything would only share two disks. */
 const ACTIVITIES_AT_ONCE = 50;
+/** A cancellation arrives with the reply to a heartbeat, and the progress bar shows what a heartbeat said. */
+const HEARTBEATS = { maxHeartbeatThrottleInterval: '1s', defaultHeartbeatThrottleInterval: '1s' } as const;
 /** Running steps are told to stop at once: each can go on elsewhere, where it stopped. Who does not obey is left behind. */
 const SHUTDOWN = { shutdownGraceTime: '0s', shutdownForceTime: '25s' } as const;
 
@@ -37,6 +41,7 @@ export function composeWorkers(facts: WorkerFacts): { common: Composed; own: Com
     activities: createActivities(depsOf(facts)),
     maxConcurrentActivityTaskExecutions: ACTIVITIES_AT_ONCE,
     identity: `lifeboat@${facts.host}`,
+    ...HEARTBEATS,
     ...SHUTDOWN,
   };
   return { common: { ...shared, taskQueue: common }, own: { ...shared, taskQueue: own } };

@@ -40,7 +40,7 @@ async function demo(choice: Choice, signal: AbortSignal): Promise<DemoResult> {
   await using resources = new AsyncDisposableStack();
   const world = await makeWorld({ log: tell, signal });
   resources.defer(() => (choice.keep && !signal.aborted ? undefined : world[Symbol.asyncDispose]()));
-  story.add('stack', `Temporal ${world.stack.temporal.address}, UI ${world.stack.temporal.ui}`);
+  story.add('stack', `Temporal UI ${world.stack.temporal.ui}, all files below ${world.stack.dir}`);
   const { result, lines } = await tellStory({ world, story, signal });
   for (const line of lines) console.log(line);
   if (choice.keep) await keep(world);
