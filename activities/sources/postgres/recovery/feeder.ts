@@ -2,17 +2,20 @@ import { existsSync } from 'node:fs';
 import { chown, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRetryable } from '../../../../workflows/model/failure.ts';
-import type { Lsn } from '../../../../workflows/model/lsn.ts';
-import { compareLsn, formatLsn, parseLsn, parseSegmentName, segmentName } from '../../../../workflows/model/lsn.ts';
-import type { TimelineHistory, WalObject } from '../../../../workflows/model/wal.ts';
+import { formatLsn, parseSegmentName, segmentName } from '../../../../workflows/model/lsn.ts';
+import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
+import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
 import type { WalVault } from '../../source.ts';
 import { assembleSegment } from '../wal/segments.ts';
 import type { Host } from './host.ts';
 import type { Place } from './place.ts';
+import { SegmentIndex } from './segment-index.ts';
 
-/** Segments kept ready ahead of the one that was asked for. */
+/** Segments kept ready ahead of the one that the server took last. */
 const AHEAD_BYTES = 128 * 1024 * 1024;
+/** Segments fetched ahead at once: each holds its bytes twice for a moment. */
+const AHEAD_AT_ONCE = 3;
 const POLL_MS = 10;
 const RETRY_MS = 1_000;
 
@@ -29,7 +32,11 @@ export interface FeederOptions {
 export class Feeder {
   readonly #at: FeederOptions;
   readonly #fetching = new Map<string, Promise<boolean>>();
-  #objects: WalObject[] = [];
+  /** What stands in the spool for the server to take. */
+  readonly #ready = new Set<string>();
+  #ahead: string[] = [];
+  #aheadRunning = 0;
+  #index = new SegmentIndex([], 1);
   #histories: TimelineHistory[] = [];
   #stopped = false;
   #served = 0;
@@ -60,6 +67,7 @@ export class Feeder {
     let broken: unknown;
     while (!this.#stopped && !this.#at.run.signal.aborted) {
       if (broken !== undefined) throw broken as Error;
+      await this.#noteTaken();
       for (const name of await readdir(this.#at.place.want)) {
         if (answering.has(name)) continue;
         answering.add(name);
@@ -80,7 +88,7 @@ export class Feeder {
 
   async #refresh(): Promise<void> {
     const { wal, systemId } = this.#at;
-    this.#objects = await wal.list({ systemId });
+    this.#index = new SegmentIndex(await wal.list({ systemId }), this.#at.segmentBytes);
     this.#histories = await wal.histories(systemId);
   }
 
@@ -88,7 +96,6 @@ export class Feeder {
     const { place } = this.#at;
     if (existsSync(join(place.ready, name)) || existsSync(join(place.absent, name))) return;
     if (await this.#fetch(name)) {
-      this.#served += 1;
       this.#fetchAhead(name);
     } else if (existsSync(join(place.want, name))) {
       await writeFile(join(place.absent, name), '');
@@ -97,13 +104,41 @@ export class Feeder {
     await rm(join(place.want, name), { force: true });
   }
 
+  /** The server takes what is ready without asking: what it took makes room for more. */
+  async #noteTaken(): Promise<void> {
+    if (this.#ready.size === 0) return;
+    const left = new Set(await readdir(this.#at.place.ready));
+    const taken = [...this.#ready].filter((name) => !left.has(name)).toSorted();
+    for (const name of taken) this.#ready.delete(name);
+    this.#served += taken.length;
+    const newest = taken.at(-1);
+    if (newest !== undefined) this.#fetchAhead(newest);
+  }
+
   #fetchAhead(name: string): void {
     const { segmentBytes } = this.#at;
     const segment = parseSegmentName(name, segmentBytes);
     if (!segment) return;
+    this.#ahead = [];
     for (let ahead = segmentBytes; ahead <= AHEAD_BYTES; ahead += segmentBytes) {
       const next = segmentName(segment.timeline, segment.start + BigInt(ahead), segmentBytes);
-      if (this.#isKnown(next)) void this.#fetch(next).catch(() => undefined);
+      if (this.#isKnown(next) && !this.#ready.has(next)) this.#ahead.push(next);
+    }
+    this.#startAhead();
+  }
+
+  #startAhead(): void {
+    while (this.#aheadRunning < AHEAD_AT_ONCE && !this.#stopped) {
+      const next = this.#ahead.shift();
+      if (next === undefined) return;
+      if (this.#fetching.has(next)) continue;
+      this.#aheadRunning += 1;
+      void this.#fetch(next)
+        .catch(() => undefined)
+        .finally(() => {
+          this.#aheadRunning -= 1;
+          this.#startAhead();
+        });
     }
   }
 
@@ -121,10 +156,16 @@ export class Feeder {
     if (content === undefined) return false;
     const { place, host } = this.#at;
     const staged = join(place.spool, `${name}.new`);
-    await writeFile(staged, content, { mode: 0o600 });
-    if (host.as) await chown(staged, host.as.uid, host.as.gid);
-    await rename(staged, join(place.ready, name));
-    return true;
+    try {
+      await writeFile(staged, content, { mode: 0o600 });
+      if (host.as) await chown(staged, host.as.uid, host.as.gid);
+      await rename(staged, join(place.ready, name));
+      this.#ready.add(name);
+      return true;
+    } catch (error) {
+      await rm(staged, { force: true });
+      throw fileFailure(place.spool, error);
+    }
   }
 
   async #content(name: string): Promise<Buffer | undefined> {
@@ -134,29 +175,25 @@ export class Feeder {
     const segment = parseSegmentName(name, segmentBytes);
     if (!segment) return undefined;
     // Only at its very end can the vault have gained something since it was listed.
-    if (!this.#isKnown(name) && this.#mayHaveGrown(segment.timeline, formatLsn(segment.start))) await this.#refresh();
+    if (!this.#isKnown(name) && this.#mayHaveGrown(segment.timeline, segment.start)) await this.#refresh();
     const query = {
       timeline: segment.timeline,
       start: formatLsn(segment.start),
       segmentBytes,
       histories: this.#histories,
     };
-    return assembleSegment(wal, this.#objects, query);
+    return assembleSegment(wal, this.#index.touching(segment.start), query);
   }
 
   #isKnown(name: string): boolean {
     const segment = parseSegmentName(name, this.#at.segmentBytes);
     if (!segment) return false;
-    const start = formatLsn(segment.start);
-    const end = formatLsn(segment.start + BigInt(this.#at.segmentBytes));
-    const touches = (object: WalObject): boolean =>
-      compareLsn(object.endLsn, start) > 0 && compareLsn(object.startLsn, end) < 0;
-    return this.#objects.some((object) => object.timeline === segment.timeline && touches(object));
+    return this.#index.touching(segment.start).some((object) => object.timeline === segment.timeline);
   }
 
-  #mayHaveGrown(timeline: number, start: Lsn): boolean {
-    const known = this.#objects.filter((object) => object.timeline === timeline);
-    return known.length > 0 && known.every((object) => parseLsn(object.startLsn) < parseLsn(start));
+  #mayHaveGrown(timeline: number, start: bigint): boolean {
+    const newest = this.#index.newestStart(timeline);
+    return newest !== undefined && newest < start;
   }
 
   /** A store that is away must never look like WAL that is not there: we wait, and so does the server. */

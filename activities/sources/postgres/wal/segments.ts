@@ -23,6 +23,8 @@ export async function assembleSegment(
   const end = formatLsn(parseLsn(query.start) + BigInt(query.segmentBytes));
   const own = within(objects, query.timeline, { start: query.start, end });
   if (own.length === 0) return undefined;
+  const whole = own.find((object) => object.startLsn === query.start && object.endLsn === end);
+  if (whole) return vault.read(whole);
   const segment = Buffer.alloc(query.segmentBytes);
   const place = { vault, segment, start: query.start };
   let known = query.start;
