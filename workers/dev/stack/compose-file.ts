@@ -58,7 +58,12 @@ export interface LocalStack {
 /** Reads temporal-dev.yml of this package. ConfigInvalid when an edit took away what the stack needs. */
 export function localStack(): LocalStack {
   const path = composePath();
-  const { data, error } = composeFile.safeParse(parse(readFileSync(path, 'utf8')));
+  return parseStack(readFileSync(path, 'utf8'), path);
+}
+
+/** The same from the text of such a file. */
+export function parseStack(text: string, path: string): LocalStack {
+  const { data, error } = composeFile.safeParse(parse(text));
   if (error) {
     const [issue] = error.issues;
     throw failure('ConfigInvalid', `${FILE} lacks what the local stack needs`, {
@@ -74,15 +79,15 @@ export function localStack(): LocalStack {
   return {
     temporal: {
       version: tagOf(temporal.image),
-      port: hostPort(temporal.ports, flag('port')[0]),
-      uiPort: hostPort(temporal.ports, flag('ui-port')[0]),
+      port: hostPort(temporal.ports, flag('port')[0], path),
+      uiPort: hostPort(temporal.ports, flag('ui-port')[0], path),
       namespace: flag('namespace')[0] ?? 'default',
       searchAttributes: flag('search-attribute'),
       build: temporal['x-build'],
     },
     postgres: {
       major: Number(tagOf(postgres.image)),
-      port: hostPort(postgres.ports, '5432'),
+      port: hostPort(postgres.ports, '5432', path),
       ...{ user: POSTGRES_USER, password: POSTGRES_PASSWORD, database: POSTGRES_DB },
       initdbArgs: POSTGRES_INITDB_ARGS.split(' '),
       settings: settingsOf(postgres.command),
@@ -102,9 +107,18 @@ function tagOf(image: string): string {
 }
 
 /** "127.0.0.1:55432:5432": the middle one of the entry that ends with the container's port. */
-function hostPort(ports: readonly string[], inside: string | undefined): number {
-  const entry = ports.find((each) => each.endsWith(`:${inside}`));
-  return Number(entry?.split(':').at(-2));
+function hostPort(ports: readonly string[], inside: string | undefined, path: string): number {
+  const port = ports
+    .find((each) => each.endsWith(`:${inside}`))
+    ?.split(':')
+    .at(-2);
+  if (port !== undefined) return Number(port);
+  throw failure('ConfigInvalid', `${FILE} publishes no port for ${inside ?? 'a server whose port it does not name'}`, {
+    place: path,
+    expected: `127.0.0.1:PORT:${inside ?? 'PORT'}`,
+    found: ports.join(', '),
+    hint: 'undo the edit of that file',
+  });
 }
 
 /** `-c name=value` pairs but for the file that only a container has. */
