@@ -3,7 +3,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Expected } from '../support/bad-input.ts';
-import { assertRefused, contentsOf } from '../support/bad-input.ts';
+import { assertRefused, changesOf, contentsOf } from '../support/bad-input.ts';
 import { realTimeHost, say } from '../support/cli-world.ts';
 import { freePort } from '../support/postgres.ts';
 import { withTempDir } from '../support/temp-dir.ts';
@@ -163,7 +163,7 @@ test('bad input before anything is asked: one message with place, expected, foun
         const place = row.words[0] === 'init' ? ['--dir', dir] : ['--config', join(dir, 'lifeboat.yml')];
         const run = (more: string[]): ReturnType<typeof say> => say([...row.words, ...place, ...more], realTimeHost());
         await assertRefused(run, row);
-        assert.deepEqual(await contentsOf(dir), before);
+        assert.deepEqual(changesOf(before, await contentsOf(dir)), []);
       });
     });
   }
