@@ -1,24 +1,31 @@
-import { workflowInfo } from '@temporalio/workflow';
+import { getExternalWorkflowHandle, workflowInfo } from '@temporalio/workflow';
+import type { Begun } from './lib/begin.ts';
 import { begin } from './lib/begin.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
 import { ensureWal } from './lib/ensure-wal.ts';
+import { whenLonger } from './lib/patience.ts';
 import { isoNow } from './lib/time.ts';
+import { newBaseSignal } from './messages.ts';
 import type { PointSummary } from './model/manifest.ts';
-import { pointPrefix } from './model/names.ts';
+import { pointPrefix, workflowId } from './model/names.ts';
 import type { BackupOrder } from './model/orders.ts';
 import { formatBytes } from './model/units.ts';
 import { bulk, quick } from './options.ts';
+
+/** A stream that works is there within seconds. */
+const PATIENCE_MS = 60_000;
 
 /**
  * A full backup: WAL streams first, then the base, then it counts when the WAL that makes it consistent is in the vault.
  * Input: {"source":"shop"}.
  */
 export async function backup(given: BackupOrder): Promise<PointSummary> {
-  const { order, journal, facts, notices } = await begin<BackupOrder>('backup', given, {
+  const begun = await begin<BackupOrder>('backup', given, {
     'source!': 'text',
     label: 'text',
     checkpoint: ['fast', 'spread'],
   });
+  const { order, journal, facts, notices } = begun;
   const { source } = order;
   const prefix = pointPrefix(isoNow(), workflowInfo().runId);
   return conclude(
@@ -28,7 +35,8 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       await quick({ summary: `check ${facts.place} and store ${facts.store}` }).checkBackup({ source, prefix });
       journal.step('wait for the WAL stream');
       await ensureWal(source);
-      await bulk({ summary: 'wait until the server streams to our slot' }).awaitStreaming({ source });
+      const streaming = bulk({ summary: 'wait until the server streams to our slot' });
+      await waitForWal(begun, () => streaming.awaitStreaming({ source }));
       undo.push('remove the unfinished backup', () =>
         bulk({ summary: 'remove drafts' }).discardDrafts({ source, prefix }),
       );
@@ -36,14 +44,37 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       const draft = await bulk({ summary: `base backup of ${facts.place}` }).takeBackup({ ...order, prefix });
       journal.note(`${formatBytes(draft.bytes)} in ${draft.parts} parts, WAL needed up to ${draft.stopLsn}`);
       journal.step('wait for the WAL of the backup');
-      await bulk({ summary: `WAL ${draft.startLsn} to ${draft.stopLsn}` }).awaitWal({ source, need: draft });
+      const arriving = bulk({ summary: `WAL ${draft.startLsn} to ${draft.stopLsn}` });
+      await waitForWal(begun, () => arriving.awaitWal({ source, need: draft }));
       journal.step('publish the recovery point');
       const { point } = draft;
-      return await bulk({ summary: `publish ${point}` }).publishPoint({ source, point, prefix });
+      const published = await bulk({ summary: `publish ${point}` }).publishPoint({ source, point, prefix });
+      await tellStream(source);
+      return published;
     },
     async (error) => {
       notices.send({ severity: 'critical', title: `backup of ${source} failed`, body: messageOf(error) });
       await notices.settle();
     },
   );
+}
+
+/** The stream is another run's: what keeps it from going on is told there, and where to look is told here. */
+async function waitForWal({ journal, notices }: Begun<BackupOrder>, work: () => Promise<void>): Promise<void> {
+  const { source } = journal.progress;
+  const look = `lifeboat wal ${source}, lifeboat status ${workflowId.wal(source)}`;
+  const then = (): void => {
+    journal.attention(`the WAL of ${source} does not arrive, the backup waits for it: ${look}`);
+    const title = `backup of ${source} waits for its WAL`;
+    notices.send({ severity: 'warning', title, body: `It goes on when the WAL arrives. Look: ${look}` });
+  };
+  await whenLonger(work, { afterMs: PATIENCE_MS, summary: 'patience with the WAL stream', then });
+  journal.attention(undefined);
+}
+
+/** It may have ended by now, which its own people were told. */
+async function tellStream(source: string): Promise<void> {
+  await getExternalWorkflowHandle(workflowId.wal(source))
+    .signal(newBaseSignal)
+    .catch(() => undefined);
 }

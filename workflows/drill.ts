@@ -5,6 +5,7 @@ import type { Compensations } from './lib/conclude.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
 import { recover } from './lib/recover.ts';
 import { report } from './lib/report.ts';
+import type { RtoClock } from './lib/rto-clock.ts';
 import { startRtoClock } from './lib/rto-clock.ts';
 import type { DrillOrder } from './model/orders.ts';
 import type { RestoreResult } from './model/recovery.ts';
@@ -24,10 +25,10 @@ export async function drill(given: DrillOrder): Promise<DrillResult> {
   try {
     return await conclude(
       journal,
-      (undo) => drillOnce(begun, undo),
+      (undo) => drillOnce(begun, { undo, clock }),
       async (error) => {
-        await report({ kind: 'drill', journal, facts, error });
         notices.send({ severity: 'critical', title: `drill of ${order.source} failed`, body: messageOf(error) });
+        await report({ kind: 'drill', journal, facts, error });
       },
     );
   } finally {
@@ -36,15 +37,24 @@ export async function drill(given: DrillOrder): Promise<DrillResult> {
   }
 }
 
-async function drillOnce({ order, journal, facts }: Begun<DrillOrder>, undo: Compensations): Promise<DrillResult> {
+interface Drilling {
+  undo: Compensations;
+  clock: RtoClock;
+}
+
+async function drillOnce(begun: Begun<DrillOrder>, { undo, clock }: Drilling): Promise<DrillResult> {
+  const { order, journal, facts, notices } = begun;
   const { source, host } = order;
   journal.step('choose a moment');
   const chosen = await quick({ summary: 'choose a reachable moment' }).chooseDrillTarget({ source });
   const target: Target = order.target ?? chosen.target;
   journal.note(`target: ${describeTarget(target)}`);
   const wish = { source, target, ...(host === undefined ? {} : { host }) };
-  const restore: RestoreResult = await recover(wish, { journal, facts, undo, keepUnproven: false });
+  const restore: RestoreResult = await recover(wish, { journal, facts, undo, clock, keepUnproven: false });
   const { failed } = await CancellationScope.nonCancellable(() => undo.unwind(journal));
+  const { attention } = journal.progress;
+  if (failed > 0)
+    notices.send({ severity: 'critical', title: `drill of ${source} left its copy`, body: attention ?? '' });
   const { rpoMs } = chosen;
   const written = await report({
     kind: 'drill',

@@ -22,3 +22,6 @@ export const progressQuery = defineQuery<RunProgress>('progress');
 
 /** Makes a long-lived run (wal) end its present attempt cleanly and start afresh: new config, new key, new host. */
 export const refreshSignal = defineSignal('refresh');
+
+/** Tells a stream (wal) that a base was published: a hole in front of it keeps nobody from a restore any more. */
+export const newBaseSignal = defineSignal('newBase');

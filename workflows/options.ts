@@ -1,3 +1,4 @@
+import type { ActivityOptions } from '@temporalio/workflow';
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 
@@ -6,6 +7,9 @@ import type { Activities } from '../activities/index.ts';
  * reaches an activity with the reply to a heartbeat, so it is short everywhere.
  */
 const HEARTBEAT = '10s';
+
+/** What only a mistake in a program throws: the same call would make it again. */
+const MISTAKES = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'AssertionError'];
 
 interface Use {
   /** Shown in the Temporal UI beside the activity. */
@@ -16,30 +20,54 @@ interface Use {
 
 /** Looks and decides. It gives up after about half a minute, because somebody waits for the answer. */
 export function quick(use: Use): Activities {
-  return proxyActivities<Activities>({
-    ...use,
+  return proxied(use, {
     startToCloseTimeout: '15m',
-    heartbeatTimeout: HEARTBEAT,
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
   });
 }
 
 /** Moves data. A store or a server that is away is waited for; only what cannot get better by itself ends the run. */
 export function bulk(use: Use): Activities {
-  return proxyActivities<Activities>({
-    ...use,
+  return proxied(use, {
     startToCloseTimeout: '30d',
-    heartbeatTimeout: HEARTBEAT,
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   });
 }
 
+/** Moves data for as long as it can. One attempt: the run sees each end, tells people, and decides about the next. */
+export function endless(use: Use): Activities {
+  return proxied(use, { startToCloseTimeout: '30d', retry: { maximumAttempts: 1 } });
+}
+
 /** Tells people. It may fail for good without harm to the run. */
 export function telling(use: Use): Activities {
-  return proxyActivities<Activities>({
-    ...use,
+  return proxied(use, {
     startToCloseTimeout: '1m',
-    heartbeatTimeout: HEARTBEAT,
     retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 8 },
   });
+}
+
+function proxied({ summary, ...use }: Use, { retry, ...options }: ActivityOptions): Activities {
+  return proxyActivities<Activities>({
+    ...use,
+    ...options,
+    summary: shortSummary(summary),
+    heartbeatTimeout: HEARTBEAT,
+    retry: { ...retry, nonRetryableErrorTypes: MISTAKES },
+  });
+}
+
+/** Bytes as sent; the server refuses the whole task of a run whose summary exceeds 400. */
+const LONGEST_SUMMARY_BYTES = 300;
+
+/** A summary that the server takes, whatever names and targets a person gave. */
+export function shortSummary(text: string): string {
+  const bytes = (part: string): number => new TextEncoder().encode(JSON.stringify(part)).length;
+  if (bytes(text) <= LONGEST_SUMMARY_BYTES) return text;
+  let short = '';
+  for (const letter of text) {
+    if (bytes(short + letter) > LONGEST_SUMMARY_BYTES - 6) break;
+    short += letter;
+  }
+  return `${short}...`;
 }

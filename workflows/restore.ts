@@ -15,16 +15,19 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
   const { order, journal, facts, notices } = await begin<RestoreOrder>('restore', given, {
     'source!': 'text',
     ...{ target: 'target', timeline: 'timeline', action: ['promote', 'pause', 'shutdown'] },
-    ...{ into: 'text', port: 'number', replace: 'flag', tablespaces: 'mapping', point: 'text', host: 'text' },
+    ...{ into: 'text', port: 'port', replace: 'flag', tablespaces: 'texts', point: 'text', host: 'text' },
     preview: 'flag',
   });
-  if (order.preview) return conclude(journal, () => planRecovery(order));
+  if (order.preview) {
+    journal.step('preview');
+    return conclude(journal, () => planRecovery(order));
+  }
   const clock = startRtoClock(journal, notices);
   try {
     return await conclude(
       journal,
       async (undo) => {
-        const result: RestoreResult = await recover(order, { journal, facts, undo, keepUnproven: true });
+        const result: RestoreResult = await recover(order, { journal, facts, undo, clock, keepUnproven: true });
         undo.clear();
         journal.progress.result = result;
         const { behindTargetMs: rpoMs } = result.proof;
@@ -38,9 +41,9 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
         return written ? { ...result, report: written } : result;
       },
       async (error) => {
+        notices.send({ severity: 'critical', title: `restore of ${order.source} failed`, body: messageOf(error) });
         // A wish that was refused has touched nothing, and leaves nothing.
         if (journal.progress.phases !== undefined) await report({ kind: 'restore', journal, facts, error });
-        notices.send({ severity: 'critical', title: `restore of ${order.source} failed`, body: messageOf(error) });
       },
     );
   } finally {

@@ -1,5 +1,6 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { ParentClosePolicy, setCurrentDetails, startChild } from '@temporalio/workflow';
+import { setCurrentDetails } from '@temporalio/workflow';
+import { startOnItsOwn } from './lib/start-on-its-own.ts';
 import { workflowId } from './model/names.ts';
 import { checkOrder } from './model/order-check.ts';
 import type { ScheduledOrder } from './model/orders.ts';
@@ -17,14 +18,9 @@ export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult>
   const { source } = checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_BOTH });
   const id = workflowId[workflow](source);
   try {
-    const child = await startChild(workflow, {
-      workflowId: id,
-      args: [input],
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      staticSummary: `${workflow} of ${source}, by its schedule`,
-    });
+    const runId = await startOnItsOwn(workflow, { id, input, summary: `${workflow} of ${source}, by its schedule` });
     setCurrentDetails(`started ${id}`);
-    return { outcome: 'started', workflowId: id, runId: child.firstExecutionRunId };
+    return { outcome: 'started', workflowId: id, runId };
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     const reason = `${id} is running already`;
@@ -34,4 +30,4 @@ export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult>
 }
 
 /** The started workflow checks the rest. */
-const ANY_OF_BOTH = { 'source!': 'text', label: 'text', checkpoint: 'text', target: 'target', host: 'text' } as const;
+const ANY_OF_BOTH = { 'source!': 'name', label: 'text', checkpoint: 'text', target: 'target', host: 'text' } as const;

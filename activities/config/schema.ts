@@ -1,6 +1,7 @@
 import type { ZodType } from 'zod';
 import { z } from 'zod';
 import { failure, failureFacts, findFailure } from '../../workflows/model/failure.ts';
+import { NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { parseCron } from './cron.ts';
@@ -12,8 +13,8 @@ const TEN_YEARS_MS = parseDuration('3650d');
 /** Names become part of keys in a store, of workflow ids and of a replication slot. */
 const name = z
   .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/, 'lower case letters, digits and "-" inside')
-  .max(50, 'at most 50 characters');
+  .regex(NAME_FORM, 'lower case letters, digits and "-" inside')
+  .max(NAME_MOST_LETTERS, `at most ${NAME_MOST_LETTERS} characters`);
 
 function duration(minMs: number, minText: string): ZodType<number, string> {
   return durationOption.refine((ms) => ms >= minMs && ms <= TEN_YEARS_MS, `at least ${minText}, at most ten years`);

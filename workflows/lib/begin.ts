@@ -2,6 +2,7 @@ import type { OrderShape } from '../model/order-check.ts';
 import { checkOrder } from '../model/order-check.ts';
 import type { SourceFacts } from '../model/results.ts';
 import { quick } from '../options.ts';
+import { endBy } from './conclude.ts';
 import { Journal } from './journal.ts';
 import { Notices } from './notices.ts';
 
@@ -21,9 +22,19 @@ export async function begin<Order extends { source: string }>(
 ): Promise<Begun<Order>> {
   const order = checkOrder<Order>(workflow, given, shape);
   const journal = new Journal(order.source);
-  const facts = await quick({ summary: `read the configuration of ${order.source}` }).describeSource({
-    source: order.source,
-  });
+  try {
+    const facts = await describe(journal);
+    return { order, journal, facts, notices: new Notices(facts, journal) };
+  } catch (error) {
+    endBy(journal, error);
+    throw error;
+  }
+}
+
+/** Asks a worker who the source is, and tells the journal. */
+export async function describe(journal: Journal): Promise<SourceFacts> {
+  const { source } = journal.progress;
+  const facts = await quick({ summary: `read the configuration of ${source}` }).describeSource({ source });
   journal.facts(facts);
-  return { order, journal, facts, notices: new Notices(facts, journal) };
+  return facts;
 }

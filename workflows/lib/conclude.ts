@@ -1,8 +1,12 @@
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import { findFailure } from '../model/failure.ts';
+import { CancellationScope, isCancellation, TemporalFailure } from '@temporalio/workflow';
+import { failure, findFailure } from '../model/failure.ts';
 import type { Journal } from './journal.ts';
+import { whenLonger } from './patience.ts';
 
 type Undo = () => Promise<unknown>;
+
+/** Removing takes moments; when it takes this long, nobody is there to do it. */
+const UNDO_PATIENCE_MS = 5 * 60_000;
 
 /** Compensations of a run; each is pushed before the step that it takes back. */
 export class Compensations {
@@ -17,16 +21,19 @@ export class Compensations {
     this.#stack.length = 0;
   }
 
-  /** Newest first. One that fails is noted and does not keep the others from running. */
+  /** Newest first. One that fails is shown on the run and does not keep the others from running. */
   async unwind(journal: Journal): Promise<{ failed: number }> {
     let failed = 0;
     for (const { what, undo } of this.#stack.splice(0).reverse()) {
       journal.step(what);
+      const notYet = `not done yet: ${what}; is the worker of that host running? lifeboat status`;
+      const then = (): void => journal.attention(notYet);
       try {
-        await undo();
+        await whenLonger(undo, { afterMs: UNDO_PATIENCE_MS, summary: `patience: ${what}`, then });
+        if (journal.progress.attention === notYet) journal.attention(undefined);
       } catch (error) {
         failed += 1;
-        journal.note(`${what}: ${messageOf(error)}`);
+        journal.attention(`somebody must ${what}: ${messageOf(error)}`);
       }
     }
     return { failed };
@@ -47,16 +54,29 @@ export async function conclude<T>(
     const result = await steps(undo);
     journal.end('done', 'done');
     return result;
-  } catch (error) {
+  } catch (thrown) {
+    const error = failureOf(thrown);
     await CancellationScope.nonCancellable(async () => {
       const cancelled = isCancellation(error);
       journal.note(cancelled ? 'cancelled: cleaning up' : `failed: ${messageOf(error)}`);
       await undo.unwind(journal);
       if (!cancelled) await onFailure?.(error);
-      journal.end(cancelled ? 'cancelled' : 'failed', cancelled ? 'cancelled' : messageOf(error));
+      endBy(journal, error);
     });
     throw error;
   }
+}
+
+/** Writes into the journal how an error ended the run. */
+export function endBy(journal: Journal, error: unknown): void {
+  if (isCancellation(error)) journal.end('cancelled', 'cancelled');
+  else journal.end('failed', messageOf(error));
+}
+
+/** Temporal repeats a task that throws anything else for ever; somebody waits for this run. */
+function failureOf(thrown: unknown): Error {
+  if (thrown instanceof TemporalFailure) return thrown;
+  return failure('Bug', messageOf(thrown), { cause: thrown, hint: 'report it with the history of this run' });
 }
 
 export function messageOf(error: unknown): string {

@@ -52,8 +52,9 @@ export class Journal {
 
   /** What the run does now. */
   step(what: string): void {
+    const isNew = this.progress.step !== what;
     this.progress.step = what;
-    if (this.#searchable) upsertSearchAttributes([{ key: PHASE, value: what.slice(0, 100) }]);
+    if (this.#searchable && isNew) upsertSearchAttributes([{ key: PHASE, value: what.slice(0, 100) }]);
     this.note(what);
   }
 

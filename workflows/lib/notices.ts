@@ -15,25 +15,26 @@ const LAST_WAIT = '30s';
 
 /** Messages to people. They are sent beside the run, which never waits for them until its end, and then not for long. */
 export class Notices {
-  readonly #facts: SourceFacts;
+  /** Of the source as it is configured now. */
+  facts: SourceFacts;
   readonly #journal: Journal;
   #flying = 0;
   #sent = 0;
 
   constructor(facts: SourceFacts, journal: Journal) {
-    this.#facts = facts;
+    this.facts = facts;
     this.#journal = journal;
   }
 
   send(notice: Notice): void {
-    if (!this.#facts.notify) return;
+    if (!this.facts.notify) return;
     const { workflowId, runId } = workflowInfo();
-    const { source } = this.#facts;
+    const { source } = this.facts;
     const key = `${workflowId}/${runId}/${++this.#sent}`;
     this.#flying += 1;
     void CancellationScope.nonCancellable(async () => {
       try {
-        const acts = telling({ summary: `tell people: ${notice.title}`.slice(0, 200) });
+        const acts = telling({ summary: `tell people: ${notice.title}` });
         const { failed } = await acts.notify({ ...notice, source, run: workflowId, key, at: isoNow() });
         if (failed.length > 0) this.#journal.note(`not told: ${failed.join(', ')}`);
       } catch {

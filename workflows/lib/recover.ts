@@ -1,4 +1,4 @@
-import { workflowInfo } from '@temporalio/workflow';
+import { isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.ts';
 import { failure } from '../model/failure.ts';
 import { hostQueue } from '../model/names.ts';
@@ -11,11 +11,14 @@ import { formatBytes } from '../model/units.ts';
 import { bulk, quick } from '../options.ts';
 import type { Compensations } from './conclude.ts';
 import type { Journal } from './journal.ts';
+import type { RtoClock } from './rto-clock.ts';
 
 export interface Recovering {
   journal: Journal;
   facts: SourceFacts;
   undo: Compensations;
+  /** Stops when the cluster is proven, or is not: what comes then is not recovery. */
+  clock: RtoClock;
   /** Leave a cluster that is not proven where it is: it may be the best there is, and somebody has to look at it. */
   keepUnproven: boolean;
 }
@@ -31,7 +34,7 @@ export function planRecovery(order: RestoreOrder): Promise<RestorePreview> {
 
 /** Recovers as ordered and proves it. On the way out by a failure the caller's compensations remove what was made. */
 export async function recover(order: RestoreOrder, use: Recovering): Promise<RestoreResult> {
-  const { journal, facts, undo, keepUnproven } = use;
+  const { journal, facts, undo, clock, keepUnproven } = use;
   const timed = phaseTimer(journal);
   const { plan } = await timed('find', () => planRecovery(order));
   journal.note(`from ${plan.base.point} to ${describeTarget(plan.target)}, into ${plan.into} on host ${plan.host}`);
@@ -44,20 +47,29 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
   const replay = await timed('replay', () => on(`replay to ${describeTarget(plan.target)}`).replayWal(plan));
   journal.note(`recovery stopped at ${replay.stoppedAtLsn}: ${replay.stopReason}`);
   const open = await timed('open', () => on(`${plan.action} the recovered cluster`).openCluster(plan));
-  const proof = await timed('prove', () => on('prove the recovered cluster').proveCluster({ plan, replay }));
-  const rtoMs = journal.elapsedMs();
-  if (!proof.ok) {
-    if (keepUnproven) undo.clear();
-    throw notProven(plan, proof, keepUnproven);
+  try {
+    const proof = await timed('prove', () => on('prove the recovered cluster').proveCluster({ plan, replay }));
+    const rtoMs = journal.elapsedMs();
+    clock.stop();
+    if (!proof.ok) throw notProven(plan, proof, keepUnproven);
+    journal.step('finish');
+    await on('remove the helpers of the recovery').finishRestore(plan);
+    return {
+      ...{ plan, fetch, replay, open, proof, rtoMs },
+      phases: { ...NO_PHASES, ...journal.progress.phases },
+      ...(facts.rtoMs === undefined ? {} : { rtoObjectiveMs: facts.rtoMs }),
+      ...(plan.setAside === undefined ? {} : { setAside: plan.setAside }),
+    };
+  } catch (error) {
+    if (keepUnproven && !isCancellation(error)) keep(plan, use);
+    throw error;
   }
-  journal.step('finish');
-  await on('remove the helpers of the recovery').finishRestore(plan);
-  return {
-    ...{ plan, fetch, replay, open, proof, rtoMs },
-    phases: { ...NO_PHASES, ...journal.progress.phases },
-    ...(facts.rtoMs === undefined ? {} : { rtoObjectiveMs: facts.rtoMs }),
-    ...(plan.setAside === undefined ? {} : { setAside: plan.setAside }),
-  };
+}
+
+/** Hours of work that runs: whoever looks at it may find what no check could. */
+function keep(plan: RecoveryPlan, { journal, undo }: Recovering): void {
+  undo.clear();
+  journal.attention(`the recovered copy is kept, look at it: ${plan.into} on host ${plan.host}, port ${plan.port}`);
 }
 
 const NO_PHASES = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;

@@ -5,8 +5,13 @@ import type { Notices } from './notices.ts';
 
 const WARN_SHARE = 0.75;
 
+export interface RtoClock {
+  /** No more warnings. A repeat does nothing. */
+  stop(): void;
+}
+
 /** Warns at 75 % of the objective and escalates at 100 %. It never ends the recovery that it measures. */
-export function startRtoClock(journal: Journal, notices: Notices): { stop(): void } {
+export function startRtoClock(journal: Journal, notices: Notices): RtoClock {
   const { rto } = journal.progress;
   if (!rto) return { stop: () => undefined };
   const { objectiveMs } = rto;

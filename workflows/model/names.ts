@@ -7,6 +7,10 @@ export const workflowId = {
   verify: (source: string, point: string): string => `verify/${source}/${point}`,
 } as const;
 
+/** Names of sources: they become part of workflow ids, of keys in a store and of a replication slot. At most 50 letters. */
+export const NAME_FORM = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+export const NAME_MOST_LETTERS = 50;
+
 export const TASK_QUEUE = 'lifeboat';
 
 export function hostQueue(host: string): string {

@@ -1,10 +1,14 @@
 import { failure } from './failure.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
+import { NAME_FORM, NAME_MOST_LETTERS } from './names.ts';
 import { nearestName } from './nearest.ts';
 import type { Target } from './target.ts';
 import { parseTargetTime } from './target-parse.ts';
 
-type Kind = 'text' | 'flag' | 'number' | 'mapping' | 'target' | 'timeline' | readonly string[];
+type Kind = 'text' | 'name' | 'flag' | 'port' | 'mapping' | 'texts' | 'target' | 'timeline' | readonly string[];
+
+/** As long as a path may be. */
+const LONGEST_TEXT = 4096;
 
 /** Keys an order may have; those that end in "!" it must have. */
 export type OrderShape = Readonly<Record<string, Kind>>;
@@ -36,35 +40,73 @@ function checkValue(place: string, value: unknown, kind: Kind): unknown {
     if (kind.includes(value as string)) return value;
     throw wrong(place, { expected: kind.join(', '), found: shown(value) });
   }
-  if (kind === 'timeline') {
-    if (value === 'latest' || value === 'current' || (Number.isInteger(value) && (value as number) > 0)) return value;
-    throw wrong(place, { expected: 'latest, current, or the number of a timeline', found: shown(value) });
-  }
-  const wanted = { text: 'string', flag: 'boolean', number: 'number', mapping: 'object' }[kind];
-  if (kindOf(value) === wanted && value !== '') return value;
-  throw wrong(place, { expected: `a ${wanted}`, found: shown(value) });
+  const { expected, fits } = PLAIN[kind];
+  if (fits(value)) return value;
+  throw wrong(place, { expected, found: shown(value) });
 }
 
-const TARGETS = ['time', 'lsn', 'xid', 'name', 'immediate', 'latest'] as const;
+const PLAIN: Record<Exclude<Extract<Kind, string>, 'target'>, { expected: string; fits(value: unknown): boolean }> = {
+  text: { expected: `a string of 1 to ${LONGEST_TEXT} letters`, fits: isText },
+  name: {
+    expected: 'a name: lower case letters, digits and "-" inside',
+    fits: (value) => isText(value) && NAME_FORM.test(value) && value.length <= NAME_MOST_LETTERS,
+  },
+  flag: { expected: 'a boolean', fits: (value) => typeof value === 'boolean' },
+  port: { expected: 'a port, 1 to 65535', fits: (value) => isCount(value) && value <= 65_535 },
+  mapping: { expected: 'an object', fits: isMapping },
+  texts: { expected: 'an object of strings', fits: (value) => isMapping(value) && Object.values(value).every(isText) },
+  timeline: {
+    expected: 'latest, current, or the number of a timeline',
+    fits: (value) => value === 'latest' || value === 'current' || isCount(value),
+  },
+};
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_TEXT;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0;
+}
+
+function isMapping(value: unknown): value is object {
+  return kindOf(value) === 'object';
+}
+
+/** Keys of each kind of target, beside `kind`. */
+const KEYS: Record<Target['kind'], readonly string[]> = {
+  time: ['time', 'inclusive'],
+  lsn: ['lsn', 'inclusive'],
+  xid: ['xid', 'inclusive'],
+  name: ['name'],
+  immediate: [],
+  latest: [],
+};
 
 /** A target in its one form: time in UTC, `inclusive` filled in. */
 export function checkTarget(place: string, value: unknown): Target {
-  if (kindOf(value) !== 'object')
-    throw wrong(place, { expected: 'an object, like {"kind":"latest"}', found: shown(value) });
-  const { kind, inclusive = true, ...rest } = value as Record<string, unknown>;
-  if (!TARGETS.includes(kind as never))
-    throw wrong(`${place}.kind`, { expected: TARGETS.join(', '), found: shown(kind) });
+  if (!isMapping(value)) throw wrong(place, { expected: 'an object, like {"kind":"latest"}', found: shown(value) });
+  const { kind, inclusive = true } = value as Record<string, unknown>;
+  if (typeof kind !== 'string' || !Object.hasOwn(KEYS, kind))
+    throw wrong(`${place}.kind`, { expected: Object.keys(KEYS).join(', '), found: shown(kind) });
   if (typeof inclusive !== 'boolean')
     throw wrong(`${place}.inclusive`, { expected: 'a boolean', found: shown(inclusive) });
+  return targetOf(place, kind as Target['kind'], { given: value as Record<string, unknown>, inclusive });
+}
+
+function targetOf(
+  place: string,
+  kind: Target['kind'],
+  { given, inclusive }: { given: Record<string, unknown>; inclusive: boolean },
+): Target {
+  const keys = KEYS[kind];
+  const extra = Object.keys(given).find((key) => key !== 'kind' && !keys.includes(key));
+  if (extra !== undefined) throw unknownKey(place, extra, ['kind', ...keys]);
   if (kind === 'immediate' || kind === 'latest') return { kind };
-  const named = kind as 'time' | 'lsn' | 'xid' | 'name';
-  const text = rest[named];
-  const extra = Object.keys(rest).find((key) => key !== named);
-  if (extra !== undefined) throw unknownKey(place, extra, ['kind', named, 'inclusive']);
-  if (typeof text !== 'string' || text === '')
-    throw wrong(`${place}.${named}`, { expected: 'a text', found: shown(text) });
-  if (named === 'name') return { kind: named, name: text };
-  return { kind: named, [named]: valueOf(`${place}.xid`, named, text), inclusive } as Target;
+  const text = given[kind];
+  if (!isText(text)) throw wrong(`${place}.${kind}`, { expected: PLAIN.text.expected, found: shown(text) });
+  if (kind === 'name') return { kind, name: text };
+  return { kind, [kind]: valueOf(`${place}.xid`, kind, text), inclusive } as Target;
 }
 
 function valueOf(place: string, kind: 'time' | 'lsn' | 'xid', text: string): string {

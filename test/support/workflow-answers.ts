@@ -1,0 +1,68 @@
+import { Context } from '@temporalio/activity';
+import type { Activities } from '../../activities/index.ts';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
+import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
+import type { RestorePreview, SourceFacts } from '../../workflows/model/results.ts';
+import { samplePoint, sampleResult } from './sample-report.ts';
+
+/** A source with objectives and somebody who wants to be told. */
+export function factsOf(source: string, changes: Partial<SourceFacts> = {}): SourceFacts {
+  return {
+    ...{ source, kind: 'postgres', place: 'db.example:5432', store: 'local' },
+    ...{ rtoMs: 3_600_000, rpoMs: 300_000, notify: true, searchAttributes: true },
+    ...changes,
+  };
+}
+
+export function pointOf(source: string): PointSummary {
+  return { ...samplePoint(), source };
+}
+
+export function planOf(source: string): RecoveryPlan {
+  const { plan } = sampleResult();
+  return { ...plan, source, base: pointOf(source), setAside: `${plan.into}.before` };
+}
+
+function previewOf(source: string): RestorePreview {
+  const plan = planOf(source);
+  return { preview: true, plan, windows: [plan.window], nearest: {}, notes: [] };
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+/** What every activity answers when nothing is wrong. */
+export const answers: Activities = {
+  describeSource: async ({ source }) => factsOf(source),
+  checkBackup: nothing,
+  awaitStreaming: nothing,
+  takeBackup: async ({ source }) => pointOf(source),
+  awaitWal: nothing,
+  publishPoint: async ({ source }) => pointOf(source),
+  discardDrafts: nothing,
+  streamWal: untilCancelled,
+  planRestore: async ({ source }) => previewOf(source),
+  prepareTarget: nothing,
+  fetchBase: async () => sampleResult().fetch,
+  replayWal: async () => sampleResult().replay,
+  openCluster: async () => sampleResult().open,
+  proveCluster: async () => sampleResult().proof,
+  finishRestore: nothing,
+  discardRestore: nothing,
+  verifyPoint: async ({ source }) => ({
+    ...{ point: pointOf(source), parts: 3, bytes: 40_000_000, storedBytes: 4_200_000 },
+    checks: [{ name: 'parts', ok: true, expected: '3', found: '3' }],
+  }),
+  chooseDrillTarget: async () => ({ target: sampleResult().plan.target, rpoMs: 1000 }),
+  writeReport: async ({ source }) => ({ key: `${source}/reports/1`, file: '/srv/reports/1.html', host: 'db1' }),
+  notify: async () => ({ told: ['hook'], failed: [] }),
+  inspectVault: async () => ({ what: 'points', sources: [] }),
+};
+
+/** As an activity that works until it is told to stop. */
+export async function untilCancelled(): Promise<never> {
+  const context = Context.current();
+  for (;;) {
+    context.heartbeat();
+    await context.sleep(10);
+  }
+}

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PHASES } from '../../workflows/model/recovery.ts';
+import type { DrillResult } from '../../workflows/model/results.ts';
+import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import { factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
+import type { ActivityName, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
+import { withWorkflows } from '../support/workflow-env.ts';
+
+const RECOVERY: ActivityName[] = [
+  ...(['planRestore', 'prepareTarget', 'fetchBase', 'replayWal', 'openCluster', 'proveCluster'] as const),
+  'finishRestore',
+];
+
+async function finished(world: WorkflowWorld, workflow: string, options?: StartOptions): Promise<[TestRun, unknown]> {
+  const run = await world.start(workflow, options);
+  return [run, await run.handle.result()];
+}
+
+test('workflows: their steps, in order, and what they answer', async (t) => {
+  await withWorkflows({}, async (world) => {
+    await t.test('backup: the stream first, the base next, the point when its WAL is there', async () => {
+      const [run, result] = await finished(world, 'backup', { input: { label: 'before 2.0', checkpoint: 'spread' } });
+      const steps = run.names().filter((name) => name !== 'describeSource' && name !== 'streamWal');
+      assert.deepEqual(steps, ['checkBackup', 'awaitStreaming', 'takeBackup', 'awaitWal', 'publishPoint']);
+      assert.deepEqual(result, pointOf(run.source));
+      const [task] = run.of('takeBackup');
+      assert.equal(task?.label, 'before 2.0');
+      assert.equal(task?.checkpoint, 'spread');
+      const { runId } = await run.handle.describe();
+      assert.match(task?.prefix ?? '', new RegExp(`^\\d{8}T\\d{6}Z-${runId.replaceAll('-', '').slice(-8)}$`));
+      assert.deepEqual(run.of('publishPoint'), [
+        { source: run.source, point: pointOf(run.source).point, prefix: task?.prefix },
+      ]);
+      assert.deepEqual(run.of('awaitWal'), [{ source: run.source, need: pointOf(run.source) }]);
+    });
+
+    await t.test('backup: the stream it started goes on, and a second backup finds it running', async () => {
+      const [run] = await finished(world, 'backup');
+      const stream = world.client.workflow.getHandle(`wal/${run.source}`);
+      assert.equal((await stream.describe()).status.name, 'RUNNING');
+      const order = (): unknown => ({ source: run.source });
+      await finished(world, 'backup', { order, workflowId: `backup/${run.source}` });
+      assert.equal((await stream.describe()).status.name, 'RUNNING');
+    });
+
+    await t.test('restore: plan, fetch, replay, open, prove, tidy up, report; nothing is removed', async () => {
+      const target = { kind: 'time', time: '2026-01-05T04:00:14+01:00', inclusive: false };
+      const [run, result] = await finished(world, 'restore', { input: { target, into: '/srv/new', port: 5444 } });
+      assert.deepEqual(run.names(), ['describeSource', ...RECOVERY, 'writeReport']);
+      const [task] = run.of('planRestore');
+      assert.deepEqual(task?.target, { kind: 'time', time: '2026-01-05T03:00:14.000000Z', inclusive: false });
+      assert.equal(task?.into, '/srv/new');
+      assert.equal(task?.run, (await run.handle.describe()).runId);
+      for (const name of ['fetchBase', 'finishRestore'] as const) assert.deepEqual(run.of(name), [planOf(run.source)]);
+      const { proof, phases, rtoMs, rtoObjectiveMs, setAside, report } = result as RestoreResult;
+      assert.ok(proof.ok);
+      assert.deepEqual(Object.keys(phases).sort(), [...PHASES].sort());
+      assert.ok(rtoMs >= PHASES.reduce((sum, phase) => sum + phases[phase], 0));
+      assert.equal(rtoObjectiveMs, 3_600_000);
+      assert.equal(setAside, planOf(run.source).setAside);
+      assert.equal(report?.host, 'db1');
+    });
+
+    await t.test('restore: steps run on the host of the plan, whoever made it', async () => {
+      const [run] = await finished(world, 'restore', { input: { host: 'db1' } });
+      const { events } = await run.handle.fetchHistory();
+      const queues = (events ?? []).flatMap((event) => {
+        const scheduled = event.activityTaskScheduledEventAttributes;
+        return scheduled ? [`${scheduled.activityType?.name} ${scheduled.taskQueue?.name}`] : [];
+      });
+      const wanted = [...RECOVERY, 'writeReport'].map((name) => `${name} lifeboat.host.db1`);
+      assert.deepEqual(queues, ['describeSource lifeboat', ...wanted]);
+    });
+
+    await t.test('restore --preview: asks for the plan and touches nothing', async () => {
+      const [run, result] = await finished(world, 'restore', { input: { preview: true } });
+      assert.deepEqual(run.names(), ['describeSource', 'planRestore']);
+      assert.equal((result as { preview: boolean }).preview, true);
+      assert.equal((await run.progress()).outcome, 'done');
+    });
+
+    await t.test('drill: a moment is chosen, recovered, proven, removed, then reported', async () => {
+      const [run, result] = await finished(world, 'drill');
+      const wanted = ['describeSource', 'chooseDrillTarget', ...RECOVERY, 'discardRestore', 'writeReport'];
+      assert.deepEqual(run.names(), wanted);
+      const { cleaned, rpoMs, objectives, target } = result as DrillResult;
+      assert.deepEqual({ cleaned, rpoMs }, { cleaned: true, rpoMs: 1000 });
+      assert.deepEqual(run.of('planRestore')[0]?.target, target);
+      assert.deepEqual(objectives.map(({ name, ok }) => [name, ok]), [['rto', true], ['rpo', true]]); // prettier-ignore
+    });
+
+    await t.test('drill: an objective that was missed is said in the result', async () => {
+      const describeSource = ({ source }: { source: string }): unknown => factsOf(source, { rpoMs: 999 });
+      const [, result] = await finished(world, 'drill', { script: { describeSource } });
+      const missed = (result as DrillResult).objectives.filter(({ ok }) => !ok);
+      assert.deepEqual(missed, [{ name: 'rpo', objectiveMs: 999, measuredMs: 1000, ok: false }]);
+    });
+
+    await t.test('drill: to a chosen moment on a chosen host', async () => {
+      const input = { target: { kind: 'latest' }, host: 'db1' };
+      const [run, result] = await finished(world, 'drill', { input });
+      assert.deepEqual((result as DrillResult).target, { kind: 'latest' });
+      assert.equal(run.of('planRestore')[0]?.host, 'db1');
+    });
+
+    await t.test('verify and inspect answer what was found', async () => {
+      const [run, result] = await finished(world, 'verify', { input: { point: 'p1' } });
+      assert.deepEqual(run.names(), ['describeSource', 'verifyPoint']);
+      assert.equal((result as { parts: number }).parts, 3);
+      const [, answer] = await finished(world, 'inspect', { order: () => ({ what: 'points' }) });
+      assert.deepEqual(answer, { what: 'points', sources: [] });
+    });
+
+    await t.test('the run says at each step what it does: query, current details, search attributes', async () => {
+      const seen: [string, string, string][] = [];
+      const watch = async (_index: number, name: ActivityName): Promise<void> => {
+        if (name === 'describeSource') return;
+        const { step, outcome } = await run.progress();
+        const details = await run.details();
+        assert.ok(details.startsWith(`**${run.source}**: ${step} (running)`), details);
+        assert.match(details, /RTO 1h, used /);
+        seen.push([name, step, outcome]);
+      };
+      let run: TestRun = undefined as never;
+      const gate = Promise.withResolvers<void>();
+      const before: StartOptions['before'] = async (index, name) => {
+        await gate.promise;
+        await watch(index, name);
+      };
+      run = await world.start('restore', { before });
+      gate.resolve();
+      await run.handle.result();
+      const wanted = ['find', 'fetch', 'fetch', 'replay', 'open', 'prove', 'finish', 'finish'];
+      assert.deepEqual(seen.map(([, step]) => step), wanted); // prettier-ignore
+      const { typedSearchAttributes } = await run.handle.describe();
+      const found = Object.fromEntries(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
+      assert.equal(found['LifeboatSource'], run.source);
+      assert.equal(found['LifeboatKind'], 'postgres');
+      assert.equal(found['LifeboatPhase'], 'finish');
+      assert.equal(found['LifeboatOutcome'], 'done');
+      assert.equal(found['LifeboatDrill'], false);
+      const { outcome, phases, result } = await run.progress();
+      assert.equal(outcome, 'done');
+      assert.deepEqual(Object.keys(phases ?? {}), [...PHASES]);
+      assert.ok(result?.proof.ok);
+      assert.match(await run.details(), /done \(done\)/);
+    });
+
+    await t.test('a namespace without our search attributes: runs do without', async () => {
+      const describeSource = ({ source }: { source: string }): unknown => factsOf(source, { searchAttributes: false });
+      const [run] = await finished(world, 'restore', { script: { describeSource } });
+      const { events } = await run.handle.fetchHistory();
+      assert.ok((events ?? []).length > 0);
+      const upserts = (events ?? []).filter((event) => event.upsertWorkflowSearchAttributesEventAttributes);
+      assert.equal(upserts.length, 0);
+    });
+
+    await t.test('names and targets longer than the server takes in a summary hold nothing up', async () => {
+      const target = { kind: 'name', name: 'ü"'.repeat(1000) };
+      const [run] = await finished(world, 'restore', { input: { target } });
+      assert.deepEqual(run.of('planRestore')[0]?.target, target);
+    });
+  });
+});
