@@ -1,6 +1,7 @@
-import { findFailure, isFailure } from '../workflows/model/failure.ts';
+import { isFailure } from '../workflows/model/failure.ts';
 import type { Session } from './connect.ts';
 import type { Host } from './environment.ts';
+import { reportOf } from './failure-report.ts';
 import type { Output } from './output.ts';
 import { Stop } from './stop.ts';
 import { noSuchRun, runFailure } from './temporal-failure.ts';
@@ -75,7 +76,7 @@ class Away {
     } catch (error) {
       const atMs = this.#host.nowMs();
       if (!isFailure(error, 'Unavailable') || atMs - (this.#sinceMs ?? atMs) > SERVER_AWAY_MS) throw error;
-      if (this.#sinceMs === undefined) this.#out.remark(`${findFailure(error)?.message}; the run is safe, waiting`);
+      if (this.#sinceMs === undefined) this.#out.remark(`${reportOf(error).message}; the run is safe, waiting`);
       this.#sinceMs ??= atMs;
       return undefined;
     }

@@ -105,6 +105,20 @@ const ROWS: Row[] = [
     ...{ expected: /32 random bytes in base64/, found: 'something else', next: /restore the right key file/ },
   },
   {
+    ...{
+      name: 'a worker without its secret',
+      words: ['worker'],
+      change: ['LIFEBOAT_TEST_SECRET', 'LIFEBOAT_TEST_UNSET'],
+    },
+    ...{ type: 'ConfigInvalid', message: /LIFEBOAT_TEST_UNSET has no value/, place: at(12) },
+    ...{ expected: 'a value in LIFEBOAT_TEST_UNSET', found: 'unset', next: /lifeboat config check/ },
+  },
+  {
+    ...{ name: 'a worker without Temporal', words: ['worker'], isSlow: true },
+    ...{ type: 'Unavailable', message: /temporal at 127\.0\.0\.1:\d+ is not reachable/, place: /127\.0\.0\.1:\d+/ },
+    ...{ expected: 'a Temporal server', found: /./, next: /^start one: lifeboat dev/ },
+  },
+  {
     ...{ name: 'init over what is there', words: ['init'] },
     ...{ type: 'Precondition', message: /lifeboat\.yml exists/, place: /lifeboat\.yml$/ },
     ...{ expected: 'nothing there', found: 'a file', next: /lifeboat init --dir DIR/ },

@@ -8,6 +8,7 @@ import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { TASK_QUEUE } from '../../workflows/model/names.ts';
 import type { CliWorld, Said } from '../support/cli-world.ts';
 import { hurriedHost, realTimeHost, withCliWorld } from '../support/cli-world.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 import type { SlowActivities } from '../support/slow-workflows.ts';
 
 Runtime.install({ logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} } as never });
@@ -200,6 +201,29 @@ test('status: the list, one run with its step and page, a run that goes on under
     assert.ok(runs.some((run) => run.workflowId === 'drill/shop'));
     world.copy.result = 1;
     await world.client.workflow.getHandle('backup/shop').result();
+  });
+});
+
+test('a run: Temporal is away for a while; the one who waits is told, and gets the result', async () => {
+  await withRuns(async (world) => {
+    await using proxy = await startTcpProxy(world.address);
+    const host = realTimeHost({ environment: { TEMPORAL_ADDRESS: proxy.address } });
+    const running = world
+      .cli(['backup', 'shop', '--detach'], host)
+      .then(() => world.cli(['status', 'backup/shop', '--follow', '--json'], host));
+    await until(() => host.err.includes('the copy begins'), 'progress');
+    proxy.cut();
+    await until(() => host.err.includes('the run is safe, waiting'), 'that the server is away');
+    proxy.mend();
+    await until(() => host.err.includes('temporal answers again'), 'that it is back');
+    world.copy.result = 7;
+    const said = await running;
+    assert.equal(said.code, 0, said.err);
+    assert.deepEqual(said.json['result'], { copied: 7 });
+    assert.match(
+      said.err,
+      /temporal at 127\.0\.0\.1:\d+ (is not reachable|did not answer in time); the run is safe, waiting/,
+    );
   });
 });
 

@@ -1,0 +1,55 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+
+/** A wire that can be cut: a server behind it is away without being ended. */
+export interface TcpProxy extends AsyncDisposable {
+  /** host:port */
+  address: string;
+  /** Ends every connection; new ones are refused. */
+  cut(): void;
+  mend(): void;
+}
+
+export async function startTcpProxy(target: string): Promise<TcpProxy> {
+  const [host = '', port = ''] = target.split(':');
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((near) => {
+    if (isCut) {
+      near.destroy();
+      return;
+    }
+    const far = connect(Number(port), host);
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(socket);
+      socket.pipe(other);
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const end = (): void => sockets.forEach((socket) => socket.destroy());
+  return {
+    address: `127.0.0.1:${(server.address() as { port: number }).port}`,
+    cut: () => {
+      isCut = true;
+      end();
+    },
+    mend: () => {
+      isCut = false;
+    },
+    [Symbol.asyncDispose]: async () => {
+      end();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
