@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createKeys } from '../../activities/vault/index.ts';
 import { compareLsn, formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
 import { keyPaths } from '../support/vault.ts';
@@ -30,6 +30,7 @@ export async function withCluster<T>(use: (cluster: Cluster) => Promise<T>): Pro
   return withPostgres({ version: 18, settings: SETTINGS }, (server) =>
     withServerDir(async (dir) => {
       const { connection, binaries } = server;
+      process.once('SIGINT', () => void leave(server, dir)).once('SIGTERM', () => void leave(server, dir));
       const keys = join(dir, 'keys');
       await mkdir(keys);
       await createKeys(keyPaths(keys));
@@ -37,6 +38,13 @@ export async function withCluster<T>(use: (cluster: Cluster) => Promise<T>): Pro
       return use({ server, dir, keys, store: join(dir, 'store'), connection, binaries, runAs });
     }),
   );
+}
+
+/** Interrupted: the server would outlive us, and with it gigabytes. */
+async function leave(server: TestPostgres, dir: string): Promise<void> {
+  await server.stop('immediate');
+  for (const folder of [dir, dirname(server.dataDir)]) await rm(folder, { recursive: true, force: true });
+  process.exit(130);
 }
 
 /** Makes pgbench's tables anew. */

@@ -42,10 +42,11 @@ export type EngineSample = Finished & EngineReport;
 
 const MODULE = fileURLToPath(new URL('./engine.ts', import.meta.url));
 
-/** Runs a job; wall time is the job's own: a worker is there before its work comes. CPU time is the whole process's. */
+/** Runs a job; times are the job's own, because a worker is there before its work comes; memory is the whole process's. */
 export async function runEngine(job: EngineJob): Promise<EngineSample> {
   const outside = await measure('"$@"', [process.execPath, MODULE, JSON.stringify(job)]);
-  return { ...outside, ...report(outside.stdout) };
+  const inside = report(outside.stdout);
+  return { ...outside, ...inside, cpuSeconds: (inside.facts['cpuMs'] ?? Number.NaN) / 1000 };
 }
 
 /** An engine that goes on until `end`. */

@@ -47,10 +47,8 @@ async function main(): Promise<void> {
     const startedMs = performance.now();
     const before = process.cpuUsage();
     const done = await work(job, tools);
-    const { user, system } = process.cpuUsage(before);
     delay.disable();
-    const cpuMs = (user + system) / 1000;
-    const all: Facts = { cpuMs, ...done };
+    const all: Facts = { cpuMs: cpuMsSince(before), ...done };
     return { facts: all, wallMs: performance.now() - startedMs };
   });
   const report: EngineReport = {
@@ -80,6 +78,11 @@ async function withTools<T>(job: EngineJob, use: (tools: Tools) => Promise<T>): 
   return await use({ vault, postgres, run });
 }
 
+function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
 /** A worker that ships WAL has its threads and its keys long before a backup begins. */
 async function warmUp(vault: Vault): Promise<void> {
   const names = Array.from({ length: availableParallelism() }, (_, index) => `warm-${index}`);
@@ -102,6 +105,7 @@ async function backup(job: JobOf<'backup'>, { vault, postgres, run }: Tools): Pr
 
 async function restore(job: JobOf<'restore' | 'replay'>, { vault, postgres, run }: Tools): Promise<Facts> {
   const startedMs = performance.now();
+  const before = process.cpuUsage();
   const steps: Facts = {};
   let lastMs = startedMs;
   const step = (name: string): void => {
@@ -118,7 +122,9 @@ async function restore(job: JobOf<'restore' | 'replay'>, { vault, postgres, run 
     step('replayMs');
     await recovery.open(plan, vault.wal);
     step('openMs');
-    return { ...steps, wallMs: performance.now() - startedMs, walBytes: plan.estimate.walBytes };
+    // Here, because clearing away what was restored is no part of it.
+    const wallMs = performance.now() - startedMs;
+    return { ...steps, wallMs, cpuMs: cpuMsSince(before), walBytes: plan.estimate.walBytes };
   } finally {
     await recovery.discard(plan);
   }

@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
-import { fill, withCluster } from './cluster.ts';
+import { fill, withCluster, WriteLoad, writeWal } from './cluster.ts';
 import { backup, compareBackups, compareRestores } from './copies.ts';
 import type { Measured } from './report.ts';
 import { markdown, ratios, table } from './report.ts';
 import type { BenchOptions } from './options.ts';
 import { readOptions, USAGE } from './options.ts';
-import { compareReplays, measureShipping, shipAll } from './wal.ts';
+import { compareReplays, measureShipping, shipAll, shipBacklog } from './wal.ts';
 import { describeMachine } from './measured.ts';
 
 /** WAL runs write gigabytes each: fewer of them. */
@@ -28,10 +28,12 @@ async function bench(options: BenchOptions): Promise<Measured> {
     await shipAll(cluster);
     say('restore');
     const restores = await compareRestores(cluster, runs);
+    say('replay');
+    await WriteLoad.prepare(cluster.server);
+    await shipBacklog(cluster, await writeWal(cluster.server, walBytes));
+    const replays = await compareReplays(cluster, walRuns);
     say('WAL');
     const shipping = await measureShipping(cluster, { runs: walRuns, bytes: walBytes });
-    say('replay');
-    const replays = await compareReplays(cluster, walRuns);
     return {
       options,
       walRuns,

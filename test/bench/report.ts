@@ -194,15 +194,15 @@ ${table(measured)}
 
 ## What is measured
 
-- **full backup**: from opening the vault to the published, signed manifest, in a process of its own; \`pg_basebackup\` with \`-X none
-  --checkpoint=fast\`, tar compressed by the server or plain files. CPU and memory are the whole process's, its start
-  included; "server CPU" is what the database server spent on it.
+- **full backup**: from the first question to the published, signed manifest, in a process of its own that is warm as a worker is
+  (modules loaded, codec threads started); \`pg_basebackup\` with \`-X none --checkpoint=fast\`, tar compressed by the server or
+  plain files. "CPU" is what the work took there, "server CPU" what the database server spent on it, memory the whole process's.
 - **restore**: from an empty place to a promoted server that takes sessions, fetch with decryption and checksums of every file included, and
   the few bytes of WAL that make the base consistent; beside \`zstd -d | tar -x\` of what pg_basebackup wrote, without and with
   a sync to the disk, which ours always does.
 - **WAL under full write load**: ${4} sessions insert rows as fast as the server takes them, on the same processors. "Stored" is what the
   server was told to be durable; "backlog" is WAL that waited at the server.
-- **replay**: all WAL since the base, from the vault and, on a server of the same settings, by \`cp\` from a local folder.
+- **replay**: all WAL since the base, from the start of the server until it is open: from the vault and, on a server of the same settings, by \`cp\` from a local folder.
 - **event loop delay**: \`perf_hooks.monitorEventLoopDelay\` at 1 ms, which counts that millisecond too.
 - the server runs with \`fsync = off\` and ${'`shared_buffers = 1GB`'}; scale ${small.scale} is ${mebibytes(small.databaseBytes)}.
 `;

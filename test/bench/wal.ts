@@ -55,7 +55,7 @@ interface Backlog {
   peakRssBytes: number;
 }
 
-async function shipBacklog(cluster: Cluster, untilLsn: string): Promise<Backlog> {
+export async function shipBacklog(cluster: Cluster, untilLsn: string): Promise<Backlog> {
   const { server: _server, dir: _dir, ...bench } = cluster;
   const { facts, cpuSeconds, peakRssBytes } = await runEngine({ ...bench, kind: 'ship', untilLsn });
   const bytes = facts['bytes'] ?? 0;
