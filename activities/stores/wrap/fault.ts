@@ -17,6 +17,8 @@ export interface Fault {
   call: number;
   /** Ends a hang or a late answer; without it they do not end. */
   release?: Promise<void>;
+  /** Told when the call is hit. */
+  onHit?(): void;
 }
 
 export interface FaultLog {
@@ -30,7 +32,9 @@ export function withFault(inner: StoreSession, fault: Fault | undefined, log: Fa
   return wrapSession(inner, {
     around: (operation, key, call) => {
       log.calls.push({ operation, key });
-      return log.calls.length === fault?.call ? faulty(fault, `${operation} ${key}`, call) : call();
+      if (log.calls.length !== fault?.call) return call();
+      fault.onHit?.();
+      return faulty(fault, `${operation} ${key}`, call);
     },
   });
 }
