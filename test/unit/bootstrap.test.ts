@@ -12,10 +12,11 @@ const BOOTSTRAP = fileURLToPath(new URL('../../workers/dev/bootstrap.mjs', impor
 
 /** Tells its arguments and each SIGINT; ends with 7 on SIGTERM, and when the one that started it has gone. */
 const TASK = `
-  console.log(process.argv.slice(2).join(' '));
   process.on('SIGINT', () => console.log('interrupted'));
   process.on('SIGTERM', () => process.exit(7));
-  process.on('disconnect', () => process.exit(8));`;
+  process.on('disconnect', () => process.exit(8));
+  setInterval(() => {}, 60_000);
+  console.log(process.argv.slice(2).join(' '));`;
 
 /** npm ci, as far as the packages' list is concerned. */
 const NPM = `
@@ -58,8 +59,10 @@ function start(dir: string, words: string[]): Started {
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const closed = once(child, 'close').then(() => Promise.reject(new Error(`it ended, having said: ${said}`)));
+  closed.catch(() => {});
   const until = async (text: string): Promise<void> => {
-    while (!said.includes(text)) await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data')]);
+    while (!said.includes(text)) await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), closed]);
   };
   return { child, until, said: () => said };
 }
