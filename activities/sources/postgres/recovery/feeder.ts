@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chown, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRetryable } from '../../../../workflows/model/failure.ts';
+import { isFailure, isRetryable } from '../../../../workflows/model/failure.ts';
 import { formatLsn, parseSegmentName, segmentName } from '../../../../workflows/model/lsn.ts';
 import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
@@ -18,6 +19,10 @@ const AHEAD_BYTES = 128 * 1024 * 1024;
 const AHEAD_AT_ONCE = 3;
 const POLL_MS = 10;
 const RETRY_MS = 1_000;
+/** A segment is compacted once; what is missing in three lists was lost. */
+const LOOKS = 3;
+
+type Segment = NonNullable<ReturnType<typeof parseSegmentName>>;
 
 export interface FeederOptions {
   place: Place;
@@ -155,7 +160,8 @@ export class Feeder {
     const content = await this.#content(name);
     if (content === undefined) return false;
     const { place, host } = this.#at;
-    const staged = join(place.spool, `${name}.new`);
+    // Another feeder, of an attempt that was stopped and has not ended yet, may be at the same file.
+    const staged = join(place.spool, `${name}.${randomUUID()}`);
     try {
       await writeFile(staged, content, { mode: 0o600 });
       if (host.as) await chown(staged, host.as.uid, host.as.gid);
@@ -176,13 +182,20 @@ export class Feeder {
     if (!segment) return undefined;
     // Only at its very end can the vault have gained something since it was listed.
     if (!this.#isKnown(name) && this.#mayHaveGrown(segment.timeline, segment.start)) await this.#refresh();
-    const query = {
-      timeline: segment.timeline,
-      start: formatLsn(segment.start),
-      segmentBytes,
-      histories: this.#histories,
-    };
-    return assembleSegment(wal, this.#index.touching(segment.start), query);
+    return this.#assemble(segment);
+  }
+
+  /** Pieces that were compacted since they were listed are gone; what replaced them is in a new list. */
+  async #assemble({ timeline, start }: Segment, look = 1): Promise<Buffer | undefined> {
+    const { wal, segmentBytes } = this.#at;
+    const query = { timeline, start: formatLsn(start), segmentBytes, histories: this.#histories };
+    try {
+      return await assembleSegment(wal, this.#index.touching(start), query);
+    } catch (error) {
+      if (!isFailure(error, 'NotFound') || look === LOOKS) throw error;
+      await this.#refresh();
+      return this.#assemble({ timeline, start }, look + 1);
+    }
   }
 
   #isKnown(name: string): boolean {

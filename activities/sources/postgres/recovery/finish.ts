@@ -28,7 +28,7 @@ export async function finishRestore(use: Finishing): Promise<void> {
   // A server that waits at its target must find it again when it is restarted, and be able to leave it.
   const waits = existsSync(join(place.data, 'recovery.signal'));
   if (waits) await replaceFile(place.restoreCommand, host, detachedCommandScript(place.histories), 0o700);
-  await rm(place.spool, { recursive: true, force: true });
+  await rm(place.spool, { recursive: true, force: true, maxRetries: 5 });
   if (waits) return;
   await clearRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
   if ((await runningServer(place.data)) !== undefined) {

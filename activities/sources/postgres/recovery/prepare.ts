@@ -223,7 +223,7 @@ async function putBackWork(plan: RecoveryPlan, place: Place): Promise<void> {
 async function removeWork(place: Place): Promise<void> {
   for (const name of await readdir(place.work)) {
     const path = join(place.work, name);
-    if (path !== place.marker) await rm(path, { recursive: true, force: true });
+    if (path !== place.marker) await rm(path, { recursive: true, force: true, maxRetries: 5 });
   }
-  await rm(place.work, { recursive: true, force: true });
+  await rm(place.work, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
@@ -5,9 +6,14 @@ import type { WalVault } from '../../source.ts';
 import { missingAfter } from './holes.ts';
 import type { Place } from './place.ts';
 import type { RecoveryLog } from './server-log.ts';
+import { readStartupErrors } from './server-log.ts';
 
-/** Why the recovering server gave up, by its own last words. */
-export function fatalFailure(plan: RecoveryPlan, place: Place, said: string): Error {
+/** SQLSTATE disk_full */
+const DISK_FULL = '53100';
+
+/** Why the recovering server gave up, by its own last words; a full disk may have taken those too. */
+export async function fatalFailure(plan: RecoveryPlan, place: Place, log: RecoveryLog): Promise<Error> {
+  const said = log.fatal ?? (await readStartupErrors(place));
   const facts = { place: place.log, found: said };
   const { window } = plan;
   if (said.includes('recovery ended before configured recovery target was reached')) {
@@ -25,16 +31,31 @@ export function fatalFailure(plan: RecoveryPlan, place: Place, said: string): Er
       hint: 'choose a later target or an older backup: lifeboat list',
     });
   }
-  if (said.includes('No space left on device')) {
+  if (log.fatalState === DISK_FULL || (await isFull(place.data))) {
     return failure('Precondition', 'disk is full during replay', {
-      ...facts,
+      place: place.data,
+      expected: 'room for what replay writes',
+      found: said === '' ? 'no room' : said,
       hint: 'free space, then run the same command again: it continues',
+    });
+  }
+  if (said === '') {
+    return failure('Unavailable', 'recovering server ended without a word', {
+      place: place.log,
+      hint: 'it is started again by itself',
     });
   }
   return failure('Integrity', `recovering server gave up: ${said}`, {
     ...facts,
     hint: 'see its log; try an earlier target or another base with --point',
   });
+}
+
+const FULL_BYTES = 1 << 20;
+
+async function isFull(path: string): Promise<boolean> {
+  const disk = await statfs(path);
+  return disk.bavail * disk.bsize < FULL_BYTES;
 }
 
 export function tooLow(insufficient: NonNullable<RecoveryLog['insufficient']>): Error {

@@ -9,7 +9,7 @@ import { whileFeeding } from './feeder.ts';
 import type { Place } from './place.ts';
 import { placeOf } from './place.ts';
 import { fatalFailure, refuseHole, tooLow } from './replay-failures.ts';
-import { readRecoveryLog, readStartupErrors } from './server-log.ts';
+import { readRecoveryLog } from './server-log.ts';
 import { isAlive, runningServer, stopServer } from './server.ts';
 import { withRecovered } from './session.ts';
 import { raiseSettings } from './settings.ts';
@@ -125,14 +125,7 @@ async function explainIfDead(use: Replaying, at: { place: Place; server: Launche
   if (await lives()) return;
   const log = await readRecoveryLog(place);
   if (log.redoneTo !== undefined) await refuseHole(plan, wal, log.redoneTo);
-  const said = log.fatal ?? (await readStartupErrors(place));
-  if (said === '') {
-    throw failure('Unavailable', 'recovering server ended without a word', {
-      place: place.log,
-      hint: 'it is started again by itself',
-    });
-  }
-  throw fatalFailure(use.plan, place, said);
+  throw await fatalFailure(plan, place, log);
 }
 
 /**

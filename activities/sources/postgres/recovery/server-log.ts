@@ -6,6 +6,7 @@ import type { Place } from './place.ts';
 interface LogLine {
   error_severity?: string;
   message?: string;
+  state_code?: string;
   detail?: string;
 }
 
@@ -14,8 +15,10 @@ export interface RecoveryLog {
   consistentAt?: Lsn;
   /** "recovery stopping ..." as logged, or "end of WAL". */
   stopReason?: string;
-  /** Newest FATAL or PANIC since the last start. */
+  /** First FATAL or PANIC since the last start. */
   fatal?: string;
+  /** Its SQLSTATE. */
+  fatalState?: string;
   /** A setting is too low for the WAL: replay waits, or before it was consistent, ended. */
   insufficient?: { says: string; needed: Record<string, string> };
   /** Start of the last record that was replayed. */
@@ -60,8 +63,20 @@ function note(log: RecoveryLog, line: LogLine): void {
     log.redoneTo = redone;
   }
   if (message.includes('insufficient parameter settings')) log.insufficient = insufficient(detail ?? message);
-  if (message.startsWith('starting PostgreSQL')) delete log.fatal;
-  if (isFatal(line)) log.fatal = message;
+  noteEnd(log, line);
+}
+
+/** Why it ended; what the others say once one of them has ended only follows from it. */
+function noteEnd(log: RecoveryLog, line: LogLine): void {
+  const { message = '' } = line;
+  if (message.startsWith('starting PostgreSQL')) {
+    delete log.fatal;
+    delete log.fatalState;
+  }
+  if (isFatal(line) && log.fatal === undefined) {
+    log.fatal = message;
+    if (line.state_code !== undefined) log.fatalState = line.state_code;
+  }
 }
 
 /** "max_connections = 20 is a lower setting than on the primary server, where its value was 40." (xlogrecovery.c) */

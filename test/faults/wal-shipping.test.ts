@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Run } from '../../activities/io/run.ts';
+import { plainRun } from '../../activities/io/run.ts';
+import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
+import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
+import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
+import { compareLsn, lsnDistanceBytes } from '../../workflows/model/lsn.ts';
+import { rangesOf } from '../../workflows/model/wal-coverage.ts';
+import { withPostgres } from '../support/postgres.ts';
+import type { TestPostgres, TestPostgresOptions } from '../support/postgres.ts';
+import { SHIP, recoveryOptions, standbyOf, valueOf } from '../support/recovery.ts';
+import { withTempDir } from '../support/temp-dir.ts';
+import { testVault } from '../support/vault.ts';
+
+interface Stream {
+  ended: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+function ship(
+  server: TestPostgres,
+  wal: WalVault,
+  use: { ship?: Partial<ShipOptions>; run?: Partial<Run> } = {},
+): Stream {
+  const stopper = new AbortController();
+  const run = plainRun({ ...use.run, signal: stopper.signal });
+  const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, ...use.ship });
+  ended.catch(() => undefined);
+  return {
+    ended,
+    stop: async () => {
+      stopper.abort(new Error('stopped'));
+      await ended.catch(() => undefined);
+    },
+  };
+}
+
+async function withWal(
+  options: TestPostgresOptions,
+  callback: (at: { server: TestPostgres; wal: WalVault; id: string }) => Promise<void>,
+): Promise<void> {
+  await withPostgres(options, async (server) => {
+    await withTempDir(async (dir) => {
+      await using vault = await (await testVault(dir)).open();
+      const id = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
+      await server.sql('create table t (id serial, body text)');
+      await callback({ server, wal: vault.wal, id });
+    });
+  });
+}
+
+const load = (server: TestPostgres, rows: number): Promise<unknown> =>
+  server.sql(`insert into t (body) select repeat(md5(g::text), 8) from generate_series(1, ${rows}) g`);
+
+const flushed = (server: TestPostgres): Promise<string> => valueOf(server.sql, 'select pg_current_wal_flush_lsn()');
+
+const kept = (server: TestPostgres): Promise<string> =>
+  valueOf(server.sql, `select restart_lsn from pg_replication_slots where slot_name = '${SHIP.slot}'`);
+
+async function newest(wal: WalVault, id: string): Promise<string> {
+  return rangesOf(await wal.list({ systemId: id })).at(-1)?.endLsn ?? '0/0';
+}
+
+/** Waits until `ready`, while the stream runs; its own failure ends the wait. */
+async function until(stream: Stream, ready: () => Promise<boolean>): Promise<void> {
+  while (!(await ready())) {
+    const pause = new Promise<false>((resolve) => setTimeout(resolve, 20, false));
+    if (await Promise.race([stream.ended.then(() => true), pause])) throw new Error('shipping ended');
+  }
+}
+
+async function covers(stream: Stream, at: { server: TestPostgres; wal: WalVault; id: string }): Promise<void> {
+  const lsn = await flushed(at.server);
+  await until(stream, async () => compareLsn(await newest(at.wal, at.id), lsn) >= 0);
+}
+
+async function released(server: TestPostgres): Promise<void> {
+  while ((await valueOf(server.sql, `select count(*) from pg_replication_slots where active`)) !== '0');
+}
+
+test('stopped before and after any put, before any status: the next one goes on without hole or conflict', async () => {
+  await withWal({ version: 18 }, async (at) => {
+    for (let moment = 1; moment <= 6; moment++) {
+      let puts = 0;
+      let cut = (): void => undefined;
+      const dead = new Promise<never>((_resolve, reject) => (cut = () => reject(new Error('killed'))));
+      dead.catch(() => undefined);
+      // A process that dies in a put never hears of it; odd moments die before it happens, even ones after it.
+      const put: WalVault['put'] = async (piece, bytes) => {
+        puts += 1;
+        if (puts < moment) return at.wal.put(piece, bytes);
+        if (moment % 2 === 0) await at.wal.put(piece, bytes);
+        cut();
+        return dead;
+      };
+      const stream = ship(at.server, { ...at.wal, put });
+      await Promise.race([
+        dead.catch(() => undefined),
+        until(stream, async () => (await load(at.server, 3000), false)),
+      ]);
+      await stream.stop();
+      await released(at.server);
+      const lsn = await kept(at.server);
+      assert.ok(compareLsn(lsn, await newest(at.wal, at.id)) <= 0, `slot at ${lsn} is ahead of the vault`);
+    }
+    const last = ship(at.server, at.wal);
+    await covers(last, at);
+    await last.stop();
+    assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 1);
+  });
+});
+
+test('store away while the database writes: nothing is reported durable, memory is bounded, then all is caught up', async () => {
+  await withWal({ version: 15 }, async (at) => {
+    let away = false;
+    const put: WalVault['put'] = async (piece, bytes) => {
+      if (away) throw failure('Unavailable', 'store is away', { place: 'store' });
+      return at.wal.put(piece, bytes);
+    };
+    const seen: Record<string, string | number>[] = [];
+    const clock = {
+      ...plainRun().clock,
+      sleep: (_ms: number, signal?: AbortSignal) => plainRun().clock.sleep(20, signal),
+    };
+    const spoolBytes = 8 << 20;
+    const stream = ship(
+      at.server,
+      { ...at.wal, put },
+      {
+        ship: { spoolBytes },
+        run: { clock, progress: ({ counters }) => void seen.push(counters ?? {}) },
+      },
+    );
+    await load(at.server, 1000);
+    await covers(stream, at);
+    away = true;
+    await load(at.server, 1);
+    await until(stream, async () => Number(seen.at(-1)?.['lagBytes'] ?? 0) > 0);
+    const before = await newest(at.wal, at.id);
+    for (let round = 0; round < 8; round++) await load(at.server, 40_000);
+    const written = lsnDistanceBytes(before, await flushed(at.server));
+    assert.ok(written > 60e6, `${written} bytes written`);
+    // The spool is full when what is held no longer grows from one report to the next.
+    const held = (): number => Number(seen.at(-1)?.['lagBytes'] ?? 0);
+    await until(stream, async () => {
+      const [was, reports] = [held(), seen.length];
+      await until(stream, async () => seen.length > reports + 1);
+      return was > 0 && held() === was;
+    });
+    const most = Math.max(...seen.map((counters) => Number(counters['lagBytes'] ?? 0)));
+    assert.ok(most <= spoolBytes + (32 << 20), `${most} bytes held`);
+    assert.equal(await newest(at.wal, at.id), before);
+    assert.ok(compareLsn(await kept(at.server), before) <= 0, 'the server was told of WAL that is not stored');
+    away = false;
+    await covers(stream, at);
+    await stream.stop();
+    assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 1);
+  });
+});
+
+for (const version of [15, 18]) {
+  test(`PostgreSQL ${version}: a slot that max_slot_wal_keep_size invalidated is a hole: a new base is asked for, then it goes on`, async () => {
+    const settings = { max_slot_wal_keep_size: '32MB', max_wal_size: '64MB', min_wal_size: '32MB', wal_keep_size: '0' };
+    await withWal({ version, settings }, async (at) => {
+      const first = ship(at.server, at.wal);
+      await load(at.server, 1000);
+      await covers(first, at);
+      await first.stop();
+      await released(at.server);
+      const lost = `select wal_status from pg_replication_slots where slot_name = '${SHIP.slot}'`;
+      while ((await valueOf(at.server.sql, lost)) !== 'lost') {
+        await load(at.server, 40_000);
+        await at.server.sql('checkpoint');
+      }
+      for (let attempt = 0; attempt < 2; attempt++) {
+        await assert.rejects(ship(at.server, at.wal).ended, (error) => {
+          assert.equal(failureTypeOf(error), 'Integrity', String(error));
+          assert.match(String(error), /is lost.*new base: lifeboat backup.*max_slot_wal_keep_size/s);
+          return true;
+        });
+      }
+      const again = ship(at.server, at.wal, { ship: { acceptGap: true } });
+      await load(at.server, 1000);
+      await covers(again, at);
+      await again.stop();
+      assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 2);
+    });
+  });
+
+  test(`PostgreSQL ${version}: a standby is promoted under the stream: it follows to the new timeline`, async () => {
+    await withWal({ version }, async (at) => {
+      await withTempDir(async () => {
+        const standby = await standbyOf(at.server, `${at.server.dataDir}-standby`);
+        try {
+          await load(at.server, 2000);
+          const stream = ship(standby, at.wal);
+          await covers(stream, at);
+          await standby.sql('select pg_promote()');
+          await standby.sql(`insert into t (body) values ('after')`);
+          await covers(stream, { ...at, server: standby });
+          await stream.stop();
+          const ranges = rangesOf(await at.wal.list({ systemId: at.id }));
+          assert.deepEqual(
+            ranges.map(({ timeline }) => timeline),
+            [1, 2],
+          );
+          const [history] = await at.wal.histories(at.id);
+          assert.equal(history?.timeline, 2);
+          const left = history?.ancestors[0]?.switchLsn ?? '0/0';
+          assert.ok(compareLsn(ranges[0]?.endLsn ?? '0/0', left) >= 0, 'the old timeline ends before it was left');
+          assert.ok(compareLsn(ranges[1]?.startLsn ?? 'F/0', left) <= 0, 'the new timeline starts late');
+        } finally {
+          await standby.stop('immediate');
+        }
+      });
+    });
+  });
+}
+
+test('the server is restarted, and killed, while it is streamed from', async () => {
+  await withWal({ version: 18, settings: { fsync: 'on' } }, async (at) => {
+    const stream = ship(at.server, at.wal);
+    for (const mode of ['fast', 'immediate'] as const) {
+      await load(at.server, 20_000);
+      await at.server.stop(mode);
+      await at.server.start();
+      await load(at.server, 1000);
+      await covers(stream, at);
+    }
+    await stream.stop();
+    assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 1);
+  });
+});
+
+test('objects that are stored twice are told apart from two histories', async () => {
+  await withWal({ version: 18 }, async (at) => {
+    const stream = ship(at.server, at.wal);
+    await load(at.server, 3000);
+    await covers(stream, at);
+    await stream.stop();
+    const [object] = await at.wal.list({ systemId: at.id });
+    assert.ok(object);
+    const bytes = await at.wal.read(object);
+    const { timeline, startLsn } = object;
+    assert.equal(await at.wal.put({ systemId: at.id, timeline, startLsn }, Buffer.from(bytes)), 'present');
+    const other = Buffer.from(bytes);
+    other[100] = (other[100] ?? 0) ^ 1;
+    await assert.rejects(
+      at.wal.put({ systemId: at.id, timeline, startLsn }, other),
+      (error) => failureTypeOf(error) === 'Integrity',
+    );
+  });
+});
