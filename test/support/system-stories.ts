@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { isAlive } from '../../activities/sources/postgres/recovery/server.ts';
+import type { Activities } from '../../activities/index.ts';
+import { waitFor } from '../../workers/dev/demo/wait-for.ts';
+import { refreshSignal } from '../../workflows/messages.ts';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
+import { workflowId } from '../../workflows/model/names.ts';
+import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
+import type { System, Tenant } from './system.ts';
+import { recoveredIn } from './system.ts';
+import { assertHolds, assertRestorable, assertTidy, backUp, killedBy, survive } from './system-survival.ts';
+import { shippedTo } from './system-vault.ts';
+import type { Death, Side } from './victim.ts';
+import { HELD } from './victim.ts';
+
+/** What the stories of one file share. */
+export interface Stage {
+  system: System;
+  /** A published point of SHOP, whose WAL goes on being shipped; absent where every story makes its own. */
+  shop?: PointSummary;
+  /** Address of a webhook, and what it was told. */
+  hook?: { origin: string; heard: string[] };
+}
+
+export const SHOP = 'shop';
+
+type Tell = (stage: Stage, activity: keyof Activities, deaths: readonly Death[]) => Promise<void>;
+
+export interface Story {
+  /** own: on a source of its own that it backs up. shop: on the one that is there. */
+  needs: 'own' | 'shop';
+  tell: Tell;
+  sides?: readonly Side[];
+}
+
+const BOTH: readonly Side[] = ['before', 'after'];
+const WITH_STORE: readonly Side[] = ['before', 'published', 'after'];
+
+/** For every activity a run that gets to it. */
+export const STORIES: Readonly<Record<keyof Activities, Story>> = {
+  describeSource: { needs: 'own', tell: duringBackup },
+  checkBackup: { needs: 'own', tell: duringBackup },
+  awaitStreaming: { needs: 'own', tell: duringBackup },
+  takeBackup: { needs: 'own', tell: duringBackup, sides: WITH_STORE },
+  awaitWal: { needs: 'own', tell: duringBackup },
+  publishPoint: { needs: 'own', tell: duringBackup, sides: WITH_STORE },
+  discardDrafts: { needs: 'own', tell: duringCancelledBackup },
+  streamWal: { needs: 'own', tell: duringStream, sides: WITH_STORE },
+  planRestore: { needs: 'shop', tell: duringRestore },
+  prepareTarget: { needs: 'shop', tell: duringRestore },
+  fetchBase: { needs: 'shop', tell: duringRestore },
+  replayWal: { needs: 'shop', tell: duringRestore },
+  openCluster: { needs: 'shop', tell: duringRestore },
+  proveCluster: { needs: 'shop', tell: duringRestore },
+  finishRestore: { needs: 'shop', tell: duringRestore },
+  writeReport: { needs: 'shop', tell: duringRestore, sides: WITH_STORE },
+  notify: { needs: 'shop', tell: duringLateRestore },
+  discardRestore: { needs: 'shop', tell: duringDrill },
+  chooseDrillTarget: { needs: 'shop', tell: duringDrill },
+  verifyPoint: { needs: 'shop', tell: duringVerify },
+  inspectVault: { needs: 'shop', tell: duringInspect },
+};
+
+/** Runs the story of an activity with a death at each side of it, one after the other. */
+export function tellStory(stage: Stage, activity: keyof Activities): Promise<void> {
+  const { tell, sides = BOTH } = STORIES[activity];
+  return tell(
+    stage,
+    activity,
+    sides.map((side) => ({ side, activity })),
+  );
+}
+
+function ownTenant({ system }: Stage, activity: string): Promise<Tenant> {
+  const name = activity.toLowerCase();
+  return system.tenant({ name, source: name });
+}
+
+async function duringBackup(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await ownTenant(stage, activity);
+  const { source } = tenant;
+  const { result } = await tenant.start<PointSummary>('backup', { source }, workflowId.backup(source));
+  await survive(tenant, deaths, result);
+  assert.equal((await result).kind, 'full');
+  await assertTidy(tenant);
+  await assertRestorable(tenant);
+}
+
+/** The stream ends only when it is told to. */
+async function duringStream(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await ownTenant(stage, activity);
+  const { source } = tenant;
+  const { result } = await tenant.start<PointSummary>('backup', { source }, workflowId.backup(source));
+  const [last, ...early] = [...deaths].reverse();
+  assert.ok(last?.side === 'after');
+  for (const death of early.reverse()) await killedBy(await tenant.startWorker({ dies: death }), death, result);
+  const worker = await tenant.startWorker({ dies: last });
+  await result;
+  const stream = stage.system.client.workflow.getHandle(workflowId.wal(source));
+  await stream.signal(refreshSignal);
+  await killedBy(worker, last, stream.result());
+  await tenant.startWorker();
+  await assertRestorable(tenant);
+  await assertTidy(tenant);
+}
+
+/** Cancelled when its base is taken: nothing of it stays, and the next one is as good as any. */
+async function duringCancelledBackup(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await ownTenant(stage, activity);
+  const { source } = tenant;
+  const { handle, result } = await tenant.start('backup', { source }, workflowId.backup(source));
+  const [first, ...others] = deaths;
+  assert.ok(first);
+  const holder = await tenant.startWorker({ holds: 'takeBackup', dies: first });
+  const { signal } = new AbortController();
+  await waitFor({ file: holder.logFile, text: HELD, ended: holder.exited, signal });
+  await handle.cancel();
+  await killedBy(holder, first, result);
+  await survive(tenant, others, result);
+  await assert.rejects(result, { name: 'WorkflowFailedError', message: 'Workflow execution cancelled' });
+  await assertTidy(tenant);
+  await backUp(tenant);
+  await assertRestorable(tenant);
+}
+
+function shopTenant({ system }: Stage, activity: string, more: Record<string, unknown> = {}): Promise<Tenant> {
+  return system.tenant({ name: activity.toLowerCase(), source: SHOP, ...more });
+}
+
+async function duringRestore(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  await restoreAs(await shopTenant(stage, activity), deaths);
+}
+
+/** A recovery that misses its objective, which people are told about. */
+async function duringLateRestore(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const { hook } = stage;
+  assert.ok(hook);
+  const late = { more: { objectives: { rto: '1s' }, notify: ['hook'] } };
+  const top = { notifiers: { hook: { kind: 'webhook', url: hook.origin } } };
+  await restoreAs(await shopTenant(stage, activity, { ...late, top }), deaths);
+  assert.ok(hook.heard.some((body) => body.includes('the RTO of 1.0 s is missed') || body.includes('is missed')));
+}
+
+async function restoreAs(tenant: Tenant, deaths: readonly Death[]): Promise<void> {
+  const { system, source } = tenant;
+  const mark = await system.orders.mark(system.server);
+  await shippedTo(system.vault, source, mark.lsn);
+  const id = `${workflowId.restore(source)}/${deaths[0]?.activity}`;
+  const { result } = await tenant.start<RestoreResult>('restore', { source }, id);
+  await survive(tenant, deaths, result);
+  await assertHolds(tenant, await result, mark);
+}
+
+/** Its copy is gone, server and folder, whatever died on the way. */
+async function duringDrill(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  const id = `${workflowId.drill(SHOP)}/${activity}`;
+  const { result } = await tenant.start<DrillResult>('drill', { source: SHOP }, id);
+  await survive(tenant, deaths, result);
+  const { restore, cleaned } = await result;
+  assert.equal(restore.proof.ok, true);
+  assert.equal(cleaned, true);
+  assert.deepEqual(await recoveredIn(tenant), []);
+  assert.equal(isAlive(restore.open.pid), false);
+}
+
+async function duringVerify(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  assert.ok(stage.shop);
+  const { point, parts } = stage.shop;
+  const { result } = await tenant.start<VerifyResult>(
+    'verify',
+    { source: SHOP, point },
+    workflowId.verify(SHOP, point),
+  );
+  await survive(tenant, deaths, result);
+  const verified = await result;
+  assert.equal(verified.parts, parts);
+  assert.ok(verified.checks.every(({ ok }) => ok));
+}
+
+async function duringInspect(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  const { result } = await tenant.start<InspectAnswer>('inspect', { what: 'points', source: SHOP }, 'inspect/points');
+  await survive(tenant, deaths, result);
+  const answer = await result;
+  assert.ok(answer.what === 'points');
+  assert.deepEqual(
+    answer.sources.map(({ points }) => points.map(({ point }) => point)),
+    [[stage.shop?.point]],
+  );
+}
