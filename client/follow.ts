@@ -44,7 +44,9 @@ async function watchToEnd(session: Session, first: Followed, { host, out }: Call
   for (let looks = 0; ; looks++) {
     const state = await away.unlessAway(() => readState(session, run));
     if (state?.status === 'CONTINUED_AS_NEW') {
-      run = { workflowId: run.workflowId, runId: (await readState(session, { workflowId: run.workflowId })).runId };
+      const { workflowId } = run;
+      const next = await away.unlessAway(() => readState(session, { workflowId }));
+      if (next) run = { workflowId, runId: next.runId };
     } else if (state && state.status !== 'RUNNING') {
       return run;
     } else if (state) {

@@ -37,7 +37,7 @@ export class Told {
     this.#tellWorker(state, atMs);
     if (progress && !isQuestion) this.#tellProgress(progress);
     if (state.waitsForQueue !== undefined) return;
-    const view = viewOf(workflowId, state, progress);
+    const view = viewOf(isQuestion ? 'asking a worker' : workflowId, state, progress);
     // The run's own timeline names the steps already.
     const isToldAlready = progress !== undefined && view.doneBytes === undefined && view.note === undefined;
     this.#out.progress(view, { isBrief: isQuestion || isToldAlready });

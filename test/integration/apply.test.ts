@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import type { ScheduleSpec } from '@temporalio/client';
 import { ScheduleNotFoundError } from '@temporalio/client';
 import type { CliWorld } from '../support/cli-world.ts';
 import { withCliWorld } from '../support/cli-world.ts';
@@ -131,6 +135,46 @@ test("apply: a person's pause outlives an update, the configuration's own does n
     await world.writeConfig(body('mine', '{ backup: { every: 2h } }'));
     assert.deepEqual(await apply(world), [`update ${BACKUP}`]);
     assert.equal(await paused(), false);
+  });
+});
+
+test('apply: with a payload key Temporal stores nothing readable, and the schedules compare all the same', async () => {
+  await withCliWorld(async (world) => {
+    const key = join(world.dir, 'keys/payload.key');
+    await writeFile(key, randomBytes(32).toString('base64'), { mode: 0o600 });
+    const temporal = `temporal: { address: "${world.address}", encryptionKey: { file: ${key} } }`;
+    await world.writeConfig(`${temporal}\n${body('mine', '{ backup: { every: 1h } }')}`);
+    assert.deepEqual(await apply(world), [`create ${BACKUP}`]);
+    assert.deepEqual(await apply(world), [`keep ${BACKUP}`]);
+    const { namespace } = world.client.options;
+    const { schedule } = await world.client.workflowService.describeSchedule({ namespace, scheduleId: BACKUP });
+    const [payload] = schedule?.action?.startWorkflow?.input?.payloads ?? [];
+    assert.equal(Buffer.from(payload?.metadata?.['encoding'] ?? []).toString(), 'binary/encrypted');
+    assert.ok(!Buffer.from(payload?.data ?? []).includes('shop'));
+  });
+});
+
+test('apply: what a person changed by hand is seen and set right', async () => {
+  await withCliWorld(async (world) => {
+    await world.writeConfig(body('mine', '{ backup: { cron: "0 2 * * *", timezone: UTC } }'));
+    await apply(world);
+    const handle = world.client.schedule.getHandle(BACKUP);
+    const specs: ScheduleSpec[] = [
+      { calendars: [{ hour: 2, minute: 0, second: 30 }] },
+      { calendars: [{ hour: 2, minute: 0, second: 0, year: 2031 }] },
+      { calendars: [{ hour: 2 }, { hour: 14 }] },
+      { calendars: [{ hour: 2 }], jitter: '5m' },
+      { calendars: [{ hour: 2 }], intervals: [{ every: '1h' }] },
+      { calendars: [{ hour: 2 }], endAt: new Date('2031-01-01T00:00:00Z') },
+    ];
+    for (const spec of specs) {
+      await handle.update((previous) => ({ ...previous, spec }));
+      const said = await world.cli(['apply']);
+      assert.match(said.out, /when: changed by hand -> 0 2 \* \* \* UTC\n/, JSON.stringify(spec));
+      assert.deepEqual(await apply(world), [`keep ${BACKUP}`]);
+    }
+    await handle.update((previous) => ({ ...previous, spec: { calendars: [{ hour: 3 }] } }));
+    assert.match((await world.cli(['apply', '--dry-run'])).out, /when: .* -> 0 2 \* \* \* UTC\n/);
   });
 });
 

@@ -240,6 +240,13 @@ test('without a worker: a run waits and says so, a question is given up', async 
     const question = await world.cli(['list'], hurriedHost());
     assert.equal(question.code, 10);
     assert.match(question.err, /lifeboat: no worker takes tasks from queue lifeboat\n.*next: lifeboat worker\n$/s);
+
+    const given = realTimeHost();
+    const interrupted = world.cli(['list'], given);
+    await until(() => given.err.includes('no worker takes tasks'), 'the remark');
+    given.interrupt();
+    assert.equal((await interrupted).code, 130);
+    assert.match(given.err, /interrupted before the answer came\n {2}next: run the same command again\n$/);
     const asked = world.client.workflow.list({ query: 'WorkflowType = "inspect" AND ExecutionStatus = "Running"' });
     for await (const left of asked) assert.fail(`${left.workflowId} is left behind`);
   });

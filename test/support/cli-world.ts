@@ -23,7 +23,7 @@ export interface CliWorld {
   /** host:port of the Temporal server. */
   address: string;
   client: Client;
-  /** Writes lifeboat.yml (or another name) beside the keys; `body` is everything below the keys. */
+  /** Writes lifeboat.yml (or another name) beside the keys; `body` is the rest, also where Temporal is if it says so. */
   writeConfig(body: string, file?: string): Promise<string>;
   /** Runs one command in this process. `--config` is added unless it is given. */
   cli(words: readonly string[], host?: FakeHost): Promise<Said>;
@@ -46,8 +46,8 @@ export async function withCliWorld<T>(callback: (world: CliWorld) => Promise<T>)
 }
 
 function worldOf(dir: string, address: string, client: Client): CliWorld {
-  const head = [
-    `temporal: { address: "${address}" }`,
+  const place = `temporal: { address: "${address}" }`;
+  const keys = [
     'keys: { root: { file: keys/root.key }, recovery: { public: keys/recovery.pub }, signing: { file: keys/signing.key } }',
   ];
   const config = join(dir, 'lifeboat.yml');
@@ -55,6 +55,7 @@ function worldOf(dir: string, address: string, client: Client): CliWorld {
     ...{ dir, address, client },
     writeConfig: async (body, file = 'lifeboat.yml') => {
       const path = join(dir, file);
+      const head = body.includes('temporal:') ? keys : [place, ...keys];
       await writeFile(path, [...head, body].join('\n'));
       return path;
     },
