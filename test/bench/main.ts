@@ -40,7 +40,7 @@ async function bench(options: BenchOptions): Promise<Measured> {
       databaseBytes,
       small: { scale: smallScale, databaseBytes: smallFill.databaseBytes, peakRssBytes: smallBackup.peakRssBytes },
       postgres: String(version?.['text']).split(' ').slice(0, 2).join(' '),
-      machine: await describeMachine(),
+      machine: await describeMachine(cluster.dir),
       ...{ backups, restores, shipping, replays },
     };
   });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, readdir } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import type { TestPostgres } from '../support/postgres.ts';
 import type { Sample } from './figures.ts';
@@ -70,8 +70,10 @@ async function serverCpuSeconds(server: TestPostgres): Promise<number> {
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
 }
 
-export async function describeMachine(): Promise<string> {
+/** `folder` is where everything is written: what the figures rest on as much as on the processors. */
+export async function describeMachine(folder: string): Promise<string> {
   const memory = /^MemTotal:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'))?.[1];
   const gibibytes = Math.round(Number(memory) / 1024 / 1024);
-  return `${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}), ${gibibytes} GiB of memory`;
+  const { stdout: fileSystem } = await measure('stat -f -c %T "$1"', [folder]);
+  return `${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}), ${gibibytes} GiB of memory, ${fileSystem.trim()}, load ${loadavg()[1]?.toFixed(1)}`;
 }
