@@ -86,6 +86,15 @@ suite('store filesystem', () => {
     });
   });
 
+  test('nothing is written behind a mount point whose mount is gone', async () => {
+    await withTempDir(async (dir) => {
+      const session = await open(dir);
+      await rm(join(dir, '.staging'), { recursive: true });
+      await assert.rejects(session.put('a/b', Buffer.from('x')), isType('NotFound'));
+      assert.deepEqual(await readdir(dir), []);
+    });
+  });
+
   test('a symbolic link is not followed', async () => {
     await withTempDir(async (dir) => {
       const session = await open(join(dir, 'store'));
