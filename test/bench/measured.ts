@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestPostgres } from '../support/postgres.ts';
 import type { Sample } from './figures.ts';
 
-const POLL_MS = 20;
+const POLL_MS = 100;
 /** USER_HZ: what /proc counts in on every Linux we know of. */
 const TICKS_PER_SECOND = 100;
 
@@ -16,7 +16,7 @@ export interface Finished extends Sample {
 
 /**
  * Runs a shell script and measures it and all that it starts: times by the shell's own accounting, memory by looking at
- * the peak of each process every few milliseconds, added up.
+ * the peak of each process ten times a second, added up.
  */
 export async function measure(script: string, args: string[] = []): Promise<Finished> {
   const timed = `TIMEFORMAT='%R %U %S'; set -eo pipefail; time { ${script}\n}`;
