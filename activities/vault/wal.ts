@@ -1,6 +1,7 @@
 import { failure, isFailure } from '../../workflows/model/failure.ts';
 import { compareLsn, formatLsn, lsnDistanceBytes, lsnKey, parseLsn } from '../../workflows/model/lsn.ts';
 import { parseHistory } from '../../workflows/model/timeline.ts';
+import { gapsOf, rangesOf } from '../../workflows/model/wal-coverage.ts';
 import { LONGEST_WAL_OBJECT_BYTES } from '../../workflows/model/wal.ts';
 import type { TimelineHistory, WalObject } from '../../workflows/model/wal.ts';
 import type { WalPiece, WalVault } from '../sources/source.ts';
@@ -19,11 +20,7 @@ interface WalQuery {
 export function walOf(vault: VaultContext): WalVault {
   const { store, layout } = vault;
   return {
-    list: async (query) => {
-      const objects: WalObject[] = [];
-      for await (const object of walObjects(vault, query)) objects.push(object);
-      return objects;
-    },
+    list: (query) => listWal(vault, query),
     put: (piece, bytes) => putWal(vault, piece, bytes),
     read: (object) => readWal(vault, object),
     remove: (object) => store.remove(object.key),
@@ -35,6 +32,21 @@ export function walOf(vault: VaultContext): WalVault {
     },
     putHistory: (systemId, timeline, content) => putHistory(vault, { systemId, timeline }, content),
   };
+}
+
+/**
+ * A hole counts when two looks agree on it: pieces that are compacted while we list may be gone before their names are
+ * reached, and the object that replaces them may have come behind the place where we were.
+ */
+async function listWal(vault: VaultContext, query: WalQuery): Promise<WalObject[]> {
+  let before: string | undefined;
+  for (;;) {
+    const objects: WalObject[] = [];
+    for await (const object of walObjects(vault, query)) objects.push(object);
+    const holes = JSON.stringify(gapsOf(rangesOf(objects)));
+    if (holes === '[]' || holes === before) return objects;
+    before = holes;
+  }
 }
 
 async function* walObjects(vault: VaultContext, query: WalQuery): AsyncIterable<WalObject> {

@@ -1,7 +1,7 @@
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, formatLsn, parseLsn, segmentStart } from '../../../../workflows/model/lsn.ts';
-import type { TimelineHistory, WalObject } from '../../../../workflows/model/wal.ts';
+import type { TimelineHistory, WalObject, WalRange } from '../../../../workflows/model/wal.ts';
 import { historyOf, leftAt } from '../../../../workflows/model/timeline.ts';
 import { rangesOf } from '../../../../workflows/model/wal-coverage.ts';
 
@@ -22,22 +22,43 @@ export interface ResumeFacts {
   /** Histories the server told, newest included. */
   histories: TimelineHistory[];
   stored: WalObject[];
+  /**
+   * What the slot keeps WAL from; absent while there is no slot. Everything before it was durable. Behind it, uploads that
+   * overtook others may have left holes when their worker died.
+   */
+  keptLsn?: Lsn;
   chunkBytes: number;
   segmentBytes: number;
 }
 
-/** Continues what the vault holds; undefined when it holds nothing of this cluster. Integrity on a divergent history. */
+/**
+ * Continues what the vault holds, from the first hole that the server can still fill; undefined when it holds nothing of
+ * this cluster. Integrity on a divergent history.
+ */
 export function resumePoint(facts: ResumeFacts): Resume | undefined {
-  const newest = rangesOf(facts.stored).at(-1);
+  const newest = newestRange(facts);
   if (!newest) return undefined;
   if (newest.timeline > facts.serverTimeline)
     throw divergent(facts, `timeline ${newest.timeline} up to ${newest.endLsn}`);
-  if (newest.timeline === facts.serverTimeline) return at(facts, newest.timeline, newest.endLsn);
+  if (newest.timeline === facts.serverTimeline) return at(facts, newest.timeline, firstMissing(facts, newest));
   const left = leftAt(historyFor(facts), newest.timeline);
   if (left === undefined) throw divergent(facts, `timeline ${newest.timeline}, which is no ancestor`);
   // What we hold beyond the switch was lost by the promotion: the next timeline begins in the segment of the switch.
   if (compareLsn(newest.endLsn, left) >= 0) return switchPoint(facts, newest.timeline, left);
   return at(facts, newest.timeline, newest.endLsn);
+}
+
+function newestRange({ stored, keptLsn }: ResumeFacts): WalRange | undefined {
+  const ranges = rangesOf(stored);
+  const last = ranges.at(-1);
+  if (keptLsn === undefined) return last;
+  return ranges.find((range) => range.timeline === last?.timeline && compareLsn(range.endLsn, keptLsn) >= 0) ?? last;
+}
+
+/** The end of the range, unless what the server keeps begins before it: then the very first upload was overtaken. */
+function firstMissing({ keptLsn, chunkBytes }: ResumeFacts, { startLsn, endLsn }: WalRange): Lsn {
+  const isOvertaken = keptLsn !== undefined && compareLsn(keptLsn, startLsn) < 0;
+  return isOvertaken ? formatLsn(segmentStart(parseLsn(keptLsn), chunkBytes)) : endLsn;
 }
 
 function historyFor(facts: ResumeFacts): TimelineHistory {

@@ -134,8 +134,10 @@ async function beginning(session: Session, identity: Identity, chunkBytes: numbe
   const { systemId, segmentBytes, timeline: serverTimeline } = identity;
   const stored = await vault.list({ systemId });
   const histories = await vault.histories(systemId);
-  const resume = resumePoint({ systemId, serverTimeline, histories, stored, chunkBytes, segmentBytes });
-  const kept = await ensureSlot(session, resume !== undefined);
+  const facts = { systemId, serverTimeline, histories, stored, chunkBytes, segmentBytes };
+  const known = resumePoint(facts);
+  const kept = await ensureSlot(session, known !== undefined);
+  const resume = resumePoint({ ...facts, keptLsn: kept });
   const keptStart = formatLsn(segmentStart(parseLsn(kept), segmentBytes));
   const fresh = { timeline: serverTimeline, startLsn: keptStart, durableLsn: keptStart, pieces: [] };
   if (!resume) return { resume: fresh };
