@@ -1,3 +1,4 @@
+import { isFailure } from '../workflows/model/failure.ts';
 import { compareLsn } from '../workflows/model/lsn.ts';
 import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { summarise } from '../workflows/model/manifest.ts';
@@ -8,6 +9,9 @@ import type { VerifyResult } from '../workflows/model/results.ts';
 import type { Deps } from './deps.ts';
 import { useSource } from './use-source.ts';
 import type { Vault } from './vault/vault.ts';
+
+/** A segment is compacted once; what is missing in three lists was lost. */
+const LOOKS = 3;
 
 /** Reads every part of a point, and the WAL it needs, and compares every byte with what was signed. */
 export function verifyPoint(deps: Deps, { source, point }: VerifyOrder): Promise<VerifyResult> {
@@ -33,12 +37,18 @@ export function verifyPoint(deps: Deps, { source, point }: VerifyOrder): Promise
 }
 
 /** The objects that make the point consistent, each read and compared. */
-async function walCheck(vault: Vault, point: PointSummary): Promise<Check> {
+async function walCheck(vault: Vault, point: PointSummary, look = 1): Promise<Check> {
   const { systemId, timeline, startLsn, stopLsn } = point;
   const objects = (await vault.wal.list({ systemId, timeline, fromLsn: startLsn })).filter(
     (object) => compareLsn(object.startLsn, stopLsn) < 0,
   );
-  for (const object of objects) await vault.wal.read(object);
+  try {
+    for (const object of objects) await vault.wal.read(object);
+  } catch (error) {
+    // Pieces that were compacted since they were listed are gone; what replaced them is in a new list.
+    if (!isFailure(error, 'NotFound') || look === LOOKS) throw error;
+    return walCheck(vault, point, look + 1);
+  }
   const held = rangeHolding(rangesOf(objects), timeline, { from: startLsn, to: stopLsn }) !== undefined;
   return {
     name: 'WAL that makes it consistent',
