@@ -1,4 +1,5 @@
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { exclusively } from '../../../io/exclusive.ts';
 import type { Run } from '../../../io/run.ts';
 import type { Recovery } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
@@ -13,18 +14,20 @@ import { replayWal } from './replay.ts';
 
 export function createRecovery(_name: string, options: PostgresOptions, run: Run): Recovery {
   const host = (plan: RecoveryPlan): Promise<Host> => findHost(options, plan.base.serverVersion);
+  // An attempt that is late would write over what the server of its successor has changed.
+  const alone = <T>(plan: RecoveryPlan, step: () => Promise<T>): Promise<T> => exclusively(plan.into, run, step);
   return {
     scratch: options.restore.scratch,
     check: async (plan) => {
       await host(plan);
       await checkTarget(plan);
     },
-    prepare: async (plan) => prepareTarget(plan, await host(plan)),
-    fetch: async (plan, reader) => fetchBase({ plan, host: await host(plan), reader, run }),
-    replay: async (plan, wal) => replayWal({ plan, host: await host(plan), options, wal, run }),
-    open: async (plan, wal) => openRecovered({ plan, host: await host(plan), options, wal, run }),
+    prepare: (plan) => alone(plan, async () => prepareTarget(plan, await host(plan))),
+    fetch: (plan, reader) => alone(plan, async () => fetchBase({ plan, host: await host(plan), reader, run })),
+    replay: (plan, wal) => alone(plan, async () => replayWal({ plan, host: await host(plan), options, wal, run })),
+    open: (plan, wal) => alone(plan, async () => openRecovered({ plan, host: await host(plan), options, wal, run })),
     prove: (plan, replay) => proveRecovered({ plan, options, replay, run }),
-    finish: async (plan) => finishRestore({ plan, host: await host(plan), options, run }),
-    discard: (plan) => discardRestore(plan, run),
+    finish: (plan) => alone(plan, async () => finishRestore({ plan, host: await host(plan), options, run })),
+    discard: (plan) => alone(plan, () => discardRestore(plan, run)),
   };
 }
