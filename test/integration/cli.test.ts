@@ -1,48 +1,21 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
-import pg from 'pg';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
-import type { RestoreResult } from '../../workflows/model/recovery.ts';
-import type { DrillResult, RestorePreview, ScheduledResult, WalAnswer } from '../../workflows/model/results.ts';
+import type { ScheduledResult, WalAnswer } from '../../workflows/model/results.ts';
 import type { Finding } from '../../client/doctor/finding.ts';
 import { contentsOf } from '../support/bad-input.ts';
+import { ask, lines, until } from '../support/cli-ask.ts';
 import type { FakeHost } from '../support/cli-host.ts';
 import type { CliWorld } from '../support/cli-world.ts';
 import { hurriedHost, realTimeHost, say } from '../support/cli-world.ts';
 import type { Lifeboat, WorkerProcess } from '../support/lifeboat.ts';
 import { LOCAL_STORE, withLifeboat } from '../support/lifeboat.ts';
 
-/** The one object of a command that did well. */
-async function ask<T>(world: CliWorld, ...words: string[]): Promise<T> {
-  const said = await world.cli([...words, '--json']);
-  assert.equal(said.code, 0, `${words.join(' ')}: ${said.out}${said.err}`);
-  assert.equal(said.out.trimEnd().split('\n').length, 1, 'one object and nothing else');
-  assert.equal(said.json['ok'], true);
-  assert.equal(said.json['exitCode'], 0);
-  return said.json as T;
-}
-
-async function lines(world: CliWorld, ...words: string[]): Promise<string> {
-  const said = await world.cli(words);
-  assert.equal(said.code, 0, `${words.join(' ')}: ${said.err}`);
-  return said.out;
-}
-
 const writeHere = (world: Lifeboat, ...more: string[]): Promise<string> =>
   world.writeConfig(['name: test', LOCAL_STORE, 'sources:', world.source('shop', more)].join('\n'));
-
-async function rowsAt(port: number): Promise<number> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' });
-  await client.connect();
-  try {
-    return Number((await client.query('select count(*) as n from orders')).rows[0]?.n);
-  } finally {
-    await client.end();
-  }
-}
 
 const findingsOf = async (world: CliWorld, host?: FakeHost): Promise<{ code: number; checks: Finding[] }> => {
   const { code, json } = await world.cli(['doctor', '--json'], host);
@@ -54,12 +27,9 @@ const failed = (checks: Finding[]): Finding[] => checks.filter(({ state }) => st
 test('the CLI, every command on the real thing', async (t) => {
   await withLifeboat(async (world) => {
     await aFolder(t, world);
-    await world.server.sql('create table orders as select generate_series(1, 1000) as id');
     const worker = await doctorAndWorker(t, world);
     await scheduled(t, world);
     await pointsAndWal(t, world);
-    await restores(t, world);
-    await cancelled(t, world);
     await broken(t, world);
     await t.test('worker: SIGTERM ends it in order', async () => {
       assert.equal(await worker.stop('SIGTERM'), 0);
@@ -163,16 +133,6 @@ async function firedRun({ client }: CliWorld, scheduleId: string): Promise<Sched
   });
 }
 
-/** Looks again and again until there is an answer. */
-async function until<T>(what: string, look: () => Promise<T | undefined | void>): Promise<T> {
-  for (let looks = 0; looks < 600; looks++) {
-    const answer = await look();
-    if (answer !== undefined) return answer as T;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`never happened: ${what}`);
-}
-
 async function pointsAndWal(t: TestContext, world: Lifeboat): Promise<void> {
   let point: PointSummary | undefined;
   await t.test('backup, list, show, verify', async () => {
@@ -206,87 +166,6 @@ async function pointsAndWal(t: TestContext, world: Lifeboat): Promise<void> {
     );
     assert.deepEqual(after.sources, [{ source: 'shop', points: 2, damaged: 0, key: before?.key }]);
     assert.ok(before?.key && (await contentsOf(join(world.vault, before.key)))[join(world.vault, before.key)]);
-  });
-}
-
-async function restores(t: TestContext, world: Lifeboat): Promise<void> {
-  const [moment] = await world.server.sql(`select clock_timestamp()::text as at`);
-  const at = String(moment?.['at']).replace(' ', 'T').replace(/\+00$/, '+00:00');
-  await world.server.sql('delete from orders');
-  await until('the vault holds what comes after the moment', async () => {
-    const { wal } = await ask<{ wal: WalAnswer }>(world, 'wal', 'shop');
-    return Date.parse(wal.windows.at(-1)?.to ?? at) > Date.parse(at) ? true : undefined;
-  });
-  await t.test('restore --preview: the whole answer, and no byte moves', async () => {
-    const before = await contentsOf(world.scratch);
-    const { plan, windows } = await ask<RestorePreview>(world, 'restore', 'shop', '--to-time', at, '--preview');
-    assert.equal(plan.target.kind === 'time' && Date.parse(plan.target.time), Date.parse(at));
-    assert.ok(plan.estimate.seconds > 0 && plan.estimate.fetchBytes > 0 && windows.length > 0);
-    assert.match(
-      await lines(world, 'restore', 'shop', '--to-time', at, '--preview'),
-      /nothing was moved\n.*base .*into .*estimate /s,
-    );
-    assert.deepEqual(await contentsOf(world.scratch), before);
-  });
-  await t.test('restore: to the moment before a DELETE; an independent client counts the rows', async () => {
-    const { result } = await ask<{ result: RestoreResult }>(world, 'restore', 'shop', '--to-time', at);
-    assert.equal(result.proof.ok, true);
-    assert.equal(await rowsAt(result.open.port), 1000);
-    assert.equal(await rowsAt(world.server.port), 0);
-  });
-  await t.test('restore --detach, status, status --follow', async () => {
-    const started = await ask<{ workflowId: string; runId: string }>(
-      world,
-      'restore',
-      'shop',
-      '--to-latest',
-      '--detach',
-    );
-    assert.equal(started.workflowId, 'restore/shop');
-    assert.match(await lines(world, 'status', 'restore/shop'), /^run +restore\/shop\nstatus +running/);
-    const done = await ask<{ runId: string; result: RestoreResult }>(world, 'status', 'restore/shop', '--follow');
-    assert.equal(done.runId, started.runId);
-    assert.equal(await rowsAt(done.result.open.port), 0);
-    assert.match(await lines(world, 'status'), /restore\/shop +completed/);
-  });
-  await t.test('drill: proven, measured, and nothing of it is left', async () => {
-    const before = (await readdir(world.scratch)).filter((name) => name !== 'reports').sort();
-    const { result } = await ask<{ result: DrillResult }>(world, 'drill', 'shop');
-    assert.equal(result.restore.proof.ok, true);
-    assert.equal(result.cleaned, true);
-    assert.deepEqual(
-      result.objectives.map(({ name, ok }) => [name, ok]),
-      [
-        ['rto', true],
-        ['rpo', true],
-      ],
-    );
-    assert.deepEqual((await readdir(world.scratch)).filter((name) => name !== 'reports').sort(), before);
-  });
-}
-
-async function cancelled(t: TestContext, world: Lifeboat): Promise<void> {
-  await t.test('cancel: the run cleans up behind itself', async () => {
-    const into = join(world.scratch, 'unwanted');
-    const running = world.cli(['restore', 'shop', '--into', into]);
-    await until('the restore begins', async () => (await readdir(world.scratch)).find((name) => name === 'unwanted'));
-    assert.match(await lines(world, 'cancel', 'restore/shop'), /^asked restore\/shop to stop/);
-    const said = await running;
-    assert.equal(said.code, 15, said.err);
-    assert.match(said.err, /run restore\/shop was cancelled/);
-    const left = (await readdir(world.scratch)).filter((name) => name.startsWith('unwanted'));
-    assert.deepEqual(left, []);
-  });
-  await t.test('cancel: the WAL stream ends, and a backup starts it again', async () => {
-    await lines(world, 'cancel', 'wal/shop');
-    assert.equal((await world.cli(['status', 'wal/shop', '--follow'])).code, 15);
-    // The server takes a moment to see that its client is gone.
-    await until('the slot is free', async () => {
-      const { wal } = await ask<{ wal: WalAnswer }>(world, 'wal', 'shop');
-      return wal.server?.slotState === 'inactive' ? true : undefined;
-    });
-    await ask(world, 'backup', 'shop');
-    assert.match(await lines(world, 'status', 'wal/shop'), /status +running/);
   });
 }
 

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { test } from 'node:test';
+import pg from 'pg';
+import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { DrillResult, RestorePreview, WalAnswer } from '../../workflows/model/results.ts';
+import { changesOf, contentsOf } from '../support/bad-input.ts';
+import { ask, lines, until } from '../support/cli-ask.ts';
+import type { Lifeboat } from '../support/lifeboat.ts';
+import { withLifeboat } from '../support/lifeboat.ts';
+
+test('restores, drills and cancellations by the CLI, on the real thing', async (t) => {
+  await withLifeboat(async (world) => {
+    await world.server.sql('create table orders as select generate_series(1, 1000) as id');
+    await world.startWorker();
+    await ask(world, 'backup', 'shop');
+    await restores(t, world);
+    await cancelled(t, world);
+  });
+});
+
+async function rowsAt(port: number): Promise<number> {
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' });
+  await client.connect();
+  try {
+    return Number((await client.query('select count(*) as n from orders')).rows[0]?.n);
+  } finally {
+    await client.end();
+  }
+}
+
+async function restores(t: TestContext, world: Lifeboat): Promise<void> {
+  const [moment] = await world.server.sql(`select clock_timestamp()::text as at`);
+  const at = String(moment?.['at']).replace(' ', 'T').replace(/\+00$/, '+00:00');
+  await world.server.sql('delete from orders');
+  await until('the vault holds what comes after the moment', async () => {
+    const { wal } = await ask<{ wal: WalAnswer }>(world, 'wal', 'shop');
+    return Date.parse(wal.windows.at(-1)?.to ?? at) > Date.parse(at) ? true : undefined;
+  });
+  await t.test('restore --preview: the whole answer, and no byte moves', async () => {
+    const before = await contentsOf(world.scratch);
+    const { plan, windows } = await ask<RestorePreview>(world, 'restore', 'shop', '--to-time', at, '--preview');
+    assert.equal(plan.target.kind === 'time' && Date.parse(plan.target.time), Date.parse(at));
+    assert.ok(plan.estimate.seconds > 0 && plan.estimate.fetchBytes > 0 && windows.length > 0);
+    assert.match(
+      await lines(world, 'restore', 'shop', '--to-time', at, '--preview'),
+      /nothing was moved\n.*base .*into .*estimate /s,
+    );
+    assert.deepEqual(changesOf(before, await contentsOf(world.scratch)), []);
+  });
+  await t.test('restore: to the moment before a DELETE; an independent client counts the rows', async () => {
+    const { result } = await ask<{ result: RestoreResult }>(world, 'restore', 'shop', '--to-time', at);
+    assert.equal(result.proof.ok, true);
+    assert.equal(await rowsAt(result.open.port), 1000);
+    assert.equal(await rowsAt(world.server.port), 0);
+  });
+  await t.test('restore --detach, status, status --follow', async () => {
+    const started = await ask<{ workflowId: string; runId: string }>(
+      world,
+      'restore',
+      'shop',
+      '--to-latest',
+      '--detach',
+    );
+    assert.equal(started.workflowId, 'restore/shop');
+    assert.match(await lines(world, 'status', 'restore/shop'), /^run +restore\/shop\nstatus +running/);
+    const done = await ask<{ runId: string; result: RestoreResult }>(world, 'status', 'restore/shop', '--follow');
+    assert.equal(done.runId, started.runId);
+    assert.equal(await rowsAt(done.result.open.port), 0);
+    assert.match(await lines(world, 'status'), /restore\/shop +completed/);
+  });
+  await t.test('drill: proven, measured, and nothing of it is left', async () => {
+    const before = (await readdir(world.scratch)).filter((name) => name !== 'reports').sort();
+    const { result } = await ask<{ result: DrillResult }>(world, 'drill', 'shop');
+    assert.equal(result.restore.proof.ok, true);
+    assert.equal(result.cleaned, true);
+    assert.deepEqual(
+      result.objectives.map(({ name, ok }) => [name, ok]),
+      [
+        ['rto', true],
+        ['rpo', true],
+      ],
+    );
+    assert.deepEqual((await readdir(world.scratch)).filter((name) => name !== 'reports').sort(), before);
+  });
+}
+
+async function cancelled(t: TestContext, world: Lifeboat): Promise<void> {
+  await t.test('cancel: the run cleans up behind itself', async () => {
+    const into = join(world.scratch, 'unwanted');
+    const running = world.cli(['restore', 'shop', '--into', into]);
+    await until('the restore begins', async () => (await readdir(world.scratch)).find((name) => name === 'unwanted'));
+    assert.match(await lines(world, 'cancel', 'restore/shop'), /^asked restore\/shop to stop/);
+    const said = await running;
+    assert.equal(said.code, 15, said.err);
+    assert.match(said.err, /run restore\/shop was cancelled/);
+    const left = (await readdir(world.scratch)).filter((name) => name.startsWith('unwanted'));
+    assert.deepEqual(left, []);
+  });
+  await t.test('cancel: the WAL stream ends, and a backup starts it again', async () => {
+    await lines(world, 'cancel', 'wal/shop');
+    assert.equal((await world.cli(['status', 'wal/shop', '--follow'])).code, 15);
+    // The server takes a moment to see that its client is gone.
+    await until('the slot is free', async () => {
+      const { wal } = await ask<{ wal: WalAnswer }>(world, 'wal', 'shop');
+      return wal.server?.slotState === 'inactive' ? true : undefined;
+    });
+    await ask(world, 'backup', 'shop');
+    assert.match(await lines(world, 'status', 'wal/shop'), /status +running/);
+  });
+}

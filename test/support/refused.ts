@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import type { Expected } from './bad-input.ts';
+import { assertRefused, changesOf, contentsOf } from './bad-input.ts';
+import { hurriedHost, realTimeHost } from './cli-world.ts';
+import type { Lifeboat } from './lifeboat.ts';
+
+export interface Row extends Expected {
+  name: string;
+  words: string[];
+  /** Why it cannot be tried here. */
+  skip?: string | undefined;
+  isHurried?: boolean;
+}
+
+export const PROMISE = 'one message with place, expected, found and next; nothing touched';
+
+/** What takes its time waits beside the others. */
+export async function refuse(t: TestContext, world: Lifeboat, rows: Row[]): Promise<void> {
+  const slow = rows.filter((row) => row.isSlow === true).map((row) => refuseOne(t, world, row));
+  for (const row of rows.filter((each) => each.isSlow !== true)) await refuseOne(t, world, row);
+  await Promise.all(slow);
+}
+
+function refuseOne(t: TestContext, world: Lifeboat, row: Row): Promise<void> {
+  return t.test(row.name, row.skip === undefined ? {} : { skip: row.skip }, async () => {
+    const before = await contentsOf(world.vault, world.scratch);
+    const run = (more: string[]): ReturnType<Lifeboat['cli']> =>
+      world.cli([...row.words, ...more], row.isHurried ? hurriedHost() : realTimeHost());
+    await assertRefused(run, row);
+    assert.deepEqual(changesOf(before, await contentsOf(world.vault, world.scratch)), []);
+  });
+}
