@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { isAlive } from '../../activities/sources/postgres/recovery/server.ts';
+import { ACTIVITY_NAMES } from '../../activities/index.ts';
 import type { Activities } from '../../activities/index.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';
 import { refreshSignal } from '../../workflows/messages.ts';
@@ -28,8 +29,8 @@ export const SHOP = 'shop';
 type Tell = (stage: Stage, activity: keyof Activities, deaths: readonly Death[]) => Promise<void>;
 
 export interface Story {
-  /** own: on a source of its own that it backs up. shop: on the one that is there. */
-  needs: 'own' | 'shop';
+  /** backup: on a source of its own that it backs up. The others: on SHOP, which is there. */
+  about: 'backup' | 'restore' | 'proof';
   tell: Tell;
   sides?: readonly Side[];
 }
@@ -39,27 +40,27 @@ const WITH_STORE: readonly Side[] = ['before', 'published', 'after'];
 
 /** For every activity a run that gets to it. */
 export const STORIES: Readonly<Record<keyof Activities, Story>> = {
-  describeSource: { needs: 'own', tell: duringBackup },
-  checkBackup: { needs: 'own', tell: duringBackup },
-  awaitStreaming: { needs: 'own', tell: duringBackup },
-  takeBackup: { needs: 'own', tell: duringBackup, sides: WITH_STORE },
-  awaitWal: { needs: 'own', tell: duringBackup },
-  publishPoint: { needs: 'own', tell: duringBackup, sides: WITH_STORE },
-  discardDrafts: { needs: 'own', tell: duringCancelledBackup },
-  streamWal: { needs: 'own', tell: duringStream, sides: WITH_STORE },
-  planRestore: { needs: 'shop', tell: duringRestore },
-  prepareTarget: { needs: 'shop', tell: duringRestore },
-  fetchBase: { needs: 'shop', tell: duringRestore },
-  replayWal: { needs: 'shop', tell: duringRestore },
-  openCluster: { needs: 'shop', tell: duringRestore },
-  proveCluster: { needs: 'shop', tell: duringRestore },
-  finishRestore: { needs: 'shop', tell: duringRestore },
-  writeReport: { needs: 'shop', tell: duringRestore, sides: WITH_STORE },
-  notify: { needs: 'shop', tell: duringLateRestore },
-  discardRestore: { needs: 'shop', tell: duringDrill },
-  chooseDrillTarget: { needs: 'shop', tell: duringDrill },
-  verifyPoint: { needs: 'shop', tell: duringVerify },
-  inspectVault: { needs: 'shop', tell: duringInspect },
+  describeSource: { about: 'backup', tell: duringBackup },
+  checkBackup: { about: 'backup', tell: duringBackup },
+  awaitStreaming: { about: 'backup', tell: duringBackup },
+  takeBackup: { about: 'backup', tell: duringBackup, sides: WITH_STORE },
+  awaitWal: { about: 'backup', tell: duringBackup },
+  publishPoint: { about: 'backup', tell: duringBackup, sides: WITH_STORE },
+  discardDrafts: { about: 'backup', tell: duringCancelledBackup },
+  streamWal: { about: 'backup', tell: duringStream, sides: WITH_STORE },
+  planRestore: { about: 'restore', tell: duringRestore },
+  prepareTarget: { about: 'restore', tell: duringRestore },
+  fetchBase: { about: 'restore', tell: duringRestore },
+  replayWal: { about: 'restore', tell: duringRestore },
+  openCluster: { about: 'restore', tell: duringRestore },
+  proveCluster: { about: 'restore', tell: duringRestore },
+  finishRestore: { about: 'restore', tell: duringRestore },
+  writeReport: { about: 'proof', tell: duringRestore, sides: WITH_STORE },
+  notify: { about: 'proof', tell: duringLateRestore },
+  discardRestore: { about: 'proof', tell: duringDrill },
+  chooseDrillTarget: { about: 'proof', tell: duringDrill },
+  verifyPoint: { about: 'proof', tell: duringVerify },
+  inspectVault: { about: 'proof', tell: duringInspect },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */
@@ -70,6 +71,18 @@ export function tellStory(stage: Stage, activity: keyof Activities): Promise<voi
     activity,
     sides.map((side) => ({ side, activity })),
   );
+}
+
+/** Names of the activities that have a story about something. */
+export function storiesAbout(about: Story['about']): (keyof Activities)[] {
+  return ACTIVITY_NAMES.filter((name) => STORIES[name].about === about);
+}
+
+/** A published point of SHOP, whose WAL is shipped from now on. */
+export async function openShop(system: System): Promise<PointSummary> {
+  const home = await system.tenant({ name: 'home', source: SHOP });
+  await home.startWorker();
+  return backUp(home);
 }
 
 function ownTenant({ system }: Stage, activity: string): Promise<Tenant> {
@@ -139,7 +152,7 @@ async function duringLateRestore(...[stage, activity, deaths]: Parameters<Tell>)
   const late = { more: { objectives: { rto: '1s' }, notify: ['hook'] } };
   const top = { notifiers: { hook: { kind: 'webhook', url: hook.origin } } };
   await restoreAs(await shopTenant(stage, activity, { ...late, top }), deaths);
-  assert.ok(hook.heard.some((body) => body.includes('the RTO of 1.0 s is missed') || body.includes('is missed')));
+  assert.ok(hook.heard.some((body) => body.includes('is missed')));
 }
 
 async function restoreAs(tenant: Tenant, deaths: readonly Death[]): Promise<void> {

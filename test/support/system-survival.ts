@@ -5,8 +5,7 @@ import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { Tenant } from './system.ts';
 import { stopRecovered } from './system.ts';
-import { until } from './system-until.ts';
-import { shippedTo, unfinishedPoints, walRanges } from './system-vault.ts';
+import { inOnePiece, shippedTo, unfinishedPoints } from './system-vault.ts';
 import type { Death } from './victim.ts';
 
 /**
@@ -67,8 +66,5 @@ export async function assertHolds(tenant: Tenant, restored: RestoreResult, mark:
 /** The vault of a source is as a run has to leave it: no draft, no hole. */
 export async function assertTidy({ system, source }: Tenant): Promise<void> {
   assert.deepEqual(await unfinishedPoints(system.vault, source), [], 'unfinished points');
-  // A look while pieces are compacted into one may see neither: what counts is that there is no hole that stays.
-  await until(`the WAL of ${source} in one piece`, async () =>
-    (await walRanges(system.vault, source)).length === 1 ? true : undefined,
-  );
+  await inOnePiece(system.vault, source);
 }

@@ -25,12 +25,22 @@ export async function walRanges(vault: string, source: string): Promise<WalRange
   return rangesOf(objects.filter((object) => object !== undefined));
 }
 
-/** Resolves when the vault holds the WAL up to a position. */
+/** Resolves when the vault holds the WAL up to a position, without a hole. */
 export async function shippedTo(vault: string, source: string, lsn: string): Promise<void> {
-  await until(`the WAL of ${source} up to ${lsn} in the vault`, async () => {
-    const end = (await walRanges(vault, source)).at(-1)?.endLsn;
-    return end !== undefined && compareLsn(end, lsn) >= 0 ? true : undefined;
-  });
+  await inOnePiece(vault, source, lsn);
+}
+
+/** The same, up to wherever it is. A look while pieces are compacted may see neither; what counts is a hole that stays. */
+export async function inOnePiece(vault: string, source: string, lsn = '0/0'): Promise<void> {
+  let seen: WalRange[] = [];
+  await until(
+    () => `the WAL of ${source} up to ${lsn} in one piece: ${JSON.stringify(seen)}`,
+    async () => {
+      seen = await walRanges(vault, source);
+      const [range] = seen;
+      return seen.length === 1 && range && compareLsn(range.endLsn, lsn) >= 0 ? true : undefined;
+    },
+  );
 }
 
 /** Folders of points that are no backup and hold something: none may be left by a run that has ended. */
