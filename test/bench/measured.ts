@@ -59,7 +59,15 @@ async function descendants(pid: number): Promise<number[]> {
 export async function withServerCpu<T extends Sample>(server: TestPostgres, work: () => Promise<T>): Promise<T> {
   const before = await serverCpuSeconds(server);
   const sample = await work();
+  await sessionsEnded(server);
   return { ...sample, serverCpuSeconds: (await serverCpuSeconds(server)) - before };
+}
+
+/** Only a session that has ended is in the postmaster's account. */
+async function sessionsEnded(server: TestPostgres): Promise<void> {
+  const count = `select count(*)::int as n from pg_stat_activity where backend_type in ('walsender', 'client backend')`;
+  // One is the session that asks.
+  while (Number((await server.sql(count))[0]?.['n']) > 1) await new Promise((wait) => setTimeout(wait, POLL_MS));
 }
 
 /** Of the postmaster and the children it has waited for (proc(5), fields 14 to 17 of stat). */
