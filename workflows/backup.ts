@@ -52,9 +52,11 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       await tellStream(source);
       return published;
     },
-    async (error) => {
-      notices.send({ severity: 'critical', title: `backup of ${source} failed`, body: messageOf(error) });
-      await notices.settle();
+    {
+      tell: (error) => {
+        notices.send({ severity: 'critical', title: `backup of ${source} failed`, body: messageOf(error) });
+      },
+      finish: () => notices.settle(),
     },
   );
 }

@@ -23,14 +23,14 @@ export async function drill(given: DrillOrder): Promise<DrillResult> {
   const { order, journal, facts, notices } = begun;
   const clock = startRtoClock(journal, notices);
   try {
-    return await conclude(
-      journal,
-      (undo) => drillOnce(begun, { undo, clock }),
-      async (error) => {
+    return await conclude(journal, (undo) => drillOnce(begun, { undo, clock }), {
+      tell: (error) => {
         notices.send({ severity: 'critical', title: `drill of ${order.source} failed`, body: messageOf(error) });
+      },
+      finish: async (error) => {
         await report({ kind: 'drill', journal, facts, error });
       },
-    );
+    });
   } finally {
     clock.stop();
     await notices.settle();

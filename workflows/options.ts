@@ -1,5 +1,5 @@
 import type { ActivityOptions } from '@temporalio/workflow';
-import { proxyActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 
 /**
@@ -53,6 +53,8 @@ function proxied({ summary, ...use }: Use, { retry, ...options }: ActivityOption
     ...options,
     summary: shortSummary(summary),
     heartbeatTimeout: HEARTBEAT,
+    // What takes a step back must not run beside it. The documented default; without it the SDK does not wait.
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { ...retry, nonRetryableErrorTypes: MISTAKES },
   });
 }

@@ -40,10 +40,14 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
         });
         return written ? { ...result, report: written } : result;
       },
-      async (error) => {
-        notices.send({ severity: 'critical', title: `restore of ${order.source} failed`, body: messageOf(error) });
-        // A wish that was refused has touched nothing, and leaves nothing.
-        if (journal.progress.phases !== undefined) await report({ kind: 'restore', journal, facts, error });
+      {
+        tell: (error) => {
+          notices.send({ severity: 'critical', title: `restore of ${order.source} failed`, body: messageOf(error) });
+        },
+        finish: async (error) => {
+          // A wish that was refused has touched nothing, and leaves nothing.
+          if (journal.progress.phases !== undefined) await report({ kind: 'restore', journal, facts, error });
+        },
       },
     );
   } finally {

@@ -26,10 +26,12 @@ export async function verify(given: VerifyOrder): Promise<VerifyResult> {
         evidence: result.checks,
       });
     },
-    async (error) => {
-      const title = `recovery point ${order.point} of ${order.source} failed its verification`;
-      notices.send({ severity: 'critical', title, body: messageOf(error) });
-      await notices.settle();
+    {
+      tell: (error) => {
+        const title = `recovery point ${order.point} of ${order.source} failed its verification`;
+        notices.send({ severity: 'critical', title, body: messageOf(error) });
+      },
+      finish: () => notices.settle(),
     },
   );
 }

@@ -39,7 +39,8 @@ export const answers: Activities = {
   awaitWal: nothing,
   publishPoint: async ({ source }) => pointOf(source),
   discardDrafts: nothing,
-  streamWal: untilCancelled,
+  // Streams that nobody watches should cost little.
+  streamWal: () => untilCancelled(2000),
   planRestore: async ({ source }) => previewOf(source),
   prepareTarget: nothing,
   fetchBase: async () => sampleResult().fetch,
@@ -59,10 +60,10 @@ export const answers: Activities = {
 };
 
 /** As an activity that works until it is told to stop. */
-export async function untilCancelled(): Promise<never> {
+export async function untilCancelled(beatMs = 20): Promise<never> {
   const context = Context.current();
   for (;;) {
     context.heartbeat();
-    await context.sleep(10);
+    await context.sleep(beatMs);
   }
 }

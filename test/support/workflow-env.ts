@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { isGrpcServiceError } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -57,35 +58,45 @@ const QUIET = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet
 let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
 
 /** The workflows, bundled once in a process. */
-export function testBundle(): Promise<WorkflowBundleWithSourceMap> {
-  bundled ??= bundleWorkflowCode({ workflowsPath: workflowsPath(), logger: QUIET });
+export function testBundle(path = workflowsPath()): Promise<WorkflowBundleWithSourceMap> {
+  bundled ??= bundleWorkflowCode({ workflowsPath: path, logger: QUIET });
   return bundled;
 }
 
+export interface WorldOptions {
+  /** Dynamic configuration of the server: key=JSON. */
+  settings?: readonly string[];
+  /** Instead of the product's own: a file that exports them and more. */
+  workflowsPath?: string;
+}
+
 /** A Temporal server of the test's own that skips time, with workers whose activities are scripted. */
-export async function withWorkflows<T>(
-  use: { settings?: readonly string[] },
-  callback: (world: WorkflowWorld) => Promise<T>,
-): Promise<T> {
-  Runtime.install({ logger: QUIET as never });
+export async function withWorkflows<T>(use: WorldOptions, callback: (world: WorkflowWorld) => Promise<T>): Promise<T> {
+  Runtime.install({ logger: QUIET as never, telemetryOptions: { logging: { filter: 'off' } } });
   const { temporal: path } = await ensureTools(['temporal'], { log: quiet });
-  const settings = ['frontend.WorkflowTimeSkippingEnabled=true', ...(use.settings ?? [])];
+  const settings = [
+    'frontend.WorkflowTimeSkippingEnabled=true',
+    'frontend.WorkflowTimeSkippingMaxSkipPerSession=10000',
+    ...(use.settings ?? []),
+  ];
+  const workflowBundle = await testBundle(use.workflowsPath);
   const env = await TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path },
+      log: { level: 'never', format: 'pretty' },
       extraArgs: settings.flatMap((each) => ['--dynamic-config-value', each]),
     },
   });
   try {
     await ensureSearchAttributes(env.nativeConnection, 'default');
-    return await withWorkers(env, callback);
+    return await withWorkers({ env, workflowBundle }, callback);
   } finally {
     await env.teardown();
   }
 }
 
 async function withWorkers<T>(
-  env: TestWorkflowEnvironment,
+  { env, workflowBundle }: { env: TestWorkflowEnvironment; workflowBundle: WorkflowBundleWithSourceMap },
   callback: (world: WorkflowWorld) => Promise<T>,
 ): Promise<T> {
   const runs = new Map<string, { run: TestRun; options: StartOptions }>();
@@ -95,7 +106,6 @@ async function withWorkers<T>(
     // Heartbeats carry cancellations: without the throttle a test need not wait for them.
     ...{ maxHeartbeatThrottleInterval: 20, defaultHeartbeatThrottleInterval: 20, shutdownForceTime: 2000 },
   };
-  const workflowBundle = await testBundle();
   const common = await Worker.create({ ...shared, taskQueue: TASK_QUEUE, workflowBundle });
   const own = await Worker.create({ ...shared, taskQueue: hostQueue('db1') });
   let number = 0;
@@ -134,7 +144,10 @@ async function answer(
   given: { source?: string; plan?: { source: string } },
 ): Promise<unknown> {
   const known = runs.get(given.source ?? given.plan?.source ?? '');
-  if (!known) return answers[name](given as never);
+  const { workflowId } = Context.current().info.workflowExecution ?? {};
+  // Not of a stream that a backup started.
+  const isOther = workflowId?.startsWith('wal/') && workflowId !== known?.run.handle.workflowId;
+  if (!known || isOther) return answers[name](given as never);
   const { run, options } = known;
   const index = run.calls.push({ name, argument: given }) - 1;
   await options.before?.(index, name);

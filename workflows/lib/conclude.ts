@@ -40,6 +40,14 @@ export class Compensations {
   }
 }
 
+/** What happens when the steps fail; a cancellation is not a failure. */
+export interface OnFailure {
+  /** At once: people hear of it before anything is taken back, which may take long. */
+  tell(error: unknown): void;
+  /** When everything is taken back. */
+  finish?(error: unknown): Promise<void>;
+}
+
 /**
  * Runs the steps of a workflow. Whatever way they end, what they left half done is taken back, which a cancellation does
  * not interrupt, and the journal says how it went.
@@ -47,7 +55,7 @@ export class Compensations {
 export async function conclude<T>(
   journal: Journal,
   steps: (undo: Compensations) => Promise<T>,
-  onFailure?: (error: unknown) => Promise<void>,
+  onFailure?: OnFailure,
 ): Promise<T> {
   const undo = new Compensations();
   try {
@@ -59,8 +67,9 @@ export async function conclude<T>(
     await CancellationScope.nonCancellable(async () => {
       const cancelled = isCancellation(error);
       journal.note(cancelled ? 'cancelled: cleaning up' : `failed: ${messageOf(error)}`);
+      if (!cancelled) onFailure?.tell(error);
       await undo.unwind(journal);
-      if (!cancelled) await onFailure?.(error);
+      if (!cancelled) await onFailure?.finish?.(error);
       endBy(journal, error);
     });
     throw error;

@@ -1,4 +1,4 @@
-import { workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import { failureFacts, failureTypeOf } from '../model/failure.ts';
 import type { RestoreResult, StoredReport } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
@@ -19,12 +19,16 @@ export interface Reporting {
   rpoMs?: number;
 }
 
-/** Writes the report of a run; a report that cannot be written is noted, and is no reason to fail what it is about. */
+/**
+ * Writes the report of a run. What it is about is over: a cancellation comes too late for it, and a report that cannot be
+ * written is noted and is no reason to fail.
+ */
 export async function report(use: Reporting): Promise<StoredReport | undefined> {
   const { result, journal } = use;
   const queue = result ? { taskQueue: hostQueue(result.plan.host) } : {};
   try {
-    return await quick({ summary: 'write the report', ...queue }).writeReport(reportOf(use));
+    const acts = quick({ summary: 'write the report', ...queue });
+    return await CancellationScope.nonCancellable(() => acts.writeReport(reportOf(use)));
   } catch (error) {
     journal.note(`no report: ${messageOf(error)}`);
     return undefined;

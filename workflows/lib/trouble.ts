@@ -11,8 +11,8 @@ const LASTING_PAUSE_MS = 60_000;
 const PATIENCE_MS = 60_000;
 const REMIND_MS = 6 * 3_600_000;
 
-/** An attempt that lasted so long has worked. */
-export const STEADY_MS = 60_000;
+/** An attempt that lasted so long has worked: nothing hangs in the dark for as long before it fails. */
+export const STEADY_MS = 5 * 60_000;
 
 /** A row of failed attempts: how long to pause, when to tell people, and when it is over. */
 export class Trouble {
