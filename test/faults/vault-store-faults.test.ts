@@ -313,6 +313,17 @@ test('a publish that was given up at any call happens after the discard: it is a
   assert.equal(outcomes, 3, 'both were seen');
 });
 
+test('a draft that lost a part is not published', async () => {
+  const publish = scenarios.find(({ name }) => name === 'publish')!;
+  await withGround(publish, async (ground) => {
+    const store = await ground.copy();
+    await store.remove(`shop/points/${PREFIX}-1/p000002`);
+    await using vault = await ground.open(store);
+    await assert.rejects(vault.publish(`${PREFIX}-1`), (error) => failureTypeOf(error) === 'Integrity');
+    assert.deepEqual(await pointNames(vault), []);
+  });
+});
+
 interface LateStore {
   store: StoreSession;
   /** Lets the held call go, and waits until nothing is under way. */

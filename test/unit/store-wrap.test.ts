@@ -161,6 +161,13 @@ suite('store listings through a wrapper', () => {
           assert.equal(log.calls.length, 4);
         }
       }
+      const twice = wrapSession(inner, {
+        around: async (_operation, _key, call) => {
+          await call();
+          return call();
+        },
+      });
+      assert.deepEqual(await keysOf(twice, 'k/'), keys, 'every batch asked for twice');
     });
   });
 
