@@ -228,9 +228,17 @@ export async function whileFeeding<T>(options: FeederOptions, work: (feeder: Fee
   const feeder = new Feeder(options);
   const failed = feeder.serve().then(() => new Promise<never>(() => undefined));
   failed.catch(() => undefined);
+  const { signal } = options.run;
+  // Nobody feeds the server any more once we are told to stop, so whoever waits for it would wait in vain.
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void => stopped.reject(signal.reason as Error);
+  stopped.promise.catch(() => undefined);
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   try {
-    return await Promise.race([work(feeder), failed]);
+    return await Promise.race([work(feeder), failed, stopped.promise]);
   } finally {
     feeder.stop();
+    signal.removeEventListener('abort', stop);
   }
 }

@@ -17,12 +17,14 @@ export async function openRecovered(use: Replaying): Promise<OpenEvidence> {
   if ((await runningServer(plan.into)) === undefined) await replayWal(use);
   const { systemId, segmentBytes } = plan.base;
   // A server that promotes asks for its last segment and for the history of the timeline it is about to take.
-  return whileFeeding({ place: placeOf(plan), host, wal, run, systemId, segmentBytes }, () => openServer(plan));
+  return whileFeeding({ place: placeOf(plan), host, wal, run, systemId, segmentBytes }, () =>
+    openServer(plan, run.signal),
+  );
 }
 
-async function openServer(plan: RecoveryPlan): Promise<OpenEvidence> {
+async function openServer(plan: RecoveryPlan, signal: AbortSignal): Promise<OpenEvidence> {
   const promote = plan.action === 'promote';
-  return withRecovered(plan, { statementTimeoutMs: (PROMOTE_SECONDS + 60) * 1000 }, async (client) => {
+  return withRecovered(plan, { signal, statementTimeoutMs: (PROMOTE_SECONDS + 60) * 1000 }, async (client) => {
     if (promote)
       await query(client, 'select case when pg_is_in_recovery() then pg_promote(true, $1) end', [PROMOTE_SECONDS]);
     const [row] = await query<{ recovery: boolean; tli: number | null }>(

@@ -34,6 +34,8 @@ tries=0
 while [ $tries -lt ${WAIT_SECONDS * 50} ]; do
   if take "$1" "$2"; then rm -f "$spool/want/$1"; exit 0; fi
   if [ -e "$spool/absent/$1" ]; then rm -f "$spool/absent/$1" "$spool/want/$1"; exit 1; fi
+  # An answer to an earlier request of this name may have taken this one away with it.
+  [ -e "$spool/want/$1" ] || true >"$spool/want/$1" || exit 254
   tries=$((tries + 1))
   sleep 0.02 || exit 254
 done
