@@ -88,6 +88,11 @@ function failureOf(thrown: unknown): Error {
   return failure('Bug', messageOf(thrown), { cause: thrown, hint: 'report it with the history of this run' });
 }
 
+/** What the innermost failure of ours says; else the innermost error: those around it only say that something failed. */
 export function messageOf(error: unknown): string {
-  return findFailure(error)?.message ?? (error instanceof Error ? error.message : String(error));
+  const ours = findFailure(error);
+  if (ours) return ours.message;
+  let message = String(error);
+  for (let at = error; at instanceof Error; at = at.cause) message = at.message;
+  return message;
 }

@@ -81,5 +81,5 @@ export function isRetryable(error: unknown): boolean {
 }
 
 function isFailureType(type: string | null | undefined): type is FailureType {
-  return type !== null && type !== undefined && type in FAILURE_TYPES;
+  return type !== null && type !== undefined && Object.hasOwn(FAILURE_TYPES, type);
 }
