@@ -27,6 +27,13 @@ export function ratioOf(ours: Sample[], theirs: Sample[]): Figure {
   return figureOf(ours.map((sample, index) => sample.wallMs / (theirs[index]?.wallMs ?? Number.NaN)));
 }
 
+/** Ratio of all processor time, the server's included: it tells on a busy machine too, where wall time tells of the others. */
+export function cpuRatioOf(ours: Sample[], theirs: Sample[]): number {
+  const all = (samples: Sample[]): number =>
+    figureOf(samples.map((sample) => sample.cpuSeconds + (sample.serverCpuSeconds ?? 0))).median;
+  return all(ours) / all(theirs);
+}
+
 /** Runs all of them in turn, `runs` times, so that each sees the same weather. */
 export async function interleaved<Name extends string>(
   runs: number,

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
 import { fill, withCluster, WriteLoad, writeWal } from './cluster.ts';
 import { backup, compareBackups, compareRestores } from './copies.ts';
 import type { Measured } from './report.ts';
@@ -52,6 +53,9 @@ function say(what: string): void {
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
+  const [load = 0] = loadavg();
+  if (load > availableParallelism() / 2)
+    say(`this machine is busy (load ${load.toFixed(1)}): wall times tell of the others too`);
   const measured = await bench(options);
   console.log(table(measured));
   if (options.report !== undefined) await writeFile(options.report, markdown(measured));

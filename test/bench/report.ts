@@ -1,6 +1,6 @@
 import type { BackupFigures, RestoreFigures } from './copies.ts';
 import type { Figure, Sample } from './figures.ts';
-import { figureOf } from './figures.ts';
+import { cpuRatioOf, figureOf } from './figures.ts';
 import type { BenchOptions } from './options.ts';
 import type { ReplayFigures, WalFigures } from './wal.ts';
 
@@ -36,7 +36,9 @@ export interface Ratios {
   scale: number;
   runs: number;
   backupToServerZstd: number;
+  backupCpuToServerZstd: number;
   restoreToUntar: number;
+  restoreCpuToUntar: number;
   restoreToUntarSynced: number;
   walMBs: number;
   walBacklogMBs: number;
@@ -54,6 +56,8 @@ export function ratios(measured: Measured): Ratios {
     scale: options.scale,
     runs: options.runs,
     backupToServerZstd: round(backups.ratio.median),
+    backupCpuToServerZstd: round(cpuRatioOf(backups.samples.lifeboat, backups.samples.serverZstd)),
+    restoreCpuToUntar: round(cpuRatioOf(restores.samples.lifeboat, restores.samples.untar)),
     restoreToUntar: round(restores.ratio.median),
     restoreToUntarSynced: round(restores.ratioSynced.median),
     walMBs: round(shipping.stored.median),
@@ -110,8 +114,10 @@ function goals(measured: Measured): Row[] {
     ['goal', 'wanted', 'found', 'met'],
     [
       ['backup to pg_basebackup server-zstd', '<= 1.0', spread(backups.ratio), said(found.backupToServerZstd <= 1)],
+      ['  all CPU of both, ours to theirs', '', found.backupCpuToServerZstd.toFixed(2), ''],
       ['restore to zstd -d and tar -x', '<= 1.5', spread(restores.ratio), said(found.restoreToUntar <= 1.5)],
       ['  the same, both on the disk', '', spread(restores.ratioSynced), said(found.restoreToUntarSynced <= 1.5)],
+      ['  all CPU of both, ours to theirs', '', found.restoreCpuToUntar.toFixed(2), ''],
       ['WAL under full write load', '>= 80 MB/s', rate(shipping.stored), said(found.walMBs >= 80)],
       ['peak RSS', '<= 512 MiB', `${found.peakRssMiB.toFixed(0)} MiB`, said(found.peakRssMiB <= 512)],
       [
