@@ -30,7 +30,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: 'apply',
-    summary: 'make the Temporal Schedules what the configuration says',
+    summary: 'make Schedules and WAL streams what the configuration says',
     load: () => import('./commands/apply.ts'),
   },
   { name: 'backup', summary: 'take a full backup of a source', load: () => import('./commands/backup.ts') },

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Desired } from '../schedules/desired.ts';
 import type { Step } from '../schedules/difference.ts';
 import { Stop } from '../stop.ts';
+import type { StreamStep } from '../streams.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
 import { addExamples } from '../verb.ts';
 
@@ -11,26 +12,32 @@ export function define(command: Command): Handler {
     .option('--adopt', 'take over schedules of the same name that another configuration made');
   addExamples(command, [
     ['lifeboat apply --dry-run', 'what would change'],
-    ['lifeboat apply', 'create, update and delete; a schedule that a person paused stays paused'],
+    ['lifeboat apply', 'create, update, delete, start WAL streams; a schedule that a person paused stays paused'],
   ]);
   return apply;
 }
 
 async function apply(call: Call): Promise<Outcome> {
-  const [{ openSession }, { planSchedules, doStep }] = await Promise.all([
+  const [{ openSession }, { planSchedules, doStep }, { planStreams, startStream }] = await Promise.all([
     import('../connect.ts'),
     import('../schedules/reconcile.ts'),
+    import('../streams.ts'),
   ]);
   await using session = await openSession(call);
   const steps = await planSchedules(session, { adopt: call.options['adopt'] === true });
+  const streams = await planStreams(session);
   const dryRun = call.options['dryRun'] === true;
-  if (!dryRun) await doAll(steps, call, (step) => doStep(session, step));
+  if (!dryRun) {
+    await doAll(steps, call, (step) => doStep(session, step));
+    for (const stream of streams) if (stream.do === 'start') await startStream(session, stream);
+  }
   const schedules = steps.map((step) => ({
     do: step.do,
     id: step.id,
     ...('changes' in step && { changes: step.changes }),
   }));
-  return { data: { dryRun, schedules }, lines: [...steps.flatMap(stepLines), summary(steps, dryRun)] };
+  const lines = [...steps.flatMap(stepLines), ...streams.map(streamLine), summary(steps, dryRun)];
+  return { data: { dryRun, schedules, streams: streams.map(({ do: what, id }) => ({ do: what, id })) }, lines };
 }
 
 /** A repeat does what is left, so Ctrl-C may come at any time. */
@@ -53,6 +60,10 @@ function stepLines(step: Step): string[] {
   const head = `${SIGNS[step.do]} ${step.id}${step.do === 'create' ? `  ${step.wanted.when.text}` : ''}`;
   const changes = step.do === 'update' ? step.changes : [];
   return [head, ...changes.map(({ field, from, to }) => `    ${field}: ${from} -> ${to}`)];
+}
+
+function streamLine(stream: StreamStep): string {
+  return stream.do === 'start' ? `+ ${stream.id}  streams the WAL until it is cancelled` : `= ${stream.id}`;
 }
 
 function summary(steps: readonly Step[], dryRun: boolean): string {

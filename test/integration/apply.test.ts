@@ -50,6 +50,7 @@ test('apply: the difference is shown first, then made, then there is none', asyn
     assert.deepEqual(dry.out.split('\n'), [
       `+ ${BACKUP}  0 2 * * * Europe/Berlin`,
       `+ ${DRILL}  every 12h`,
+      '+ wal/shop  streams the WAL until it is cancelled',
       '2 would be created, 0 updated, 0 deleted, 0 are as they should be',
       '',
     ]);
@@ -57,6 +58,8 @@ test('apply: the difference is shown first, then made, then there is none', asyn
 
     assert.deepEqual(await apply(world), [`create ${BACKUP}`, `create ${DRILL}`]);
     assert.deepEqual(await apply(world), [`keep ${BACKUP}`, `keep ${DRILL}`]);
+    const again = await world.cli(['apply', '--json']);
+    assert.deepEqual(again.json['streams'], [{ do: 'keep', id: 'wal/shop' }]);
 
     const made = await world.client.schedule.getHandle(BACKUP).describe();
     assert.deepEqual(made.action.args, [{ workflow: 'backup', input: { source: 'shop' } }]);
