@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { failure } from '../../workflows/model/failure.ts';
 import { syncFolder } from '../io/atomic-file.ts';
 import { translateFileError } from '../io/file-failure.ts';
-import { createKeys } from '../vault/keys/files.ts';
+import { createKeys, newKeysIn } from '../vault/keys/files.ts';
 import { CONFIG_FILE } from './locate.ts';
 import { configTemplate } from './template.ts';
 
@@ -36,13 +36,7 @@ export async function initialise(folder: string): Promise<Initialised> {
 async function makeKeys(root: string, keys: string): Promise<void> {
   const staging = await mkdtemp(join(root, '.keys-'));
   try {
-    await createKeys({
-      root: join(staging, 'root.key'),
-      signing: join(staging, 'signing.key'),
-      signingPublic: join(staging, 'signing.pub'),
-      recoveryPublic: join(staging, 'recovery.pub'),
-      recoveryPrivate: join(staging, 'recovery.key'),
-    });
+    await createKeys(newKeysIn(staging));
     for (const name of await readdir(staging)) await syncFile(join(staging, name));
     await syncFolder(staging);
     // rename(2) over a folder succeeds only when that one is empty, so a racing init loses nothing.

@@ -1,17 +1,12 @@
-import { failure } from '../../workflows/model/failure.ts';
+import { registryOf } from '../io/registry.ts';
 import { postgresSource } from './postgres/index.ts';
 import type { Source } from './source.ts';
 
+const registry = registryOf<Source>('source', [postgresSource]);
+
 /** Every kind of source. */
-export const SOURCES: readonly Source[] = [postgresSource];
+export const SOURCES: readonly Source[] = registry.kinds;
 
 export function findSource(kind: string): Source {
-  const found = SOURCES.find((source) => source.kind === kind);
-  if (found) return found;
-  const known = SOURCES.map((source) => source.kind).join(', ');
-  throw failure('ConfigInvalid', `source kind "${kind}" is unknown`, {
-    expected: known,
-    found: kind,
-    hint: 'lifeboat config check',
-  });
+  return registry.find(kind);
 }

@@ -15,7 +15,7 @@ import { openPoint, verifyPoint } from './points.ts';
 import type { Vault, VaultOptions } from './vault.ts';
 import { walOf } from './wal.ts';
 
-export { createKeys, loadKeyRing, loadRecoveryPrivate } from './keys/files.ts';
+export { createKeys, loadKeyRing, loadRecoveryPrivate, newKeysIn } from './keys/files.ts';
 export type { KeyFiles, NewKeys } from './keys/files.ts';
 export type { Opener } from './keys/kek.ts';
 export { rewrapKeys } from './keys/rewrap.ts';

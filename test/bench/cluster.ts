@@ -1,8 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createKeys } from '../../activities/vault/index.ts';
+import { createKeys, newKeysIn } from '../../activities/vault/index.ts';
 import { compareLsn, formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
-import { keyPaths } from '../support/vault.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { run, serverUser, withPostgres, withServerDir } from '../support/postgres.ts';
 import type { Bench } from './engine-job.ts';
@@ -33,7 +32,7 @@ export async function withCluster<T>(use: (cluster: Cluster) => Promise<T>): Pro
       process.once('SIGINT', () => void leave(server, dir)).once('SIGTERM', () => void leave(server, dir));
       const keys = join(dir, 'keys');
       await mkdir(keys);
-      await createKeys(keyPaths(keys));
+      await createKeys(newKeysIn(keys));
       const runAs = serverUser().name;
       return use({ server, dir, keys, store: join(dir, 'store'), connection, binaries, runAs });
     }),

@@ -10,7 +10,7 @@ import { loadKeyRing, openVault } from '../../activities/vault/index.ts';
 import type { Vault } from '../../activities/vault/vault.ts';
 import { readBackup } from '../support/read-backup.ts';
 import { withTempDir } from '../support/temp-dir.ts';
-import { keyPaths } from '../support/vault.ts';
+import { newKeysIn } from '../../activities/vault/index.ts';
 
 /**
  * A vault as version 1 of the format has it, with its keys. It is never made again: whatever Lifeboat becomes, it reads
@@ -31,14 +31,14 @@ const FILES = {
 
 interface Copy {
   store: string;
-  keys: ReturnType<typeof keyPaths>;
+  keys: ReturnType<typeof newKeysIn>;
   dir: string;
 }
 
 async function withCopy(callback: (copy: Copy) => Promise<void>): Promise<void> {
   await withTempDir(async (dir) => {
     await cp(FROZEN, dir, { recursive: true });
-    const keys = keyPaths(join(dir, 'keys'));
+    const keys = newKeysIn(join(dir, 'keys'));
     // A checkout does not keep that only their owner may read them.
     for (const path of Object.values(keys) as string[]) await chmod(path, 0o600);
     await callback({ dir, keys, store: join(dir, 'store') });

@@ -8,27 +8,16 @@ import type { Run } from '../../activities/io/run.ts';
 import { filesystemStore } from '../../activities/stores/filesystem.ts';
 import type { StoreSession } from '../../activities/stores/store.ts';
 import { joinCodecPool } from '../../activities/vault/codec/pool.ts';
-import { createKeys, loadKeyRing, openVault } from '../../activities/vault/index.ts';
-import type { NewKeys } from '../../activities/vault/index.ts';
+import { createKeys, loadKeyRing, newKeysIn, openVault } from '../../activities/vault/index.ts';
 import type { KeyRing, Vault, VaultOptions } from '../../activities/vault/vault.ts';
 import type { BackupFacts } from '../../activities/sources/source.ts';
 import { crc32c, crc32cCombine } from '../../activities/io/crc32c.ts';
 import type { PartRef } from '../../workflows/model/manifest.ts';
 
-export function keyPaths(dir: string): NewKeys {
-  return {
-    root: join(dir, 'root.key'),
-    signing: join(dir, 'signing.key'),
-    signingPublic: join(dir, 'signing.pub'),
-    recoveryPublic: join(dir, 'recovery.pub'),
-    recoveryPrivate: join(dir, 'recovery.key'),
-  };
-}
-
 /** An RSA key of 4096 bits takes seconds to make: this process makes one, for every ring. */
 const recoveryKeys = once(async () => {
   const dir = await mkdtemp(join(tmpdir(), 'lifeboat-test-keys-'));
-  const paths = keyPaths(dir);
+  const paths = newKeysIn(dir);
   await createKeys(paths);
   const pems = { public: await readFile(paths.recoveryPublic), private: await readFile(paths.recoveryPrivate) };
   await rm(dir, { recursive: true });
@@ -37,7 +26,7 @@ const recoveryKeys = once(async () => {
 
 export async function newKeyRing(dir: string): Promise<KeyRing> {
   await mkdir(dir, { recursive: true });
-  const paths = keyPaths(dir);
+  const paths = newKeysIn(dir);
   const recovery = await recoveryKeys();
   const signing = generateKeyPairSync('ed25519');
   const files: [string, string | Buffer][] = [

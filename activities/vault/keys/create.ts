@@ -1,6 +1,7 @@
 import { generateKeyPair, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { failure } from '../../../workflows/model/failure.ts';
 import { fileFailure } from '../../io/file-failure.ts';
@@ -18,6 +19,17 @@ export interface NewKeys {
   recoveryPublic: string;
   /** To be moved to a place that no worker can reach. */
   recoveryPrivate: string;
+}
+
+/** The names that every document uses for them. */
+export function newKeysIn(folder: string): NewKeys {
+  return {
+    root: join(folder, 'root.key'),
+    signing: join(folder, 'signing.key'),
+    signingPublic: join(folder, 'signing.pub'),
+    recoveryPublic: join(folder, 'recovery.pub'),
+    recoveryPrivate: join(folder, 'recovery.key'),
+  };
 }
 
 /** Makes new keys; an existing file is never overwritten (EEXIST becomes Precondition). */

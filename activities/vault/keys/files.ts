@@ -6,7 +6,7 @@ import { translateFileError } from '../../io/file-failure.ts';
 import type { KeyRing } from '../vault.ts';
 import { fingerprint, publicId, publicPem, ROOT_BYTES } from './fingerprint.ts';
 
-export { createKeys } from './create.ts';
+export { createKeys, newKeysIn } from './create.ts';
 export type { NewKeys } from './create.ts';
 
 export interface KeyFiles {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
-import { createKeys } from '../../../activities/vault/index.ts';
+import { createKeys, newKeysIn } from '../../../activities/vault/index.ts';
 import { failure } from '../../../workflows/model/failure.ts';
 import type { PostgresServer, Stack, StackProcess } from '../stack/index.ts';
 import { startStack } from '../stack/index.ts';
@@ -57,13 +57,7 @@ async function writeConfig(stack: Stack, postgres: PostgresServer): Promise<stri
   const { dir, temporal } = stack;
   const keys = join(dir, 'keys');
   await mkdir(keys, { mode: 0o700 });
-  const paths = {
-    root: join(keys, 'root.key'),
-    signing: join(keys, 'signing.key'),
-    signingPublic: join(keys, 'signing.pub'),
-    recoveryPublic: join(keys, 'recovery.pub'),
-    recoveryPrivate: join(keys, 'recovery.key'),
-  };
+  const paths = newKeysIn(keys);
   await createKeys(paths);
   const scratch = join(dir, 'restored');
   await mkdir(scratch);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMap, parseDocument } from 'yaml';
-import { createKeys } from '../../../activities/vault/index.ts';
+import { createKeys, newKeysIn } from '../../../activities/vault/index.ts';
 import type { PostgresServer } from './postgres.ts';
 import type { TemporalServer } from './temporal.ts';
 
@@ -69,13 +69,7 @@ async function makeKeys(folder: string): Promise<void> {
   if (existsSync(folder)) return;
   const staging = `${folder}.new-${process.pid}`;
   await mkdir(staging, { mode: 0o700 });
-  await createKeys({
-    root: join(staging, 'root.key'),
-    signing: join(staging, 'signing.key'),
-    signingPublic: join(staging, 'signing.pub'),
-    recoveryPublic: join(staging, 'recovery.pub'),
-    recoveryPrivate: join(staging, 'recovery.key'),
-  });
+  await createKeys(newKeysIn(staging));
   await rename(staging, folder);
 }
 
