@@ -10,6 +10,8 @@ export interface Held {
   /** Timeline that the recovery followed. */
   timeline: number;
   segmentBytes: number;
+  /** End of the WAL that there was to replay when the plan was made; absent: all that is held now. */
+  promisedLsn?: Lsn;
 }
 
 export interface Missing {
@@ -35,12 +37,18 @@ export function missingAfter(held: Held, lsn: Lsn): Missing | undefined {
     const own = ranges.filter((range) => range.timeline === leg.timeline && !begins(range, until));
     const end = own.find((range) => holds(range, known))?.endLsn ?? known;
     const later = own.find((range) => compareLsn(range.startLsn, end) > 0);
-    if (later) return { timeline: leg.timeline, from: end, why: `next WAL at ${later.startLsn}` };
+    if (later && (until !== undefined || isDue(held, end)))
+      return { timeline: leg.timeline, from: end, why: `next WAL at ${later.startLsn}` };
     if (until === undefined) return unread(held, { lsn, known, end });
     if (compareLsn(end, until) < 0) return { timeline: leg.timeline, from: end, why: `WAL only to ${end} of ${until}` };
     known = until;
   }
   return undefined;
+}
+
+/** What came after the plan was made is not missing: the source goes on while it is restored. */
+function isDue({ promisedLsn }: Held, from: Lsn): boolean {
+  return promisedLsn === undefined || compareLsn(from, promisedLsn) <= 0;
 }
 
 /** True for what the timeline holds only behind the point where it was left. */
@@ -53,6 +61,7 @@ function holds(range: WalRange, lsn: Lsn): boolean {
 }
 
 function unread(held: Held, at: { lsn: Lsn; known: Lsn; end: Lsn }): Missing | undefined {
-  if (lsnDistanceBytes(at.lsn, at.end) <= 2 * held.segmentBytes) return undefined;
+  const due = isDue(held, at.end) ? at.end : (held.promisedLsn ?? at.end);
+  if (lsnDistanceBytes(at.lsn, due) <= 2 * held.segmentBytes) return undefined;
   return { timeline: held.timeline, from: at.lsn, why: `WAL to ${at.end} that the server did not accept` };
 }

@@ -66,11 +66,13 @@ export function tooLow(insufficient: NonNullable<RecoveryLog['insufficient']>): 
   });
 }
 
-/** Integrity when recovery ended at `lsn` although the vault holds more: a hole looks like the end of WAL to the server. */
+/** Integrity when recovery ended at `lsn` although the vault held more when it was planned: a hole looks like the end of WAL to the server. */
 export async function refuseHole(plan: RecoveryPlan, wal: WalVault, lsn: Lsn): Promise<void> {
   const { systemId, segmentBytes } = plan.base;
   const [objects, histories] = [await wal.list({ systemId }), await wal.histories(systemId)];
-  const missing = missingAfter({ objects, histories, timeline: plan.timeline, segmentBytes }, lsn);
+  const promisedLsn = plan.legs.at(-1)?.toLsn;
+  const held = { objects, histories, timeline: plan.timeline, segmentBytes };
+  const missing = missingAfter({ ...held, ...(promisedLsn === undefined ? {} : { promisedLsn }) }, lsn);
   if (!missing) return;
   throw failure('Integrity', `recovery ended at ${missing.from} although the vault holds later WAL`, {
     place: `WAL of timeline ${missing.timeline}`,
