@@ -223,22 +223,17 @@ export class Feeder {
   }
 }
 
-/** Serves the server's wishes while `work` runs; a wish that can never be met ends both. */
+/**
+ * Serves the server's wishes while `work` runs; a wish that can never be met ends both. Nobody feeds the server any more
+ * once the signal has fired, so `work` must end by it too.
+ */
 export async function whileFeeding<T>(options: FeederOptions, work: (feeder: Feeder) => Promise<T>): Promise<T> {
   const feeder = new Feeder(options);
   const failed = feeder.serve().then(() => new Promise<never>(() => undefined));
   failed.catch(() => undefined);
-  const { signal } = options.run;
-  // Nobody feeds the server any more once we are told to stop, so whoever waits for it would wait in vain.
-  const stopped = Promise.withResolvers<never>();
-  const stop = (): void => stopped.reject(signal.reason as Error);
-  stopped.promise.catch(() => undefined);
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
   try {
-    return await Promise.race([work(feeder), failed, stopped.promise]);
+    return await Promise.race([work(feeder), failed]);
   } finally {
     feeder.stop();
-    signal.removeEventListener('abort', stop);
   }
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, openSync, closeSync } from 'node:fs';
-import { readFile, readlink, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { Run } from '../../../io/run.ts';
@@ -20,10 +20,19 @@ const STOP_MS = 60_000;
 /** Process id of the server that runs on a data directory; undefined when none does. */
 export async function runningServer(data: string): Promise<number | undefined> {
   const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0]);
-  if (!Number.isInteger(pid) || pid <= 0) return undefined;
   // A pid file outlives a crash, and its number may belong to another process by now.
-  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
-  return cwd === data ? pid : undefined;
+  if (Number.isInteger(pid) && pid > 0 && (await readlink(`/proc/${pid}/cwd`).catch(() => '')) === data) return pid;
+  return startingServer(data);
+}
+
+/** One that was launched a moment ago has no pid file yet: it is known by its command line, which its children change. */
+async function startingServer(data: string): Promise<number | undefined> {
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const [program, flag, folder] = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    if (program?.endsWith('/postgres') && flag === '-D' && folder === data) return Number(name);
+  }
+  return undefined;
 }
 
 /** Starts the server on its own: it must outlive the worker, which may be killed and come back. */
