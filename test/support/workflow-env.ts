@@ -43,6 +43,10 @@ export interface StartOptions {
   order?: (source: string) => unknown;
   /** Default: <workflow>/<source>. */
   workflowId?: string;
+  /** As a Schedule does it: the run begins so much later. */
+  startDelayMs?: number;
+  /** Its WAL streams already: a child that works would keep time from leaping. */
+  isStreaming?: boolean;
 }
 
 export interface WorkflowWorld {
@@ -58,20 +62,16 @@ const QUIET = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet
 let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
 
 /** The workflows, bundled once in a process. */
-export function testBundle(path = workflowsPath()): Promise<WorkflowBundleWithSourceMap> {
-  bundled ??= bundleWorkflowCode({ workflowsPath: path, logger: QUIET });
+export function testBundle(): Promise<WorkflowBundleWithSourceMap> {
+  bundled ??= bundleWorkflowCode({ workflowsPath: workflowsPath(), logger: QUIET });
   return bundled;
 }
 
-export interface WorldOptions {
-  /** Dynamic configuration of the server: key=JSON. */
-  settings?: readonly string[];
-  /** Instead of the product's own: a file that exports them and more. */
-  workflowsPath?: string;
-}
-
 /** A Temporal server of the test's own that skips time, with workers whose activities are scripted. */
-export async function withWorkflows<T>(use: WorldOptions, callback: (world: WorkflowWorld) => Promise<T>): Promise<T> {
+export async function withWorkflows<T>(
+  use: { settings?: readonly string[] },
+  callback: (world: WorkflowWorld) => Promise<T>,
+): Promise<T> {
   Runtime.install({ logger: QUIET as never, telemetryOptions: { logging: { filter: 'off' } } });
   const { temporal: path } = await ensureTools(['temporal'], { log: quiet });
   const settings = [
@@ -79,7 +79,7 @@ export async function withWorkflows<T>(use: WorldOptions, callback: (world: Work
     'frontend.WorkflowTimeSkippingMaxSkipPerSession=10000',
     ...(use.settings ?? []),
   ];
-  const workflowBundle = await testBundle(use.workflowsPath);
+  const workflowBundle = await testBundle();
   const env = await TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path },
@@ -105,6 +105,7 @@ async function withWorkers<T>(
     activities: Object.fromEntries(ACTIVITY_NAMES.map((name) => [name, (given: never) => answer(runs, name, given)])),
     // Heartbeats carry cancellations: without the throttle a test need not wait for them.
     ...{ maxHeartbeatThrottleInterval: 20, defaultHeartbeatThrottleInterval: 20, shutdownForceTime: 2000 },
+    identity: 'test',
   };
   const common = await Worker.create({ ...shared, taskQueue: TASK_QUEUE, workflowBundle });
   const own = await Worker.create({ ...shared, taskQueue: hostQueue('db1') });
@@ -115,7 +116,12 @@ async function withWorkers<T>(
     const run = runOf(env.client, source, workflowId);
     runs.set(source, { run, options });
     const order = options.order ? options.order(source) : { source, ...options.input };
-    await env.client.workflow.start(workflow, { workflowId, taskQueue: TASK_QUEUE, args: [order] });
+    if (options.isStreaming) {
+      const stream = { workflowId: `wal/${source}`, taskQueue: TASK_QUEUE, args: [{ source }] };
+      await env.client.workflow.start('wal', stream);
+    }
+    const { startDelayMs: startDelay = 0 } = options;
+    await env.client.workflow.start(workflow, { workflowId, taskQueue: TASK_QUEUE, args: [order], startDelay });
     await skipTime(env.client, workflowId);
     return run;
   };
@@ -144,15 +150,18 @@ async function answer(
   given: { source?: string; plan?: { source: string } },
 ): Promise<unknown> {
   const known = runs.get(given.source ?? given.plan?.source ?? '');
-  const { workflowId } = Context.current().info.workflowExecution ?? {};
-  // Not of a stream that a backup started.
-  const isOther = workflowId?.startsWith('wal/') && workflowId !== known?.run.handle.workflowId;
-  if (!known || isOther) return answers[name](given as never);
+  if (!known || isStreamOfAnother(known.run)) return answers[name](given as never);
   const { run, options } = known;
   const index = run.calls.push({ name, argument: given }) - 1;
   await options.before?.(index, name);
   const act = (options.script?.[name] ?? answers[name]) as (given: unknown) => unknown;
   return act(given);
+}
+
+/** True in an activity of the stream that a backup started. */
+function isStreamOfAnother({ handle }: TestRun): boolean {
+  const { workflowId = '' } = Context.current().info.workflowExecution ?? {};
+  return workflowId.startsWith('wal/') && workflowId !== handle.workflowId;
 }
 
 /** From now on this run's clock leaps to its next timer whenever nothing of it is in work. */

@@ -1,0 +1,86 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { failure } from '../../workflows/model/failure.ts';
+import { answers, untilCancelled } from '../support/workflow-answers.ts';
+import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
+import { withWorkflows } from '../support/workflow-env.ts';
+
+/**
+ * Records the histories that replay.test.ts replays: node test/replay/record.ts. Run it when a workflow changes on purpose;
+ * once a version is out, the histories of that version stay and the change goes through `patched`.
+ */
+interface Recording {
+  workflow: string;
+  options?: StartOptions;
+  /** Cancel it while this activity works. */
+  cancelAt?: string;
+}
+
+const broken = (): never => {
+  throw failure('Integrity', 'part 3 is damaged', { expected: 'sha256 aa', found: 'sha256 bb', hint: 'lifeboat list' });
+};
+
+const RECORDINGS: Record<string, Recording> = {
+  'backup-done': { workflow: 'backup' },
+  'backup-cancelled': { workflow: 'backup', cancelAt: 'takeBackup' },
+  'backup-failed': { workflow: 'backup', options: { script: { awaitWal: broken } } },
+  'restore-done': { workflow: 'restore' },
+  'restore-preview': { workflow: 'restore', options: { input: { preview: true } } },
+  'restore-cancelled': { workflow: 'restore', cancelAt: 'fetchBase' },
+  'restore-not-proven': {
+    workflow: 'restore',
+    options: { script: { proveCluster: async (given) => ({ ...(await answers.proveCluster(given)), ok: false }) } },
+  },
+  'drill-done': { workflow: 'drill' },
+  'drill-failed': { workflow: 'drill', options: { script: { replayWal: broken } } },
+  'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },
+  'inspect-done': { workflow: 'inspect', options: { order: () => ({ what: 'points' }) } },
+  'wal-cancelled': { workflow: 'wal', cancelAt: 'streamWal' },
+  'wal-hole': { workflow: 'wal', options: { script: { streamWal: afterHole() } }, cancelAt: 'notify' },
+  'scheduled-started': {
+    workflow: 'scheduled',
+    options: { order: (source) => ({ workflow: 'backup', input: { source } }) },
+  },
+};
+
+function afterHole(): () => unknown {
+  let attempt = 0;
+  return () => (++attempt === 1 ? broken() : untilCancelled());
+}
+
+async function record(world: WorkflowWorld, { workflow, options = {}, cancelAt }: Recording): Promise<TestRun> {
+  const reached = Promise.withResolvers<void>();
+  const before: StartOptions['before'] = async (_, name) => {
+    if (name !== cancelAt) return;
+    reached.resolve();
+    // The message goes out; everything else works until it is stopped.
+    if (name !== 'notify') await untilCancelled();
+  };
+  const run = await world.start(workflow, { ...options, before });
+  if (cancelAt !== undefined) {
+    await reached.promise;
+    await run.handle.cancel();
+  }
+  await run.handle.result().catch(() => undefined);
+  return run;
+}
+
+/** Without what says on which machine it was recorded. */
+function impersonal(key: string, value: unknown): unknown {
+  if (key === 'identity' || key === 'stackTrace') return '';
+  return key === 'workerVersion' || key === 'originalExecutionRunIdentity' ? undefined : value;
+}
+
+const folder = fileURLToPath(new URL('histories/', import.meta.url));
+for (const file of await readdir(folder).catch(() => [])) await rm(folder + file);
+await withWorkflows({}, async (world) => {
+  for (const [name, recording] of Object.entries(RECORDINGS)) {
+    const { handle } = await record(world, recording);
+    const history = JSON.parse(historyToJSON(await handle.fetchHistory())) as { events: Record<string, unknown>[] };
+    await writeFile(
+      `${folder}${name}.json`,
+      `${JSON.stringify({ workflow: recording.workflow, history }, impersonal)}\n`,
+    );
+  }
+});
