@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import { stringify } from 'yaml';
 import { writeBundle } from '../../workers/bundle.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';
@@ -33,6 +33,8 @@ export interface System {
   client: Client;
   /** Folder of the store. */
   vault: string;
+  /** Results that somebody waits for. */
+  awaited: Promise<unknown>[];
   /** A part of the system with workers and a queue of its own; several of them do not hear each other. */
   tenant(choice: TenantChoice): Promise<Tenant>;
 }
@@ -87,21 +89,30 @@ export async function withSystem(
     await using orders = await AcknowledgedOrders.start(server);
     const { address, namespace } = stack.temporal;
     const connection = await Connection.connect({ address });
+    const client = new Client({ connection, namespace });
+    const awaited: Promise<unknown>[] = [];
     try {
       // Recovered servers run as another user, who has to reach their folders.
       await chmod(stack.dir, 0o755);
       await newKeyRing(join(stack.dir, 'keys'));
       await writeBundle(join(stack.dir, 'workflows.js'));
-      const client = new Client({ connection, namespace });
       const system: System = {
-        ...{ stack, server, orders, client, vault: join(stack.dir, 'vault') },
+        ...{ stack, server, orders, client, vault: join(stack.dir, 'vault'), awaited },
         tenant: (choice) => tenantOf(system, choice),
       };
       await callback(system);
     } finally {
+      await endRuns(client, awaited).catch(() => undefined);
       await connection.close();
     }
   });
+}
+
+/** A connection must not be closed under a call that is tried again: the retry would fail where nobody hears it. */
+async function endRuns(client: Client, awaited: readonly Promise<unknown>[]): Promise<void> {
+  for await (const { workflowId, runId } of client.workflow.list({ query: 'ExecutionStatus = "Running"' }))
+    await client.workflow.getHandle(workflowId, runId).terminate('the test is over');
+  await Promise.allSettled(awaited);
 }
 
 async function tenantOf(system: System, choice: TenantChoice): Promise<Tenant> {
@@ -130,6 +141,7 @@ async function tenantOf(system: System, choice: TenantChoice): Promise<Tenant> {
       const handle = await client.workflow.start(workflow, { workflowId, taskQueue: queue, args: [order] });
       const result = handle.result() as Promise<T>;
       result.catch(() => undefined);
+      system.awaited.push(result);
       return { handle, result };
     },
   };
@@ -177,8 +189,8 @@ export function inStep(
   attempt = 1,
 ): Promise<{ name: string; startedMs: number }> {
   return until(`${handle.workflowId} in ${names.join(' or ')}`, async () => {
-    const { raw } = await handle.describe();
-    const step = raw.pendingActivities?.find(
+    const described = await handle.describe().catch(notYet);
+    const step = described?.raw.pendingActivities?.find(
       (activity) =>
         activity.state === STARTED &&
         (activity.attempt ?? 0) >= attempt &&
@@ -187,6 +199,11 @@ export function inStep(
     if (!step) return undefined;
     return { name: step.activityType?.name ?? '', startedMs: Number(step.lastStartedTime?.seconds ?? 0) * 1000 };
   });
+}
+
+/** Somebody else starts it. */
+function notYet(error: unknown): undefined {
+  if (!(error instanceof WorkflowNotFoundError)) throw error;
 }
 
 /** Data directories below a tenant's scratch folder, and whether a server runs on them. */
