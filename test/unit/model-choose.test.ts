@@ -167,6 +167,16 @@ test('walk: says when the WAL breaks off before the end of the timeline', () => 
   assert.deepEqual(walkFrom(A, history, [])?.legs, []);
 });
 
+test('walk: WAL lost in front of a switch is not jumped over', () => {
+  const lost = [range(1, ['0/3000000', '0/6800000'], 25), range(2, ['0/7000000', '0/C000000'], 50)];
+  const holdings = { ...FORKED, points: [A, B], ranges: lost };
+  const history = historyOf([...FORKED.histories], 2);
+  const walk = history && walkFrom(B, history, lost);
+  assert.deepEqual(walk?.legs, [{ timeline: 1, fromLsn: '0/6000000', toLsn: '0/6800000' }]);
+  assert.deepEqual([walk?.timeline, walk?.broken, walk?.to], [1, true, at(25)]);
+  assert.throws(() => choose(holdings, { timeline: 2, target: time(at(35)) }), /cannot be reached/);
+});
+
 test('nearest moments: at the edges and between', () => {
   const windows = windowsOf(HOLE);
   const near = (minute: number): [string | undefined, string | undefined] => {
