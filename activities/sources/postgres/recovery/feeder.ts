@@ -224,15 +224,19 @@ export class Feeder {
 }
 
 /**
- * Serves the server's wishes while `work` runs; a wish that can never be met ends both. Nobody feeds the server any more
- * once the signal has fired, so `work` must end by it too.
+ * Serves the server's wishes while `work` runs. Nobody feeds the server any more once the signal has fired or a wish can
+ * never be met: the run that `work` is given ends it then, and only when it has ended does the call.
  */
-export async function whileFeeding<T>(options: FeederOptions, work: (feeder: Feeder) => Promise<T>): Promise<T> {
+export async function whileFeeding<T>(
+  options: FeederOptions,
+  work: (feeder: Feeder, run: Run) => Promise<T>,
+): Promise<T> {
   const feeder = new Feeder(options);
-  const failed = feeder.serve().then(() => new Promise<never>(() => undefined));
-  failed.catch(() => undefined);
+  const ender = new AbortController();
+  const signal = AbortSignal.any([options.run.signal, ender.signal]);
+  feeder.serve().catch((error: unknown) => ender.abort(error));
   try {
-    return await Promise.race([work(feeder), failed]);
+    return await work(feeder, { ...options.run, signal });
   } finally {
     feeder.stop();
   }

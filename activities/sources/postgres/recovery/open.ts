@@ -17,8 +17,8 @@ export async function openRecovered(use: Replaying): Promise<OpenEvidence> {
   if ((await runningServer(plan.into)) === undefined) await replayWal(use);
   const { systemId, segmentBytes } = plan.base;
   // A server that promotes asks for its last segment and for the history of the timeline it is about to take.
-  return whileFeeding({ place: placeOf(plan), host, wal, run, systemId, segmentBytes }, () =>
-    openServer(plan, run.signal),
+  return whileFeeding({ place: placeOf(plan), host, wal, run, systemId, segmentBytes }, (_feeder, { signal }) =>
+    openServer(plan, signal),
   );
 }
 

@@ -23,10 +23,11 @@ export async function replayWal(use: Replaying): Promise<ReplayEvidence> {
   const { plan, host, wal, run } = use;
   const place = placeOf(plan);
   const { systemId, segmentBytes } = plan.base;
-  return whileFeeding({ place, host, wal, run, systemId, segmentBytes }, async (feeder) => {
-    await keepHistories(use, place);
-    const server = await startUnlessRunning(use, place);
-    const reached = await waitForTarget(use, { feeder, server });
+  return whileFeeding({ place, host, wal, run, systemId, segmentBytes }, async (feeder, fedRun) => {
+    const fed = { ...use, run: fedRun };
+    await keepHistories(fed, place);
+    const server = await startUnlessRunning(fed, place);
+    const reached = await waitForTarget(fed, { feeder, server });
     // Without a target, a hole in the WAL looks like its end to the server; it must not to us.
     if (plan.target.kind === 'latest')
       await refuseHole(plan, wal, (await readRecoveryLog(place)).redoneTo ?? reached.lsn);
