@@ -182,12 +182,12 @@ function runAs(): { runAs?: string } {
   return process.getuid?.() === 0 ? { runAs: serverUser().name } : {};
 }
 
-/** Resolves when a worker has an activity of a run in its hands; how often it has been tried, and when it began. */
+/** Resolves when a worker has an activity of a run in its hands; which worker, and since when. */
 export function inStep(
   { handle }: Pick<Running<unknown>, 'handle'>,
   names: readonly (keyof Activities)[],
   attempt = 1,
-): Promise<{ name: string; startedMs: number }> {
+): Promise<{ name: string; startedMs: number; worker: string }> {
   return until(`${handle.workflowId} in ${names.join(' or ')}`, async () => {
     const described = await handle.describe().catch(notYet);
     const step = described?.raw.pendingActivities?.find(
@@ -197,7 +197,11 @@ export function inStep(
         names.some((name) => name === activity.activityType?.name),
     );
     if (!step) return undefined;
-    return { name: step.activityType?.name ?? '', startedMs: Number(step.lastStartedTime?.seconds ?? 0) * 1000 };
+    return {
+      name: step.activityType?.name ?? '',
+      startedMs: Number(step.lastStartedTime?.seconds ?? 0) * 1000,
+      worker: step.lastWorkerIdentity ?? '',
+    };
   });
 }
 
