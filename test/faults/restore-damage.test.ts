@@ -72,6 +72,23 @@ for (const [name, use, relation, offset] of damages) {
   });
 }
 
+test('a database that was being dropped at the target fails the proof, which names it', async () => {
+  const before = ({ sql }: Scene['server']): Promise<unknown> => sql('create database gone');
+  await withScene({ version: 18, before, ship: { heartbeatEveryMs: 0 } }, async (scene) => {
+    const time = await timeOf(scene.server.sql);
+    await scene.server.sql('drop database gone');
+    await scene.guard.caughtUp();
+    await withFetched(scene, { kind: 'time', time, inclusive: true }, async ({ plan, recovery }) => {
+      const replay = await recovery.replay(plan, scene.vault.wal);
+      await recovery.open(plan, scene.vault.wal);
+      const proof = await recovery.prove(plan, replay);
+      assert.equal(proof.ok, false);
+      const found = proof.checks.filter((check) => !check.ok).map((check) => check.found);
+      assert.match(found.join('\n'), /gone: is invalid.*earlier target/);
+    });
+  });
+});
+
 /** Many segments of WAL with a row and a restore point in each. */
 async function manySegments(scene: Scene): Promise<string[]> {
   const { sql } = scene.server;

@@ -19,6 +19,8 @@ test(`${DATABASES} small databases: each is there, and each was read for the pro
     const { server, guard } = scene;
     await server.sql(`insert into marker select datname from pg_database`);
     const time = await timeOf(server.sql);
+    // Recovery to a time stops at the next commit: without one, the files of d0 would be gone by then.
+    await server.sql(`insert into marker values ('stop here')`);
     await server.sql('drop database d0');
     await guard.caughtUp();
     await withRestored(scene, { target: { kind: 'time', time, inclusive: true } }, async ({ sql, proof }) => {

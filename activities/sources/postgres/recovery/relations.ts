@@ -18,17 +18,21 @@ export interface Reading {
 }
 
 const MOST_PROBLEMS = 20;
+/** DROP DATABASE marks it and removes its files before it commits, and neither is undone by a stop before that commit. */
+const DROPPED = 'is invalid: a DROP DATABASE was under way at the target; its files are gone, choose an earlier target';
 
 /** Reads every table of every database to its last row, and checks heap and index structure where amcheck can be had. */
 export async function readEverything(plan: RecoveryPlan, run: Run): Promise<Reading> {
   const names = await withRecovered(plan, {}, (client) =>
-    query<{ datname: string }>(
+    query<{ datname: string; invalid: boolean }>(
       client,
-      'select datname from pg_database where datallowconn order by pg_database_size(oid) desc',
+      `select datname, datconnlimit = -2 as invalid from pg_database
+        where datallowconn order by case when datconnlimit <> -2 then pg_database_size(oid) end desc nulls last`,
     ),
   );
   const total: Reading = { relations: 0, rows: 0, problems: [], method: 'full scan' };
-  const queue = names.map((row) => row.datname);
+  const queue = names.filter((row) => !row.invalid).map((row) => row.datname);
+  for (const { datname } of names.filter((row) => row.invalid)) note({ database: datname, run, total }, DROPPED);
   const work = async (): Promise<void> => {
     for (let database = queue.shift(); database !== undefined; database = queue.shift()) {
       run.signal.throwIfAborted();
