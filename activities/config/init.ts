@@ -27,6 +27,8 @@ export async function initialise(folder: string): Promise<Initialised> {
     await mkdir(root, { recursive: true });
     for (const path of [config, keys]) await refuseExisting(path);
     await makeKeys(root, keys);
+    // The store that the template names.
+    await mkdir(join(root, 'vault'), { recursive: true, mode: 0o750 });
     await writeFile(config, configTemplate(uniqueName(root)), { flag: 'wx', mode: 0o640 });
     await syncFolder(root);
     return { config, keys, recoveryPrivate: join(keys, 'recovery.key') };

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { isFailure } from '../../workflows/model/failure.ts';
+import { failure, isFailure } from '../../workflows/model/failure.ts';
 import { isoTime } from '../io/clock.ts';
 import { makeFolderDurable, syncFolder, writeAtomically } from '../io/atomic-file.ts';
 import { fileFailure, translateFileError } from '../io/file-failure.ts';
@@ -20,7 +20,7 @@ const STATS_AT_ONCE = 32;
 const STALE_MS = 24 * 3_600_000;
 
 const schema = z.strictObject({
-  /** Folder; a NAS mount is fine when it has link(2), rename(2) and fsync(2). */
+  /** Folder, which must exist; below a mount point rather than the mount point itself. It needs link(2), rename(2), fsync(2). */
   path: pathOption,
 });
 
@@ -30,6 +30,21 @@ export const filesystemStore = defineStore<z.infer<typeof schema>>({
   describe: (options) => options.path,
   open: (options, run) => FilesystemSession.open(options.path, run),
 });
+
+/** A folder that is not there is never made: it may stand on a file system that is not mounted now. */
+async function refuseAbsent(root: string): Promise<void> {
+  try {
+    await access(root);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw failure('NotFound', `store folder ${root} does not exist`, {
+      place: root,
+      expected: 'a folder',
+      found: 'nothing: it is new, or its file system is not mounted',
+      hint: `mount it, or for a new store: mkdir -p ${root}`,
+    });
+  }
+}
 
 class FilesystemSession implements StoreSession {
   readonly #root: string;
@@ -42,6 +57,7 @@ class FilesystemSession implements StoreSession {
 
   static async open(root: string, run: Run): Promise<FilesystemSession> {
     return translateFileError(root, async () => {
+      await refuseAbsent(root);
       await makeFolderDurable(join(root, STAGING));
       await access(join(root, STAGING), constants.W_OK | constants.X_OK);
       await removeStale(join(root, STAGING), run.clock.nowMs() - STALE_MS);

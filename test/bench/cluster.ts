@@ -34,6 +34,7 @@ export async function withCluster<T>(use: (cluster: Cluster) => Promise<T>): Pro
       await mkdir(keys);
       await createKeys(newKeysIn(keys));
       const runAs = serverUser().name;
+      await mkdir(join(dir, 'store'));
       return use({ server, dir, keys, store: join(dir, 'store'), connection, binaries, runAs });
     }),
   );

@@ -23,6 +23,11 @@ function open(path: string, run: Partial<Run> = {}): Promise<StoreSession> {
   return findStore('filesystem').open({ path }, plainRun(run));
 }
 
+async function made(path: string): Promise<string> {
+  await mkdir(path, { recursive: true });
+  return path;
+}
+
 function isType(type: string): (error: unknown) => boolean {
   return (error) => {
     assert.equal(failureTypeOf(error), type, String(error));
@@ -34,7 +39,7 @@ function isType(type: string): (error: unknown) => boolean {
 suite('store filesystem', () => {
   test('opening makes the folder, and nothing in it that a listing shows', async () => {
     await withTempDir(async (dir) => {
-      const session = await open(join(dir, 'new/store'));
+      const session = await open(await made(join(dir, 'new/store')));
       assert.deepEqual(await keysOf(session), []);
       assert.deepEqual(await readdir(join(dir, 'new/store')), ['.staging']);
     });
@@ -59,11 +64,11 @@ suite('store filesystem', () => {
   test('a folder that this user may not write is Denied', { skip: noOtherUser() }, async () => {
     await withTempDir(async (dir) => {
       await chmod(dir, 0o755);
-      const session = await open(join(dir, 'store'));
+      const session = await open(await made(join(dir, 'store')));
       await session.put('there', Buffer.from('x'));
       await chmod(join(dir, 'store/there'), 0o600);
       await asOther(async () => {
-        await assert.rejects(open(join(dir, 'other')), isType('Denied'));
+        await assert.rejects(open(dir), isType('Denied'));
         for (const call of [() => session.put('new', Buffer.from('x')), () => session.get('there')]) {
           await assert.rejects(call, isType('Denied'));
         }
@@ -78,11 +83,18 @@ suite('store filesystem', () => {
       await writeFile(join(dir, 'file'), 'x');
       await assert.rejects(open(join(dir, 'file')), isType('NotFound'));
       await assert.rejects(open(join(dir, 'file/deeper')), isType('NotFound'));
-      const session = await open(join(dir, 'store'));
+      const session = await open(await made(join(dir, 'store')));
       await session.put('a', Buffer.from('x'));
       await assert.rejects(session.put('a/b', Buffer.from('x')), isType('Precondition'));
       await session.put('c/d', Buffer.from('x'));
       await assert.rejects(session.put('c', Buffer.from('x')), isType('Precondition'));
+    });
+  });
+
+  test('a folder that is not there is never made: its file system may not be mounted', async () => {
+    await withTempDir(async (dir) => {
+      await assert.rejects(open(join(dir, 'mount/store')), isType('NotFound'));
+      assert.deepEqual(await readdir(dir), []);
     });
   });
 
@@ -97,7 +109,7 @@ suite('store filesystem', () => {
 
   test('a symbolic link is not followed', async () => {
     await withTempDir(async (dir) => {
-      const session = await open(join(dir, 'store'));
+      const session = await open(await made(join(dir, 'store')));
       await writeFile(join(dir, 'secret'), 'x');
       await symlink(join(dir, 'secret'), join(dir, 'store/link'));
       await assert.rejects(session.get('link'), isType('Denied'));
@@ -158,7 +170,7 @@ suite('store filesystem', () => {
           process.execPath,
           writer,
           'filesystem',
-          JSON.stringify({ path: join(dir, 'store') }),
+          JSON.stringify({ path: await made(join(dir, 'store')) }),
           mode ?? '',
         ];
         await promisify(execFile)('strace', ['-f', '-y', '-qq', '-s', '64', '-o', trace, '-e', calls, ...command]);

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CliWorld } from './cli-world.ts';
@@ -39,6 +39,7 @@ export async function withLifeboat(callback: (world: Lifeboat) => Promise<void>)
       withCliWorld(async (world) => {
         const workers: WorkerProcess[] = [];
         await makeOwned(join(scratch, 'restores'));
+        await mkdir(join(world.dir, 'vault'));
         const lifeboat: Lifeboat = {
           ...world,
           ...{ server, scratch: join(scratch, 'restores'), vault: join(world.dir, 'vault') },

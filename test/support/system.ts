@@ -94,6 +94,7 @@ export async function withSystem(
     try {
       // Recovered servers run as another user, who has to reach their folders.
       await chmod(stack.dir, 0o755);
+      await mkdir(join(stack.dir, 'vault'));
       await newKeyRing(join(stack.dir, 'keys'));
       await writeBundle(join(stack.dir, 'workflows.js'));
       const system: System = {

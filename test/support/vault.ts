@@ -62,6 +62,7 @@ export async function testVault(dir: string, source = 'shop'): Promise<TestVault
   const run = plainRun();
   const root = join(dir, 'store');
   const keyDir = join(dir, 'keys');
+  await mkdir(root, { recursive: true });
   const store = await filesystemStore.open({ path: root }, run);
   const keys = await newKeyRing(keyDir);
   const options: VaultOptions = { source, keys, compressionLevel: 3, partBytes: 1 << 20, parallel: 3, tool: 'test' };

@@ -60,7 +60,7 @@ async function writeConfig(stack: Stack, postgres: PostgresServer): Promise<stri
   const paths = newKeysIn(keys);
   await createKeys(paths);
   const scratch = join(dir, 'restored');
-  await mkdir(scratch);
+  await Promise.all([scratch, join(dir, 'vault')].map((folder) => mkdir(folder)));
   // The recovered server runs as another user, who has to reach its data directory.
   await Promise.all([chmod(dir, 0o755), chmod(scratch, 0o755)]);
   const { host, port, user, database, binaries, runAs } = postgres;

@@ -38,6 +38,7 @@ export async function writeDevConfig(
   await writeWhole(join(dir, 'postgres.password'), `${servers.postgres.password}\n`, 0o600);
   // The recovered servers run as another user, who has to reach their folders.
   const scratch = join(dir, 'restores');
+  await mkdir(join(dir, 'vault'), { recursive: true });
   await mkdir(scratch, { recursive: true });
   await chmod(scratch, 0o755);
   const text = existsSync(path) ? await readFile(path, 'utf8') : TEMPLATE;
