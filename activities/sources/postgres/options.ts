@@ -33,8 +33,6 @@ export const restoreSchema = z.strictObject({
   scratch: pathOption.default('/var/tmp/lifeboat'),
   /** Settings given to the recovered server on top of the source's own. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
-  /** Read every row of every table in the proof, even where pg_amcheck has read every page. */
-  fullScan: z.boolean().default(false),
   /** Longest wait for a recovered server to start and to reach a consistent state, beyond which it is taken for hung. */
   startTimeout: durationOption.prefault('5m'),
 });
