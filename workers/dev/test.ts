@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { run } from 'node:test';
@@ -10,9 +11,9 @@ import { interruption } from './interruption.ts';
 import { ALL_TOOLS, setUpTools, troubleLines } from './setup/index.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const LAYERS = ['unit', 'contract', 'workflows', 'replay', 'integration', 'faults'];
 const TEST_LIMIT_MS = 240_000;
-const FILES_AT_ONCE = 2;
+/** Half of the files mostly wait: for a heartbeat that stays out, a timer, a server that starts. */
+const FILES_AT_ONCE = 2 * availableParallelism();
 const SLOWEST_SHOWN = 8;
 
 /** Skips that are no failure where nothing may be skipped, as "file: name of the test". Each with its reason. */
@@ -67,10 +68,16 @@ function isSet(name: string): boolean {
   return !['', '0', 'false', undefined].includes(process.env[name]);
 }
 
+/** Files that wait beside files that compute, so that the processors are busy from the beginning to the end. */
 function testFiles(): string[] {
-  return LAYERS.flatMap((layer) => globSync(`test/${layer}/**/*.test.ts`, { cwd: ROOT }).sort()).map((file) =>
-    join(ROOT, file),
-  );
+  const filesOf = (layer: string): string[] => globSync(`test/${layer}/**/*.test.ts`, { cwd: ROOT }).sort();
+  const waiting = ['faults', 'workflows', 'contract'].flatMap(filesOf);
+  const computing = ['integration', 'unit', 'replay'].flatMap(filesOf);
+  const pairs = Array.from({ length: Math.max(waiting.length, computing.length) }, (_, at) => [
+    waiting[at],
+    computing[at],
+  ]);
+  return pairs.flat().flatMap((file) => (file === undefined ? [] : [join(ROOT, file)]));
 }
 
 async function prepareTools(signal: AbortSignal): Promise<boolean> {
