@@ -51,7 +51,7 @@ async function install(dir: string): Promise<void> {
 }
 
 test('the package installs into an empty folder, and does there what it does in a checkout', LONG, async (t) => {
-  const online = (await run(ROOT, 'npm', ['ping'])).code === 0;
+  const online = (await run(ROOT, 'npm', ['view', 'zod', 'version'])).code === 0;
   if (!online) return t.skip('the npm registry cannot be reached');
   await withServerDir(async (dir) => {
     await install(dir);

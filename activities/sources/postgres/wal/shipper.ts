@@ -72,7 +72,7 @@ async function shipFrom(session: Session, total: Total, begun: () => void): Prom
       try {
         end = await streamTimeline(streaming);
       } catch (error) {
-        resume = resume === from.resume ? behindHole(session, from, error) : undefined;
+        resume = resume === from.resume ? await behindHole({ session, identity, from }, error) : undefined;
         if (!resume) throw error;
         continue;
       }
@@ -138,24 +138,38 @@ async function beginning(session: Session, identity: Identity, chunkBytes: numbe
   const known = resumePoint(facts);
   const kept = await ensureSlot(session, known !== undefined);
   const resume = resumePoint({ ...facts, keptLsn: kept });
-  const keptStart = formatLsn(segmentStart(parseLsn(kept), segmentBytes));
-  const fresh = { timeline: serverTimeline, startLsn: keptStart, durableLsn: keptStart, pieces: [] };
+  const fresh = freshStart(identity, kept);
   if (!resume) return { resume: fresh };
   // A new slot keeps nothing older than itself, but the server may still have it: only its refusal makes a hole.
-  return compareLsn(keptStart, resume.durableLsn) <= 0 ? { resume } : { resume, kept: fresh };
+  return compareLsn(fresh.startLsn, resume.durableLsn) <= 0 ? { resume } : { resume, kept: fresh };
 }
 
 /** "requested WAL segment has already been removed" (walsender.c) */
 const WAL_REMOVED = '58P01';
 
 /** What follows a hole, once the caller has accepted it; without that it is said plainly. Undefined for other failures. */
-function behindHole(session: Session, from: Beginning, error: unknown): Resume | undefined {
-  const { ship, run } = session;
-  if (!from.kept || sqlStateOf(error) !== WAL_REMOVED) return undefined;
-  const [lost, next] = [from.resume.durableLsn, from.kept.startLsn];
+async function behindHole(
+  { session, identity, from }: { session: Session; identity: Identity; from: Beginning },
+  error: unknown,
+): Promise<Resume | undefined> {
+  const { ship, sql, run } = session;
+  if (sqlStateOf(error) !== WAL_REMOVED) return undefined;
+  let { kept } = from;
+  if (!kept) {
+    // Our first report took the slot back to WAL that is gone, whatever its status says: it can never be used again.
+    await dropSlot(sql, ship.slot);
+    kept = freshStart(identity, await ensureSlot(session, true));
+  }
+  const [lost, next] = [from.resume.durableLsn, kept.startLsn];
   if (!ship.acceptGap) throw holeFailure(ship.slot, { from: lost, to: next });
   run.log.warn('going on after a hole, as told; a new base is needed', { from: lost, to: next });
-  return from.kept;
+  return kept;
+}
+
+/** The segment that the slot keeps first. */
+function freshStart({ timeline, segmentBytes }: Identity, kept: Lsn): Resume {
+  const startLsn = formatLsn(segmentStart(parseLsn(kept), segmentBytes));
+  return { timeline, startLsn, durableLsn: startLsn, pieces: [] };
 }
 
 /** First position the server keeps for us. A slot that lost its WAL is replaced, because it can never be used again. */
