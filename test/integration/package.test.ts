@@ -13,9 +13,13 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The registry decides how long. */
 const LONG = { timeout: 900_000 };
 
+/** How the registry is reached on this machine. */
+const REGISTRY = /^(npm_config_(registry|cafile|ca|proxy|https_proxy|noproxy|strict_ssl)|NODE_EXTRA_CA_CERTS)$/i;
+
 /** Without what npm tells the scripts that it runs: an npm below it would take it for its own settings. */
 function plainEnvironment(): Record<string, string> {
-  const entries = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_|LIFEBOAT_(?!CACHE))/i.test(name));
+  const isOfRunner = (name: string): boolean => /^(npm_|NODE_|LIFEBOAT_(?!CACHE))/i.test(name) && !REGISTRY.test(name);
+  const entries = Object.entries(process.env).filter(([name]) => !isOfRunner(name));
   return Object.fromEntries(entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
