@@ -1,13 +1,15 @@
 import { failure } from '../workflows/model/failure.ts';
-import { compareLsn } from '../workflows/model/lsn.ts';
+import { compareLsn, lsnDistanceBytes } from '../workflows/model/lsn.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { BackupOrder } from '../workflows/model/orders.ts';
-import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
+import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import type { SourceSession } from './sources/source.ts';
+import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
+import { logOf } from './wal.ts';
 
 export interface BackupTask extends BackupOrder {
   /** Every point of this run begins with it; each attempt has a name of its own, because an old one may still write. */
@@ -18,7 +20,7 @@ const LOOK_MS = 250;
 
 /**
  * Fails with every reason at once when the source cannot be backed up, its store or keys cannot be used, or the vault has
- * another cluster under this name. Writes nothing.
+ * another cluster under this name. It may make this month's key; nothing else is written.
  */
 export function checkBackup(deps: Deps, { source, prefix }: { source: string; prefix: string }): Promise<void> {
   return useSource(deps, source, async (use) => {
@@ -69,7 +71,8 @@ export type NeededWal = Pick<PointSummary, 'systemId' | 'timeline' | 'startLsn' 
 
 /** Returns when the vault holds the WAL that makes a backup consistent. Integrity when it never can. */
 export function awaitWal(deps: Deps, { source, need }: { source: string; need: NeededWal }): Promise<void> {
-  return useSource(deps, source, async ({ vault, run }) => {
+  return useSource(deps, source, async (use) => {
+    const { vault, run } = use;
     for (;;) {
       const { systemId, timeline, startLsn, stopLsn } = need;
       const ranges = rangesOf(await vault.wal.list({ systemId, fromLsn: startLsn })).filter(
@@ -78,10 +81,27 @@ export function awaitWal(deps: Deps, { source, need }: { source: string; need: N
       if (rangeHolding(ranges, timeline, { from: startLsn, to: stopLsn })) return;
       const [first] = ranges;
       if (first && compareLsn(first.startLsn, startLsn) > 0) throw tooLate(source, need, first.startLsn);
+      const [missing] = gapsOf(ranges).filter((gap) => compareLsn(gap.fromLsn, stopLsn) < 0);
+      if (missing && (await isGone(use, missing.toLsn))) throw lost(source, need, missing);
       const have = ranges.at(-1)?.endLsn ?? 'none';
       run.progress({ phase: 'waiting for WAL', note: `vault has WAL up to ${have}, needs ${stopLsn}` });
       await run.clock.sleep(LOOK_MS, run.signal);
     }
+  });
+}
+
+/** True when the server keeps no WAL before `lsn` for us: until then a hole is an upload that others overtook. */
+async function isGone(use: SourceUse, lsn: string): Promise<boolean> {
+  const { server } = await logOf(use).status(use.vault.wal, use.config.wal.slot);
+  return server?.slotState === 'streaming' && lsnDistanceBytes(lsn, server.flushLsn) >= server.retainedBytes;
+}
+
+function lost(source: string, need: NeededWal, { fromLsn, toLsn }: { fromLsn: string; toLsn: string }): Error {
+  return failure('Integrity', `WAL that the backup of ${source} needs is lost`, {
+    place: `source ${source}, timeline ${need.timeline}`,
+    expected: `WAL from ${need.startLsn} to ${need.stopLsn}`,
+    found: `a hole from ${fromLsn} to ${toLsn}`,
+    hint: `this backup is dropped: lifeboat backup ${source}; raise max_slot_wal_keep_size`,
   });
 }
 

@@ -13,7 +13,7 @@ import type { Vault } from './vault/vault.ts';
 /** A segment is compacted once; what is missing in three lists was lost. */
 const LOOKS = 3;
 
-/** Reads every part of a point, and the WAL it needs, and compares every byte with what was signed. */
+/** Reads every part of a point and compares every byte with what was signed; reads the WAL it needs, which the cipher vouches for. */
 export function verifyPoint(deps: Deps, { source, point }: VerifyOrder): Promise<VerifyResult> {
   return useSource(deps, source, async ({ vault, run }) => {
     const { manifest } = await vault.open(point);

@@ -8,10 +8,11 @@ import { whenLonger } from './lib/patience.ts';
 import { nowMs } from './lib/time.ts';
 import { STEADY_MS, Trouble } from './lib/trouble.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
-import { isFailure } from './model/failure.ts';
+import { findFailure } from './model/failure.ts';
 import { checkOrder } from './model/order-check.ts';
 import type { WalOrder } from './model/orders.ts';
 import type { SourceFacts } from './model/results.ts';
+import type { HoleEvidence } from './model/wal.ts';
 import { endless } from './options.ts';
 
 const PAUSE_MS = 60_000;
@@ -52,6 +53,11 @@ async function described(journal: Journal): Promise<SourceFacts> {
       await sleep(PAUSE_MS, { summary: 'pause before the source is looked up again' });
     }
   }
+}
+
+/** Only WAL that the server no longer has may be passed over; other damage is for people. */
+function isHole(error: unknown): boolean {
+  return (findFailure(error)?.details?.[1] as Partial<HoleEvidence> | undefined)?.hole !== undefined;
 }
 
 class Stream {
@@ -132,7 +138,7 @@ class Stream {
   async #explain(error: unknown, ranMs: number): Promise<void> {
     const { source } = this.#facts;
     const message = messageOf(error);
-    if (isFailure(error, 'Integrity') && !this.#acceptGap) {
+    if (isHole(error) && !this.#acceptGap) {
       this.#acceptGap = true;
       this.#hole = `${message}; a new base is needed: lifeboat backup ${source}`;
       this.#journal.attention(this.#hole);

@@ -21,6 +21,10 @@ const broken = (): never => {
   throw failure('Integrity', 'part 3 is damaged', { expected: 'sha256 aa', found: 'sha256 bb', hint: 'lifeboat list' });
 };
 
+const lost = (): never => {
+  throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost', { evidence: { hole: { from: '0/1', to: '0/2' } } });
+};
+
 const RECORDINGS: Record<string, Recording> = {
   'backup-done': { workflow: 'backup' },
   'backup-cancelled': { workflow: 'backup', cancelAt: 'takeBackup' },
@@ -46,7 +50,7 @@ const RECORDINGS: Record<string, Recording> = {
 
 function afterHole(): () => unknown {
   let attempt = 0;
-  return () => (++attempt === 1 ? broken() : untilCancelled());
+  return () => (++attempt === 1 ? lost() : untilCancelled());
 }
 
 async function record(world: WorkflowWorld, { workflow, options = {}, cancelAt }: Recording): Promise<TestRun> {

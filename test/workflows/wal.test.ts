@@ -50,7 +50,8 @@ test('wal', { timeout: 240_000 }, async (t) => {
 
     await t.test('a hole: shown, told, passed, and forgotten when a new base is there', async () => {
       const { run, lasting } = await streaming(world, (attempt) => {
-        if (attempt === 1) throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost');
+        if (attempt === 1)
+          throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost', { evidence: { hole: { from: '0/1', to: '0/2' } } });
       });
       await lasting;
       assert.deepEqual(run.of('streamWal').map(({ acceptGap }) => acceptGap), [false, true]); // prettier-ignore

@@ -40,6 +40,11 @@ export interface TimelineHistory {
   ancestors: TimelineSwitch[];
 }
 
+/** Evidence of the failure that says that WAL is lost for good. */
+export interface HoleEvidence {
+  hole: { from: Lsn; to: Lsn };
+}
+
 /** What `lifeboat wal` shows. */
 export interface WalStatus {
   source: string;

@@ -1,5 +1,5 @@
 import { constants, existsSync } from 'node:fs';
-import { access, chmod, chown, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readFile, readdir, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
@@ -198,13 +198,19 @@ export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>
     await stop();
     for (const path of [place.data, place.socket, ...Object.values(plan.tablespaces)])
       await rm(path, { recursive: true, force: true });
-    // Tablespaces by default stand in one folder of ours.
-    await rm(`${plan.into}.tablespaces`, { recursive: true, force: true });
+    await removeEmpty(`${plan.into}.tablespaces`);
     await writeMarker(place, { ...marker, discarded: true });
   }
   await putBack(plan, place);
   await removeWork(place);
   await putBackWork(plan, place);
+}
+
+/** Tablespaces by default stand in one folder; what else stands there belongs to the cluster that was set aside. */
+async function removeEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? '')) throw error;
+  });
 }
 
 /** An occupied place is not ours to fill: we may have been stopped before anything was set aside. */

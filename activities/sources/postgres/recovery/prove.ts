@@ -6,6 +6,7 @@ import type { Run } from '../../../io/run.ts';
 import type { PostgresOptions, Probe } from '../options.ts';
 import { readEverything } from './relations.ts';
 import { withRecovered } from './session.ts';
+import { timeMicros } from '../../../../workflows/model/target-parse.ts';
 
 const PROBE_MS = 60_000;
 
@@ -99,13 +100,24 @@ function describeTarget(plan: RecoveryPlan): string {
   return `${target.inclusive ? 'after' : 'before'} ${value}`;
 }
 
-/** For a time: nothing later than the target may have been replayed. */
+/** Commits close to each other may stand in the WAL in another order than their times say. */
+const ORDER_SLACK_MICROS = 2_000_000;
+
+/** For a time: nothing behind the target was replayed. For the newest moment: what the vault had then was. */
 function lastCommit(plan: RecoveryPlan, replay: ReplayEvidence): Check[] {
-  const { target } = plan;
-  if (target.kind !== 'time') return [];
-  const found = replay.lastCommitAt ?? 'none replayed';
-  const late = replay.lastCommitAt !== undefined && Date.parse(replay.lastCommitAt) > Date.parse(target.time);
-  return [{ name: 'last replayed commit', ok: !late, expected: `not after ${target.time}`, found }];
+  const { target, window } = plan;
+  const { lastCommitAt } = replay;
+  const found = lastCommitAt ?? 'none replayed';
+  const name = 'last replayed commit';
+  if (target.kind === 'time') {
+    const last = lastCommitAt === undefined ? -1 : timeMicros(lastCommitAt);
+    const limit = timeMicros(target.time);
+    const expected = `${target.inclusive ? 'not after' : 'before'} ${target.time}`;
+    return [{ name, ok: target.inclusive ? last <= limit : last < limit, expected, found }];
+  }
+  if (target.kind !== 'latest' || window.to === undefined) return [];
+  const reached = lastCommitAt !== undefined && timeMicros(lastCommitAt) >= timeMicros(window.to) - ORDER_SLACK_MICROS;
+  return [{ name, ok: reached, expected: `${window.to}, the newest in the vault, or later`, found }];
 }
 
 function behindMs(plan: RecoveryPlan, replay: ReplayEvidence): number | undefined {

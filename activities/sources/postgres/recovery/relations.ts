@@ -53,6 +53,8 @@ interface Database {
 
 function readDatabase(plan: RecoveryPlan, at: Database): Promise<void> {
   return withRecovered(plan, { database: at.database, statementTimeoutMs: 0 }, async (client) => {
+    // A count answered from an index and the visibility map would read no page of the table.
+    await query(client, 'set enable_indexonlyscan = off; set enable_indexscan = off; set enable_bitmapscan = off');
     const tables = await query<Table>(
       client,
       `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,

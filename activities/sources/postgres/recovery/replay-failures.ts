@@ -36,7 +36,7 @@ export async function fatalFailure(plan: RecoveryPlan, place: Place, log: Recove
       place: place.data,
       expected: 'room for what replay writes',
       found: said === '' ? 'no room' : said,
-      hint: 'free space, then run the same command again: it continues',
+      hint: 'free space, then run the same command again',
     });
   }
   if (said === '') {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, openSync, closeSync } from 'node:fs';
-import { readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { Run } from '../../../io/run.ts';
@@ -18,19 +18,20 @@ const POLL_MS = 50;
 const STOP_MS = 60_000;
 
 /** Process id of the server that runs on a data directory; undefined when none does. */
-export async function runningServer(data: string): Promise<number | undefined> {
+export async function runningServer(path: string): Promise<number | undefined> {
+  const data = await realpath(path).catch(() => path);
   const pid = Number((await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0]);
   // A pid file outlives a crash, and its number may belong to another process by now.
   if (Number.isInteger(pid) && pid > 0 && (await readlink(`/proc/${pid}/cwd`).catch(() => '')) === data) return pid;
-  return startingServer(data);
+  return startingServer([path, data]);
 }
 
 /** One that was launched a moment ago has no pid file yet: it is known by its command line, which its children change. */
-async function startingServer(data: string): Promise<number | undefined> {
+async function startingServer(paths: string[]): Promise<number | undefined> {
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const [program, flag, folder] = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (program?.endsWith('/postgres') && flag === '-D' && folder === data) return Number(name);
+    if (program?.endsWith('/postgres') && flag === '-D' && paths.includes(folder ?? '')) return Number(name);
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn, segmentStart } from '../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../workflows/model/manifest.ts';
 import { parseHistory } from '../../../../workflows/model/timeline.ts';
-import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
+import type { HoleEvidence, TimelineHistory } from '../../../../workflows/model/wal.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { sqlStateOf } from '../../../io/postgres/failures.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
@@ -207,5 +207,6 @@ function holeFailure(slot: string, { from, to }: { from: Lsn; to: Lsn }): Error 
     expected: `WAL from ${from} on`,
     found: `WAL from ${to} on`,
     hint: 'moments after the hole can be reached only from a new base: lifeboat backup; then raise max_slot_wal_keep_size',
+    evidence: { hole: { from, to } } satisfies HoleEvidence,
   });
 }

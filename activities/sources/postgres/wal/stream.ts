@@ -1,9 +1,10 @@
-import { failure } from '../../../../workflows/model/failure.ts';
+import { failure, isFailure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn } from '../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../workflows/model/manifest.ts';
 import type { WalObject } from '../../../../workflows/model/wal.ts';
-import { connectReplication } from '../../../io/postgres/replication.ts';
+import type { ReplicationConnection } from '../../../io/postgres/replication.ts';
+import { connectReplication, identifySystem } from '../../../io/postgres/replication.ts';
 import { startReplication } from '../../../io/postgres/stream-wal.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
@@ -32,6 +33,7 @@ export interface StreamedTo {
 /** Streams one timeline until it ends, the connection breaks or the signal fires. */
 export async function streamTimeline(at: Streaming): Promise<StreamedTo> {
   await using connection = await connectReplication(at.options.connection, at.run);
+  await checkServer(connection, at.identity);
   const receiver = new Receiver(at);
   const { ship, resume } = at;
   const wire = startReplication(connection, {
@@ -52,6 +54,18 @@ export async function streamTimeline(at: Streaming): Promise<StreamedTo> {
     clearInterval(watch);
     wire.ended.catch(() => undefined);
   }
+}
+
+/** A name or a balancer may lead each connection to another server; WAL of two clusters must never meet. */
+async function checkServer(connection: ReplicationConnection, { systemId }: Identity): Promise<void> {
+  const found = await identifySystem(connection);
+  if (found.systemId === systemId) return;
+  throw failure('Precondition', `postgres ${connection.place} is another cluster than SQL sessions reach`, {
+    place: connection.place,
+    expected: `system identifier ${systemId}`,
+    found: `system identifier ${found.systemId}`,
+    hint: 'connect to one server, not to a pool or a load balancer: connection.host',
+  });
 }
 
 /** Cuts the stream into chunks and pieces, and compares what the vault has of the open chunk with what the server sends. */
@@ -157,7 +171,12 @@ class Receiver {
     const due = this.#known.filter((object) => parseLsn(object.endLsn) <= chunkEnd(chunk));
     if (due.length === 0) return;
     this.#known = this.#known.filter((object) => !due.includes(object));
-    for (const object of due) void this.#compare(object, chunk).catch((error: unknown) => this.#fail(error));
+    for (const object of due) {
+      void this.#compare(object, chunk).catch((error: unknown) => {
+        // The whole chunk is stored and its pieces are gone: it was compared with what is there.
+        if (!isFailure(error, 'NotFound')) this.#fail(error);
+      });
+    }
   }
 
   async #compare(object: WalObject, chunk: Chunk): Promise<void> {
