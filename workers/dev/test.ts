@@ -11,9 +11,10 @@ import { interruption } from './interruption.ts';
 import { ALL_TOOLS, setUpTools, troubleLines } from './setup/index.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const TEST_LIMIT_MS = 240_000;
+/** For hangs only: a busy machine takes several times as long as a quiet one. */
+const TEST_LIMIT_MS = 600_000;
 /** Half of the files mostly wait: for a heartbeat that stays out, a timer, a server that starts. */
-const FILES_AT_ONCE = 2 * availableParallelism();
+const FILES_AT_ONCE = availableParallelism() + 1;
 const SLOWEST_SHOWN = 8;
 
 /** Skips that are no failure where nothing may be skipped, as "file: name of the test". Each with its reason. */
