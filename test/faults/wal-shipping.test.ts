@@ -114,11 +114,12 @@ test('stopped before and after any put, before any status: the next one goes on 
       assert.ok(end === '0/0' || compareLsn(lsn, end) <= 0, `slot at ${lsn} is ahead of the vault at ${end}`);
     }
     const last = ship(at.server, at.wal);
-    // What overtook a lost put may reach as far as the server does.
-    await until(last, async () => rangesOf(await at.wal.list({ systemId: at.id })).length === 1);
-    await covers(last, at);
+    // The load may go on a while: what counts is that nothing is missing up to here, not what overtakes what behind it.
+    const lsn = await flushed(at.server);
+    const first = async (): Promise<string> => rangesOf(await at.wal.list({ systemId: at.id }))[0]?.endLsn ?? '0/0';
+    await until(last, async () => compareLsn(await first(), lsn) >= 0);
     await last.stop();
-    assert.deepEqual(await rangeEnds(at), ['one range']);
+    assert.ok(compareLsn(await first(), lsn) >= 0);
   });
 });
 
