@@ -8,6 +8,8 @@ export interface Task<Job> {
   /** Memory that goes to the thread without a copy and is gone for the caller. */
   moved: ArrayBuffer[];
   signal: AbortSignal;
+  /** Once begun it is waited for, aborted or not: what it does to the world must be over when the call is. */
+  isEffect?: boolean;
 }
 
 export interface Question<Job> {
@@ -35,7 +37,7 @@ interface Thread<Job, Result> {
 
 /**
  * Threads that each do one job at a time; started when they are needed, in the order the jobs came. A job that is aborted
- * leaves the queue at once; when it is running, its thread finishes it for nobody.
+ * leaves the queue at once; when it is running, its thread finishes it for nobody, unless it is an effect.
  */
 export class Threads<Job, Result> {
   readonly #threads: Thread<Job, Result>[] = [];
@@ -57,6 +59,7 @@ export class Threads<Job, Result> {
       const onAbort = (): void => {
         const at = this.#queue.indexOf(waiting);
         if (at >= 0) this.#queue.splice(at, 1);
+        else if (task.isEffect) return;
         reject(task.signal.reason as Error);
       };
       const settle = (end: () => void): void => {

@@ -29,6 +29,19 @@ export interface PointReader {
   readonly manifest: Manifest;
   /** Plaintext of one part; Integrity when a byte of it is not what the manifest says. */
   readPart(part: PartRef): Promise<Buffer>;
+  /** The same, but the plaintext stays in the thread that decoded it: what `use` says is done with it there. */
+  usePart(part: PartRef, use: PartUse): Promise<void>;
+}
+
+/**
+ * Work on the plaintext of a part, in the thread that has it: no second thread, and memory that is used again instead of
+ * memory that moves. Once begun it is waited for, even when the run ends meanwhile: what it does is over when the call is.
+ */
+export interface PartUse {
+  /** Address of a module that exports `use(bytes, job)`; it is done when it returns, and keeps nothing of the bytes. */
+  module: string;
+  /** Plain data: it is cloned. */
+  job: unknown;
 }
 
 /** What the source says of the backup it just streamed; the vault turns it into a Manifest. */

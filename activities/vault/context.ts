@@ -1,5 +1,6 @@
 import { failure } from '../../workflows/model/failure.ts';
 import type { Run } from '../io/run.ts';
+import type { PartUse } from '../sources/source.ts';
 import type { StoreSession } from '../stores/store.ts';
 import { FORMAT, LONGEST_PLAINTEXT } from './codec/codec.ts';
 import type { Encoded, Kek } from './codec/job.ts';
@@ -50,6 +51,8 @@ export interface Wanted {
   /** What the manifest promises of the stored bytes. */
   expected?: { bytes: number; sha256: string };
   plainBytes?: number;
+  /** What is done with the plaintext in the thread that decodes it; the answer is empty then. */
+  use?: PartUse;
 }
 
 /** Decrypts stored bytes with the key they name, if they are exactly the wanted artefact. */

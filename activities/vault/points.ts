@@ -3,7 +3,7 @@ import type { FileSlice, Manifest, PartRef } from '../../workflows/model/manifes
 import { summarise } from '../../workflows/model/manifest.ts';
 import { crc32c } from '../io/crc32c.ts';
 import { release } from '../io/memory.ts';
-import type { PointReader } from '../sources/source.ts';
+import type { PartUse, PointReader } from '../sources/source.ts';
 import { readArtefact } from './context.ts';
 import type { Artefact, VaultContext } from './context.ts';
 import { readManifest } from './manifest/store.ts';
@@ -15,16 +15,26 @@ export function partArtefact(point: string, number: number): Artefact {
 
 export async function openPoint(vault: VaultContext, point: string): Promise<PointReader> {
   const manifest = await readManifest(vault, point);
-  return { manifest, readPart: (part) => readPart(vault, point, part) };
+  return {
+    manifest,
+    readPart: (part) => readPart(vault, point, { part }),
+    usePart: async (part, use) => void (await readPart(vault, point, { part, use })),
+  };
 }
 
-async function readPart(vault: VaultContext, point: string, part: PartRef): Promise<Buffer> {
+interface PartReading {
+  part: PartRef;
+  use?: PartUse;
+}
+
+async function readPart(vault: VaultContext, point: string, { part, use }: PartReading): Promise<Buffer> {
   const place = vault.layout.part(point, part.number);
   try {
     return await readArtefact(vault, place, {
       artefact: partArtefact(point, part.number),
       expected: { bytes: part.storedBytes, sha256: part.sha256 },
       plainBytes: part.bytes,
+      ...(use ? { use } : {}),
     });
   } catch (error) {
     if (!isFailure(error, 'NotFound') || (await vault.store.stat(place))) throw error;

@@ -63,7 +63,7 @@ async function persist<T>(
 }
 
 function countedReader(reader: PointReader, at: ReturnType<typeof stoppedAt>): PointReader {
-  return { manifest: reader.manifest, readPart: (part) => at.step(() => reader.readPart(part)) };
+  return { ...reader, usePart: (part, use) => at.step(() => reader.usePart(part, use)) };
 }
 
 function countedWal(wal: WalVault, at: ReturnType<typeof stoppedAt>): WalVault {

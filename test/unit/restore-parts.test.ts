@@ -34,7 +34,12 @@ function laidOut(files: Record<string, Buffer>): { reader: PointReader; parts: B
   });
   const refs = parts.map((part, index) => ({ number: index + 1, bytes: part.length, storedBytes: 0, sha256: '' }));
   const manifest = { parts: refs, trees: [{ id: 'base', files: entries }] } as unknown as Manifest;
-  return { parts, reader: { manifest, readPart: async ({ number }) => Buffer.from(parts[number - 1] as Buffer) } };
+  const readPart: PointReader['readPart'] = async ({ number }) => Buffer.from(parts[number - 1] as Buffer);
+  const usePart: PointReader['usePart'] = async (part, { module, job }) => {
+    const { use } = (await import(module)) as { use(bytes: Buffer, job: unknown): void };
+    use(await readPart(part), job);
+  };
+  return { parts, reader: { manifest, readPart, usePart } };
 }
 
 const FILES = { small: randomBytes(100), 'deep/er/large': randomBytes(8_000_000), last: randomBytes(5_000) };
@@ -89,7 +94,7 @@ test('what cannot be written is said by errno, and nobody reads on', async () =>
   await withTempDir(async (dir) => {
     const { reader } = laidOut({ 'a/b': randomBytes(10), a: randomBytes(PART_BYTES * 8) });
     let reads = 0;
-    const counting: PointReader = { ...reader, readPart: (part) => (reads++, reader.readPart(part)) };
+    const counting: PointReader = { ...reader, usePart: (part, use) => (reads++, reader.usePart(part, use)) };
     await assert.rejects(
       write(dir, counting),
       (error) => isFailure(error, 'Precondition') || isFailure(error, 'NotFound') || isFailure(error, 'Unavailable'),

@@ -1,13 +1,29 @@
-import { ownsMemory } from '../../io/memory.ts';
+import { ownsMemory, release } from '../../io/memory.ts';
 import type { Outcome } from '../../io/thread-side.ts';
 import { serveJobs } from '../../io/thread-side.ts';
+import type { PartUse } from '../../sources/source.ts';
 import { decode, encode, SPARE_BYTES } from './codec.ts';
 import type { Job, Result } from './job.ts';
 
 serveJobs(async (job: Job): Promise<Outcome<Result>> => {
-  if (job.kind === 'decode') return moving({ bytes: await decode(job) });
-  return moving(await encode(job));
+  if (job.kind === 'encode') return moving(await encode(job));
+  const bytes = await decode(job);
+  if (!job.use) return moving({ bytes });
+  await use(bytes, job.use);
+  return { result: { bytes: NOTHING }, moved: [] };
 });
+
+const NOTHING = new Uint8Array();
+
+/** The memory comes back at once: the next part finds it warm. */
+async function use(bytes: Buffer, { module, job }: PartUse): Promise<void> {
+  try {
+    const used = (await import(module)) as { use(bytes: Uint8Array, job: unknown): void };
+    used.use(bytes, job);
+  } finally {
+    if (ownsMemory(bytes, SPARE_BYTES)) release(new Uint8Array(bytes.buffer));
+  }
+}
 
 /** Bytes that are not alone in their memory are copied: the rest of it must not move with them. */
 function moving(result: Result): Outcome<Result> {

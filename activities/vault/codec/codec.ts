@@ -50,18 +50,16 @@ export const SPARE_BYTES = 1;
 
 /**
  * Passes bytes through one of the SDK's streams, a frame at a time: handing it everything at once makes its decryption
- * quadratic. What comes out is released only when the stream ended clean.
+ * quadratic. Whatever went to `take` counts only when this resolves: the stream ended clean.
  */
-async function through(stream: Duplex, bytes: Buffer): Promise<Buffer> {
-  const out: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => out.push(chunk));
+async function through(stream: Duplex, bytes: Buffer, take: (chunk: Buffer) => void): Promise<void> {
+  stream.on('data', take);
   const ended = finished(stream);
   for (let at = 0; at < bytes.length && !stream.destroyed; at += FRAME_BYTES) {
     if (!stream.write(bytes.subarray(at, at + FRAME_BYTES))) await Promise.race([once(stream, 'drain'), ended]);
   }
   stream.end();
   await ended;
-  return Buffer.concat(out);
 }
 
 /** Compresses, then encrypts: one zstd frame in one message. */
@@ -72,7 +70,9 @@ export async function encode(job: EncodeJob): Promise<Encoded> {
     params: { [constants.ZSTD_c_compressionLevel]: job.level },
   });
   const cipher = esdk.encryptStream(aesKeyring(job.kek), { ...MESSAGE_OPTIONS, encryptionContext: job.context });
-  const bytes = await through(cipher, compressed);
+  const chunks: Buffer[] = [];
+  await through(cipher, compressed, (chunk) => chunks.push(chunk));
+  const bytes = Buffer.concat(chunks);
   release(compressed);
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
@@ -91,7 +91,7 @@ export async function decode(job: DecodeJob): Promise<Buffer> {
   const compressed = await decrypt(job, stored);
   release(stored);
   const plaintext = decompress(job, compressed);
-  release(compressed);
+  release(new Uint8Array(compressed.buffer));
   if (job.plainBytes !== undefined && plaintext.length !== job.plainBytes) {
     throw wrong(job, 'plaintext', { expected: `${job.plainBytes} bytes`, found: `${plaintext.length} bytes` });
   }
@@ -123,9 +123,15 @@ function checkContext(job: DecodeJob, found: Record<string, string>): void {
   throw wrong(job, 'encryption context', { expected: say(job.context), found: say(found) });
 }
 
-async function decrypt(job: DecodeJob, stored: Buffer): Promise<Buffer> {
+async function decrypt(job: DecodeJob, stored: Buffer): Promise<Buffer<ArrayBuffer>> {
   try {
-    return await through(esdk.decryptUnsignedMessageStream(aesKeyring(job.kek)), stored);
+    // A message is longer than what it holds: one buffer, and no pieces that wait for being joined.
+    const whole = Buffer.allocUnsafeSlow(stored.length);
+    let used = 0;
+    await through(esdk.decryptUnsignedMessageStream(aesKeyring(job.kek)), stored, (chunk) => {
+      used += chunk.copy(whole, used);
+    });
+    return whole.subarray(0, used);
   } catch {
     const expected = `bytes that key ${job.kek.namespace}/${job.kek.name} authenticates`;
     throw wrong(job, 'ciphertext', { expected, found: 'bytes it does not' });

@@ -1,3 +1,5 @@
+import type { PartUse } from '../../sources/source.ts';
+
 /** What the codec threads are asked; plain data, buffers are transferred. */
 export interface Kek {
   namespace: string;
@@ -24,6 +26,8 @@ export interface DecodeJob {
   expected?: { bytes: number; sha256: string };
   /** Plaintext length that the manifest promises. */
   plainBytes?: number;
+  /** What is done with the plaintext in the thread; the answer has no bytes then. */
+  use?: PartUse;
 }
 
 export type Job = EncodeJob | DecodeJob;

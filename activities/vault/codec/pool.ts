@@ -8,7 +8,7 @@ import type { DecodeJob, EncodeJob, Encoded, Job, Result } from './job.ts';
 export interface CodecPool extends AsyncDisposable {
   /** With `transfer` the bytes move to the thread without a copy and are gone for the caller. */
   encode(job: Omit<EncodeJob, 'kind'>, options?: { transfer: boolean }): Promise<Encoded>;
-  /** The stored bytes are transferred. */
+  /** The stored bytes are transferred. With `use` the plaintext is used up in the thread, and the answer is empty. */
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
 }
 
@@ -53,6 +53,7 @@ function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise
         job: { ...job, kind: 'decode', bytes: given.bytes },
         moved: given.moved,
         signal,
+        isEffect: job.use !== undefined,
       });
       return asBuffer(bytes);
     },

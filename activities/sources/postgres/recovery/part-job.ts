@@ -14,10 +14,9 @@ export interface Placement {
   crc32c: number;
 }
 
-/** One part to be checked and written by a thread; plain data, the bytes move. */
+/** One part to be checked and written by the thread that has its bytes; plain data. */
 export interface PartJob {
   number: number;
-  bytes: Uint8Array;
   placements: Placement[];
   /** Who is to own the files; absent: whoever we are. */
   owner?: RunAs;

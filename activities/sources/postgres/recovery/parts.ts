@@ -1,16 +1,13 @@
-import { availableParallelism } from 'node:os';
 import type { FileEntry, FileTree, Manifest } from '../../../../workflows/model/manifest.ts';
 import type { Run } from '../../../io/run.ts';
 import type { RunAs } from '../../../io/run-command.ts';
 import { threadModule } from '../../../io/thread.ts';
-import { Threads } from '../../../io/threads.ts';
 import type { PointReader } from '../../source.ts';
 import type { PartJob, Placement } from './part-job.ts';
 
 /** Parts fetched, checked and written at once: bounds memory. */
 const PARALLEL = 4;
-/** Threads that write: more of them wait for each other where large files are cut into many parts. */
-const MOST_WRITERS = 4;
+const WRITE_PART = threadModule('write-part', import.meta.url).href;
 
 export interface PartsUse {
   reader: PointReader;
@@ -26,7 +23,7 @@ export interface PartsUse {
 
 /**
  * Fetches parts and writes the pieces of files they hold, several at a time, each piece only when its sum is right. The
- * work on bytes is done by threads; the first failure ends all.
+ * work on bytes is done by threads; the first failure ends all, and what was begun is over when this returns.
  */
 export async function writeParts(use: PartsUse): Promise<void> {
   const { reader, done, owner, run } = use;
@@ -34,13 +31,12 @@ export async function writeParts(use: PartsUse): Promise<void> {
   const queue = reader.manifest.parts.filter((part) => !done.has(part.number));
   const totalBytes = reader.manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
   let doneBytes = totalBytes - queue.reduce((sum, part) => sum + part.bytes, 0);
-  await using writers = openWriters();
   const work = async (): Promise<void> => {
     for (let part = queue.shift(); part; part = queue.shift()) {
       run.signal.throwIfAborted();
-      const bytes = await reader.readPart(part);
       const pieces = placements.get(part.number) ?? [];
-      await writers.write({ number: part.number, bytes, placements: pieces, ...(owner ? { owner } : {}) }, run.signal);
+      const job: PartJob = { number: part.number, placements: pieces, ...(owner ? { owner } : {}) };
+      await reader.usePart(part, { module: WRITE_PART, job });
       await use.finished(part.number);
       doneBytes += part.bytes;
       run.progress({ phase: 'fetch', doneBytes, totalBytes, counters: { partsLeft: queue.length } });
@@ -71,22 +67,4 @@ function placementsByPart(manifest: Manifest, pathOf: PartsUse['pathOf']): Map<n
     }
   }
   return byPart;
-}
-
-interface Writers extends AsyncDisposable {
-  /** The job's bytes move to the thread and are gone. */
-  write(job: PartJob, signal: AbortSignal): Promise<void>;
-}
-
-/** A piece that is being written when they are closed is finished first. */
-function openWriters(): Writers {
-  const size = Math.min(availableParallelism(), MOST_WRITERS);
-  const threads = new Threads<PartJob, undefined>(size, threadModule('part-thread', import.meta.url));
-  return {
-    write: async (job, signal) => {
-      const { buffer } = job.bytes;
-      await threads.run({ job, moved: buffer instanceof ArrayBuffer ? [buffer] : [], signal });
-    },
-    [Symbol.asyncDispose]: () => threads.close(),
-  };
 }

@@ -3,22 +3,19 @@ import { dirname } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { crc32c } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
-import { release } from '../../../io/memory.ts';
-import { serveJobs } from '../../../io/thread-side.ts';
 import type { PartJob, Placement } from './part-job.ts';
 
 /** From this size on a piece goes to the disk at once, so that the sync at the end finds little left to do. */
 const LARGE_BYTES = 1 << 20;
 const FLAGS = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
 
-serveJobs((job: PartJob) => {
-  for (const placement of job.placements) writePiece(job, placement);
-  release(job.bytes);
-  return { result: undefined, moved: [] };
-});
+/** Writes every piece of a part at its place, each only when its sum is right. Runs in the thread that decoded the part. */
+export function use(part: Uint8Array, job: PartJob): void {
+  for (const placement of job.placements) writePiece(part, job, placement);
+}
 
-function writePiece(job: PartJob, placement: Placement): void {
-  const bytes = job.bytes.subarray(placement.at, placement.at + placement.bytes);
+function writePiece(part: Uint8Array, job: PartJob, placement: Placement): void {
+  const bytes = part.subarray(placement.at, placement.at + placement.bytes);
   check(job, placement, crc32c(bytes));
   try {
     const file = openFile(placement);
