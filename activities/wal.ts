@@ -1,6 +1,7 @@
 import { failure } from '../workflows/model/failure.ts';
 import { windowsOf } from '../workflows/model/reachable.ts';
 import type { WalAnswer } from '../workflows/model/results.ts';
+import type { WalHole } from '../workflows/model/wal.ts';
 import type { Deps } from './deps.ts';
 import type { LogShipping } from './sources/source.ts';
 import { holdingsOf } from './holdings.ts';
@@ -11,15 +12,15 @@ const LOOK_MS = 100;
 
 export interface WalTask {
   source: string;
-  /** Go on behind a hole: somebody has been told that a new base is needed. */
-  acceptGap: boolean;
+  /** Go on behind this hole: somebody has been told that a new base is needed. */
+  passHole?: WalHole;
 }
 
 /** Streams until it is cancelled. It returns only then: a stream that ends by itself would be a hole nobody notices. */
-export function streamWal(deps: Deps, { source, acceptGap }: WalTask): Promise<void> {
+export function streamWal(deps: Deps, { source, ...passing }: WalTask): Promise<void> {
   return useSource(deps, source, async (use) => {
     const { shipEveryMs, heartbeatEveryMs, spoolBytes, slot } = use.config.wal;
-    await logOf(use).ship(use.vault.wal, { shipEveryMs, heartbeatEveryMs, spoolBytes, slot, acceptGap });
+    await logOf(use).ship(use.vault.wal, { shipEveryMs, heartbeatEveryMs, spoolBytes, slot, ...passing });
     use.run.signal.throwIfAborted();
   });
 }

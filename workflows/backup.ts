@@ -49,7 +49,7 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       journal.step('publish the recovery point');
       const { point } = draft;
       const published = await bulk({ summary: `publish ${point}` }).publishPoint({ source, point, prefix });
-      await tellStream(source);
+      await tellStream(source, published);
       return published;
     },
     {
@@ -75,8 +75,8 @@ async function waitForWal({ journal, notices }: Begun<BackupOrder>, work: () => 
 }
 
 /** It may have ended by now, which its own people were told. */
-async function tellStream(source: string): Promise<void> {
+async function tellStream(source: string, { systemId, timeline, startLsn }: PointSummary): Promise<void> {
   await getExternalWorkflowHandle(workflowId.wal(source))
-    .signal(newBaseSignal)
+    .signal(newBaseSignal, { systemId, timeline, startLsn })
     .catch(() => undefined);
 }

@@ -1,5 +1,6 @@
 import { defineQuery, defineSignal } from '@temporalio/workflow';
 import type { Phase, RestoreResult } from './model/recovery.ts';
+import type { BaseStart } from './model/wal-hole.ts';
 
 /** What a run answers when asked how far it is; the same for every workflow. */
 export interface RunProgress {
@@ -23,5 +24,9 @@ export const progressQuery = defineQuery<RunProgress>('progress');
 /** Makes a long-lived run (wal) end its present attempt cleanly and start afresh: new config, new key, new host. */
 export const refreshSignal = defineSignal('refresh');
 
-/** Tells a stream (wal) that a base was published: a hole in front of it keeps nobody from a restore any more. */
-export const newBaseSignal = defineSignal('newBase');
+/**
+ * Tells a stream (wal) that a base was published and where it begins: a hole in front of it keeps nobody from a restore
+ * any more, one behind that position stays open. Without a base, as a person sends it from the Temporal UI, it says that
+ * somebody has looked, and the hole that is shown counts as closed; one that was not passed yet is told again.
+ */
+export const newBaseSignal = defineSignal<[base?: BaseStart]>('newBase');

@@ -8,26 +8,36 @@ import { whenLonger } from './lib/patience.ts';
 import { nowMs } from './lib/time.ts';
 import { STEADY_MS, Trouble } from './lib/trouble.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
-import { findFailure } from './model/failure.ts';
 import { checkOrder } from './model/order-check.ts';
 import type { WalOrder } from './model/orders.ts';
 import type { SourceFacts } from './model/results.ts';
-import type { HoleEvidence } from './model/wal.ts';
+import type { WalHole } from './model/wal.ts';
+import { holeOf, isBaseStart, isBehind, isKnown } from './model/wal-hole.ts';
 import { endless } from './options.ts';
 
 const PAUSE_MS = 60_000;
+/** Holes one after the other that are passed at once; a server that drops WAL faster than we come back is other trouble. */
+const MOST_HOLES_IN_A_ROW = 3;
+
+/** A hole that people were told of and that no base has closed yet. */
+interface OpenHole {
+  hole: WalHole;
+  said: string;
+}
 
 /**
  * Streams the WAL of a source until it is cancelled. It never ends by itself: a stream that has stopped and says nothing
- * is how a last copy is lost. Input: {"source":"shop"}.
+ * is how a last copy is lost. Input: {"source":"shop"}. `carried` comes from the run that this one continues.
  */
-export async function wal(given: WalOrder): Promise<void> {
+export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
   const order = checkOrder<WalOrder>('wal', given, { 'source!': 'text' });
+  const open = workflowInfo().continuedFromExecutionRunId === undefined ? undefined : carried;
   const journal = new Journal(order.source);
+  let stream: Stream;
   try {
-    const stream = new Stream(journal, await described(journal));
+    stream = new Stream(journal, { facts: await described(journal, open?.said), open });
     setHandler(refreshSignal, () => stream.refresh());
-    setHandler(newBaseSignal, () => stream.newBase());
+    setHandler(newBaseSignal, (base) => stream.newBase(base));
     while (!workflowInfo().continueAsNewSuggested) await stream.once();
     await stream.settle();
     // A new run would not know of a cancellation that came meanwhile.
@@ -37,15 +47,16 @@ export async function wal(given: WalOrder): Promise<void> {
     endBy(journal, error);
     throw error;
   }
-  await continueAsNew<typeof wal>(order);
+  await continueAsNew<typeof wal>(order, ...(stream.open ? [stream.open] : []));
 }
 
 /** A new run refuses what it does not know; one that has streamed for months waits until it is known again. */
-async function described(journal: Journal): Promise<SourceFacts> {
+async function described(journal: Journal, remains: string | undefined): Promise<SourceFacts> {
+  journal.attention(remains);
   for (;;) {
     try {
       const facts = await describe(journal);
-      journal.attention(undefined);
+      journal.attention(remains);
       return facts;
     } catch (error) {
       if (isCancellation(error) || workflowInfo().continuedFromExecutionRunId === undefined) throw error;
@@ -55,11 +66,6 @@ async function described(journal: Journal): Promise<SourceFacts> {
   }
 }
 
-/** Only WAL that the server no longer has may be passed over; other damage is for people. */
-function isHole(error: unknown): boolean {
-  return (findFailure(error)?.details?.[1] as Partial<HoleEvidence> | undefined)?.hole !== undefined;
-}
-
 class Stream {
   readonly #journal: Journal;
   readonly #notices: Notices;
@@ -67,15 +73,19 @@ class Stream {
   #facts: SourceFacts;
   #scope: CancellationScope | undefined;
   #refreshed = false;
-  /** What was said of a hole that no base has closed yet. */
-  #hole: string | undefined;
-  #acceptGap = false;
+  #open: OpenHole | undefined;
+  #holesInARow = 0;
 
-  constructor(journal: Journal, facts: SourceFacts) {
+  constructor(journal: Journal, { facts, open }: { facts: SourceFacts; open: OpenHole | undefined }) {
     this.#journal = journal;
     this.#facts = facts;
+    this.#open = open;
     this.#notices = new Notices(facts, journal);
     this.#trouble = new Trouble(journal, this.#notices);
+  }
+
+  get open(): OpenHole | undefined {
+    return this.#open;
   }
 
   /** Ends the present attempt cleanly; the next one sees the configuration of now. */
@@ -84,11 +94,18 @@ class Stream {
     this.#scope?.cancel();
   }
 
-  /** A base behind the hole makes everything reachable again. */
-  newBase(): void {
-    if (this.#hole === undefined) return;
-    if (this.#journal.progress.attention === this.#hole) this.#journal.attention(undefined);
-    this.#hole = undefined;
+  /** A base behind the hole makes everything reachable again. What it is called with may come from anybody. */
+  newBase(base: unknown = null): void {
+    if (!this.#open) return;
+    const { hole, said } = this.#open;
+    if (base !== null && !isBaseStart(base)) {
+      this.#journal.note('newBase: not understood; expected {"timeline":1,"startLsn":"0/0"}, or nothing');
+    } else if (base !== null && !isBehind(base, hole)) {
+      this.#journal.note(`a base from ${base.startLsn} on timeline ${base.timeline} begins before the hole's end`);
+    } else {
+      if (this.#journal.progress.attention === said) this.#journal.attention(undefined);
+      this.#open = undefined;
+    }
   }
 
   settle(): Promise<void> {
@@ -97,13 +114,13 @@ class Stream {
 
   /** One attempt, to its end; throws only when the run itself is cancelled. */
   async once(): Promise<void> {
+    while (this.#refreshed) await this.#lookAgain();
     const startedMs = nowMs();
-    this.#refreshed = false;
     this.#scope = new CancellationScope();
     try {
       await this.#scope.run(() => this.#attempt());
     } catch (error) {
-      if (isCancellation(error) && this.#refreshed) return this.#lookAgain();
+      if (isCancellation(error) && this.#refreshed) return;
       if (isCancellation(error)) throw error;
       await this.#explain(error, nowMs() - startedMs);
     }
@@ -113,18 +130,14 @@ class Stream {
     const { source, place } = this.#facts;
     this.#journal.step('stream');
     const acts = endless({ summary: `stream the WAL of ${place}` });
-    const work = (): Promise<void> => acts.streamWal({ source, acceptGap: this.#acceptGap });
-    if (!this.#trouble.isShown && !this.#acceptGap) return work();
-    const then = (): void => this.#steady();
+    const work = (): Promise<void> => acts.streamWal(this.#open ? { source, passHole: this.#open.hole } : { source });
+    if (!this.#trouble.isShown) return work();
+    const then = (): void => this.#trouble.over(`WAL of ${source} is streamed again`, this.#open?.said);
     await whenLonger(work, { afterMs: STEADY_MS, summary: 'until the stream counts as steady', then });
   }
 
-  #steady(): void {
-    this.#acceptGap = false;
-    this.#trouble.over(`WAL of ${this.#facts.source} is streamed again`, this.#hole);
-  }
-
   async #lookAgain(): Promise<void> {
+    this.#refreshed = false;
     this.#journal.note('refreshed');
     this.#facts = await describe(this.#journal).catch((error: unknown) => {
       if (isCancellation(error)) throw error;
@@ -136,17 +149,26 @@ class Stream {
 
   /** A hole is passed, so that what comes after it is kept; anything else is tried again after a pause. */
   async #explain(error: unknown, ranMs: number): Promise<void> {
-    const { source } = this.#facts;
     const message = messageOf(error);
-    if (isHole(error) && !this.#acceptGap) {
-      this.#acceptGap = true;
-      this.#hole = `${message}; a new base is needed: lifeboat backup ${source}`;
-      this.#journal.attention(this.#hole);
-      this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source}`, body: message });
-      return;
+    const hole = holeOf(error);
+    if (hole && !isKnown(hole, this.#open?.hole)) {
+      this.#holesInARow = ranMs >= STEADY_MS ? 1 : this.#holesInARow + 1;
+      this.#tellHole(hole, message);
+      if (this.#holesInARow <= MOST_HOLES_IN_A_ROW) return;
+    } else {
+      this.#holesInARow = 0;
     }
-    const title = `WAL of ${source} is not streamed`;
+    const title = `WAL of ${this.#facts.source} is not streamed`;
     const pauseMs = this.#trouble.failed(error, { ranMs, title, message });
     await condition(() => this.#refreshed, pauseMs, { summary: 'pause before the next attempt' });
+  }
+
+  #tellHole(hole: WalHole, message: string): void {
+    const { source } = this.#facts;
+    const said = `${message}; a new base is needed: lifeboat backup ${source}`;
+    this.#open = { hole, said };
+    this.#journal.attention(said);
+    if (this.#holesInARow > MOST_HOLES_IN_A_ROW) return;
+    this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source}`, body: message });
   }
 }

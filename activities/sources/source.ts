@@ -9,7 +9,7 @@ import type {
   RecoveryPlan,
   ReplayEvidence,
 } from '../../workflows/model/recovery.ts';
-import type { TimelineHistory, WalObject, WalStatus } from '../../workflows/model/wal.ts';
+import type { TimelineHistory, WalHole, WalObject, WalStatus } from '../../workflows/model/wal.ts';
 
 /** Where a backup's bytes go. Parts may be written in parallel and in any order; each resolves when it is durable. */
 export interface PartSink {
@@ -79,8 +79,11 @@ export interface ShipOptions {
   /** WAL held in memory while the store is slow or down, bytes; when full, reading stops and the server's slot keeps the rest. */
   spoolBytes: number;
   slot: string;
-  /** Go on after a hole (slot lost): a new base is needed and the caller has said so. */
-  acceptGap: boolean;
+  /**
+   * Somebody has been told that this WAL is lost and that a new base is needed: the stream goes on behind it. Any other
+   * hole, and one that has grown since, ends `ship` with Integrity and HoleEvidence.
+   */
+  passHole?: WalHole;
 }
 
 /** Only what can do points in time has it. */

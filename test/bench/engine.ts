@@ -25,7 +25,6 @@ const SHIP: ShipOptions = {
   heartbeatEveryMs: 0,
   spoolBytes: 64 << 20,
   slot: 'lifeboat_bench',
-  acceptGap: false,
 };
 
 type JobOf<Kind extends EngineJob['kind']> = EngineJob & { kind: Kind };

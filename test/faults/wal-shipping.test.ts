@@ -1,92 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Run } from '../../activities/io/run.ts';
 import { plainRun } from '../../activities/io/run.ts';
-import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
-import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
+import type { WalVault } from '../../activities/sources/source.ts';
 import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
 import { compareLsn, lsnDistanceBytes } from '../../workflows/model/lsn.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
-import { withPostgres } from '../support/postgres.ts';
-import type { TestPostgres, TestPostgresOptions } from '../support/postgres.ts';
-import { SHIP, recoveryOptions, standbyOf, valueOf } from '../support/recovery.ts';
+import { standbyOf } from '../support/recovery.ts';
 import { withTempDir } from '../support/temp-dir.ts';
-import { testVault } from '../support/vault.ts';
-
-interface Stream {
-  ended: Promise<unknown>;
-  stop(): Promise<void>;
-}
-
-function ship(
-  server: TestPostgres,
-  wal: WalVault,
-  use: { ship?: Partial<ShipOptions>; run?: Partial<Run> } = {},
-): Stream {
-  const stopper = new AbortController();
-  const run = plainRun({ ...use.run, signal: stopper.signal });
-  const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, ...use.ship });
-  ended.catch(() => undefined);
-  const stream = {
-    ended,
-    stop: async () => {
-      stopper.abort(new Error('stopped'));
-      await ended.catch(() => undefined);
-    },
-  };
-  started.push(stream);
-  return stream;
-}
-
-/** Of the present test: whatever it fails with, none of them stays. */
-const started: Stream[] = [];
-
-async function withWal(
-  options: TestPostgresOptions,
-  callback: (at: { server: TestPostgres; wal: WalVault; id: string }) => Promise<void>,
-): Promise<void> {
-  await withPostgres(options, async (server) => {
-    await withTempDir(async (dir) => {
-      await using vault = await (await testVault(dir)).open();
-      const id = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
-      await server.sql('create table t (id serial, body text)');
-      try {
-        await callback({ server, wal: vault.wal, id });
-      } finally {
-        for (const stream of started.splice(0)) await stream.stop();
-      }
-    });
-  });
-}
-
-const load = (server: TestPostgres, rows: number): Promise<unknown> =>
-  server.sql(`insert into t (body) select repeat(md5(g::text), 8) from generate_series(1, ${rows}) g`);
-
-const flushed = (server: TestPostgres): Promise<string> => valueOf(server.sql, 'select pg_current_wal_flush_lsn()');
-
-const kept = (server: TestPostgres): Promise<string> =>
-  valueOf(server.sql, `select restart_lsn from pg_replication_slots where slot_name = '${SHIP.slot}'`);
-
-async function newest(wal: WalVault, id: string): Promise<string> {
-  return rangesOf(await wal.list({ systemId: id })).at(-1)?.endLsn ?? '0/0';
-}
-
-/** Waits until `ready`, while the stream runs; its own failure ends the wait. */
-async function until(stream: Stream, ready: () => Promise<boolean>): Promise<void> {
-  while (!(await ready())) {
-    const pause = new Promise<false>((resolve) => setTimeout(resolve, 20, false));
-    if (await Promise.race([stream.ended.then(() => true), pause])) throw new Error('shipping ended');
-  }
-}
-
-async function covers(stream: Stream, at: { server: TestPostgres; wal: WalVault; id: string }): Promise<void> {
-  const lsn = await flushed(at.server);
-  await until(stream, async () => compareLsn(await newest(at.wal, at.id), lsn) >= 0);
-}
-
-async function released(server: TestPostgres): Promise<void> {
-  while ((await valueOf(server.sql, `select count(*) from pg_replication_slots where active`)) !== '0');
-}
+import { covers, flushed, kept, load, newest, released, ship, until, withWal } from '../support/wal-stream.ts';
 
 test('stopped before and after any put, before any status: the next one goes on without hole or conflict', async () => {
   await withWal({ version: 18 }, async (at) => {
@@ -205,34 +126,6 @@ test('store away while the database writes: nothing is reported durable, memory 
 });
 
 for (const version of [15, 18]) {
-  test(`PostgreSQL ${version}: a slot that max_slot_wal_keep_size invalidated is a hole: a new base is asked for, then it goes on`, async () => {
-    const settings = { max_slot_wal_keep_size: '32MB', max_wal_size: '64MB', min_wal_size: '32MB', wal_keep_size: '0' };
-    await withWal({ version, settings }, async (at) => {
-      const first = ship(at.server, at.wal);
-      await load(at.server, 1000);
-      await covers(first, at);
-      await first.stop();
-      await released(at.server);
-      const lost = `select wal_status from pg_replication_slots where slot_name = '${SHIP.slot}'`;
-      while ((await valueOf(at.server.sql, lost)) !== 'lost') {
-        await load(at.server, 40_000);
-        await at.server.sql('checkpoint');
-      }
-      for (let attempt = 0; attempt < 2; attempt++) {
-        await assert.rejects(ship(at.server, at.wal).ended, (error) => {
-          assert.equal(failureTypeOf(error), 'Integrity', String(error));
-          assert.match(String(error), /is lost.*new base: lifeboat backup.*max_slot_wal_keep_size/s);
-          return true;
-        });
-      }
-      const again = ship(at.server, at.wal, { ship: { acceptGap: true } });
-      await load(at.server, 1000);
-      await covers(again, at);
-      await again.stop();
-      assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 2);
-    });
-  });
-
   test(`PostgreSQL ${version}: a standby is promoted under the stream: it follows to the new timeline`, async () => {
     await withWal({ version }, async (at) => {
       await withTempDir(async () => {

@@ -9,6 +9,8 @@ import { assembleSegment, createLogShipping } from '../../activities/sources/pos
 import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import { compareLsn, formatLsn, parseLsn, parseSegmentName, segmentStart } from '../../workflows/model/lsn.ts';
+import type { WalHole } from '../../workflows/model/wal.ts';
+import { holeOf } from '../../workflows/model/wal-hole.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { withPostgres } from '../support/postgres.ts';
@@ -20,7 +22,6 @@ const SHIP: ShipOptions = {
   heartbeatEveryMs: 0,
   spoolBytes: 64 << 20,
   slot: 'lifeboat_shop',
-  acceptGap: false,
 };
 
 interface Shipping {
@@ -155,12 +156,15 @@ test('a dropped slot whose WAL is gone is a hole: said plainly, then accepted', 
           await server.sql('select pg_switch_wal()');
           await server.sql('checkpoint');
         }
+        let passHole: WalHole | undefined;
         await assert.rejects(startShipping(server, vault.wal).ended, (error) => {
           assert.equal(failureTypeOf(error), 'Integrity');
           assert.match(String(error), /is lost.*lifeboat backup/s);
+          passHole = holeOf(error);
           return true;
         });
-        const again = startShipping(server, vault.wal, { acceptGap: true });
+        assert.ok(passHole);
+        const again = startShipping(server, vault.wal, { passHole });
         await covered(server, { vault: vault.wal, shipping: again }, await load(server, 5_000));
         await again.stop();
         assert.equal(rangesOf(await vault.wal.list({ systemId: await systemId(server) })).length, 2);

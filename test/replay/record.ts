@@ -21,8 +21,10 @@ const broken = (): never => {
   throw failure('Integrity', 'part 3 is damaged', { expected: 'sha256 aa', found: 'sha256 bb', hint: 'lifeboat list' });
 };
 
+const HOLE = { systemId: '7312345678901234567', timeline: 1, from: '0/1', to: '0/2' };
+
 const lost = (): never => {
-  throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost', { evidence: { hole: { from: '0/1', to: '0/2' } } });
+  throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost', { evidence: { hole: HOLE } });
 };
 
 const RECORDINGS: Record<string, Recording> = {

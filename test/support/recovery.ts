@@ -45,7 +45,6 @@ export const SHIP: ShipOptions = {
   heartbeatEveryMs: 200,
   spoolBytes: 64 << 20,
   slot: 'lifeboat_shop',
-  acceptGap: false,
 };
 
 /** Ships WAL in the background and takes one published base backup. */
@@ -62,6 +61,7 @@ export async function protect(
     return await guardOf(server, { vault, shipped, stopper, pointId: use.pointId ?? 'p1' });
   } catch (error) {
     stopper.abort(new Error('stopped'));
+    await shipped.catch(() => undefined);
     throw error;
   }
 }

@@ -9,10 +9,12 @@ export interface TcpProxy extends AsyncDisposable {
   /** Ends every connection; new ones are refused. */
   cut(): void;
   mend(): void;
+  /** New connections go to another server, as behind a balancer. */
+  lead(target: string): void;
 }
 
 export async function startTcpProxy(target: string): Promise<TcpProxy> {
-  const [host = '', port = ''] = target.split(':');
+  let to = target;
   const sockets = new Set<Socket>();
   let isCut = false;
   const server = createServer((near) => {
@@ -20,6 +22,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       near.destroy();
       return;
     }
+    const [host = '', port = ''] = to.split(':');
     const far = connect(Number(port), host);
     for (const [socket, other] of [
       [near, far],
@@ -45,6 +48,9 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     },
     mend: () => {
       isCut = false;
+    },
+    lead: (other) => {
+      to = other;
     },
     [Symbol.asyncDispose]: async () => {
       end();

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CancelledFailure } from '@temporalio/client';
-import { newBaseSignal, refreshSignal } from '../../workflows/messages.ts';
+import { newBaseSignal, progressQuery, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
+import { TASK_QUEUE } from '../../workflows/model/names.ts';
+import type { BaseStart } from '../../workflows/model/wal-hole.ts';
+import type { WalHole } from '../../workflows/model/wal.ts';
 import { factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
@@ -13,7 +16,7 @@ type Attempt = (attempt: number, run: TestRun) => unknown;
 async function streaming(
   world: WorkflowWorld,
   attempts: Attempt,
-  script: StartOptions['script'] = {},
+  { script = {}, ...options }: StartOptions = {},
 ): Promise<{ run: TestRun; lasting: Promise<void> }> {
   const lasting = Promise.withResolvers<void>();
   let run: TestRun = undefined as never;
@@ -24,9 +27,35 @@ async function streaming(
     await untilCancelled();
   };
   const gate = Promise.withResolvers<void>();
-  run = await world.start('wal', { script: { ...script, streamWal }, before: () => gate.promise });
+  run = await world.start('wal', { ...options, script: { ...script, streamWal }, before: () => gate.promise });
   gate.resolve();
   return { run, lasting: lasting.promise };
+}
+
+const HOLE: WalHole = { systemId: '7', timeline: 2, from: '0/1000000', to: '0/3000000' };
+const LATER: WalHole = { ...HOLE, from: '0/5000000', to: '0/6000000' };
+
+function lost(hole: WalHole): never {
+  throw failure('Integrity', `WAL from ${hole.from} to ${hole.to} is lost`, { evidence: { hole } });
+}
+
+const toldOf = ({ from, to }: WalHole, source: string): string =>
+  `WAL from ${from} to ${to} is lost; a new base is needed: lifeboat backup ${source}`;
+
+const passed = (run: TestRun): (WalHole | undefined)[] => run.of('streamWal').map(({ passHole }) => passHole);
+
+const titles = (run: TestRun): string[] => run.of('notify').map(({ title }) => title);
+
+/** As soon as the run has answered a query that comes behind it, a signal was dealt with. */
+async function newBase(run: TestRun, ...base: unknown[]): Promise<string | undefined> {
+  await run.handle.signal(newBaseSignal, ...(base as [BaseStart?]));
+  return (await run.progress()).attention;
+}
+
+/** Waits until so many attempts have failed for good: the run pauses behind the last of them. */
+async function paused(run: TestRun, failures: number): Promise<void> {
+  const ended = ({ what }: { what: string }): boolean => what.startsWith('ended: ');
+  while ((await run.progress()).timeline.filter(ended).length < failures);
 }
 
 async function cancelled(run: TestRun): Promise<void> {
@@ -48,27 +77,73 @@ test('wal', { timeout: 240_000 }, async (t) => {
       assert.deepEqual(run.names(), ['describeSource', 'streamWal']);
     });
 
-    await t.test('a hole: shown, told, passed, and forgotten when a new base is there', async () => {
-      const { run, lasting } = await streaming(world, (attempt) => {
-        if (attempt === 1)
-          throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost', { evidence: { hole: { from: '0/1', to: '0/2' } } });
-      });
+    await t.test('a hole: shown, told, passed, and forgotten when a base behind it is there', async () => {
+      const { run, lasting } = await streaming(world, (attempt) => attempt === 1 && lost(HOLE));
       await lasting;
-      assert.deepEqual(run.of('streamWal').map(({ acceptGap }) => acceptGap), [false, true]); // prettier-ignore
-      const hole = `WAL from 0/1 to 0/2 is lost; a new base is needed: lifeboat backup ${run.source}`;
-      assert.equal((await run.progress()).attention, hole);
-      assert.equal(run.of('notify')[0]?.title, `hole in the WAL of ${run.source}`);
-      await run.handle.signal(newBaseSignal);
-      assert.equal((await run.progress()).attention, undefined);
+      assert.deepEqual(passed(run), [undefined, HOLE]);
+      const said = toldOf(HOLE, run.source);
+      assert.equal((await run.progress()).attention, said);
+      assert.deepEqual(titles(run), [`hole in the WAL of ${run.source}`]);
+      const behind = { systemId: '7', timeline: 2, startLsn: HOLE.to };
+      const others: unknown[] = [
+        { ...behind, startLsn: '0/2FFFFFF' },
+        { ...behind, timeline: 1 },
+        { ...behind, systemId: '8' },
+        ...[{ timeline: 2, startLsn: 'later' }, { startLsn: HOLE.to }, 'a base', 7],
+      ];
+      for (const base of others) assert.equal(await newBase(run, base), said, JSON.stringify(base));
+      assert.equal(await newBase(run, behind), undefined);
       await cancelled(run);
     });
+
+    await t.test('a hole that a person closes: the signal without a base', async () => {
+      for (const base of [[], [null]]) {
+        const { run, lasting } = await streaming(world, (attempt) => attempt === 1 && lost(HOLE));
+        await lasting;
+        assert.equal(await newBase(run, ...base), undefined);
+        await cancelled(run);
+      }
+    });
+
+    await t.test(
+      'another hole, or one that grew, is told before it is passed; one that is not passed is trouble',
+      async () => {
+        const grown = { ...LATER, to: '0/7000000' };
+        const found = [HOLE, LATER, grown, grown];
+        const { run, lasting } = await streaming(world, (attempt) => {
+          const hole = found[attempt - 1];
+          if (hole) lost(hole);
+        });
+        await lasting;
+        assert.deepEqual(passed(run), [undefined, HOLE, LATER, grown, grown]);
+        const hole = `hole in the WAL of ${run.source}`;
+        assert.deepEqual(titles(run), [hole, hole, hole, `WAL of ${run.source} is not streamed`]);
+        await cancelled(run);
+      },
+    );
+
+    await t.test(
+      'a server that drops WAL faster than it is asked for: a pause, and people are told once of it',
+      async () => {
+        const { run, lasting } = await streaming(world, (attempt) => {
+          if (attempt <= 6) lost({ ...HOLE, to: `0/${attempt + 2}000000` });
+        });
+        await lasting;
+        const { timeline, attention } = await run.progress();
+        const starts = timeline.filter(({ what }) => what === 'stream').map(({ at }) => Date.parse(at));
+        for (const [index, at] of starts.slice(4).entries()) assert.ok(at - (starts[index + 3] ?? 0) >= 60_000);
+        assert.equal(titles(run).filter((title) => title === `WAL of ${run.source} is not streamed`).length, 1);
+        assert.match(attention ?? '', /0\/1000000 to 0\/8000000 is lost/);
+        await cancelled(run);
+      },
+    );
 
     await t.test('what cannot get better by itself: told once, tried again every minute', async () => {
       const { run, lasting } = await streaming(world, (attempt) => {
         if (attempt <= 4) throw failure('Denied', 'role of the test may not replicate');
       });
       await lasting;
-      assert.deepEqual(run.of('streamWal').map(({ acceptGap }) => acceptGap), new Array(5).fill(false)); // prettier-ignore
+      assert.deepEqual(passed(run), new Array(5).fill(undefined));
       const { attention, timeline } = await run.progress();
       assert.equal(attention, 'role of the test may not replicate');
       assert.deepEqual(run.of('notify').map(({ title }) => title), [`WAL of ${run.source} is not streamed`]); // prettier-ignore
@@ -109,7 +184,7 @@ test('wal', { timeout: 240_000 }, async (t) => {
       const seen: string[] = [];
       const again = Promise.withResolvers<void>();
       const { run, lasting } = await streaming(world, (attempt) => attempt === 2 && again.resolve(), {
-        describeSource,
+        script: { describeSource },
       });
       await lasting;
       place = 'new.example:5432';
@@ -124,6 +199,27 @@ test('wal', { timeout: 240_000 }, async (t) => {
       assert.equal((await run.progress()).attention, undefined);
       assert.deepEqual(run.of('notify'), []);
       await cancelled(run);
+    });
+
+    await t.test('refreshed, or cancelled, in the pause between two attempts: it waits no longer', async () => {
+      let place = 'db.example:5432';
+      const describeSource = ({ source }: { source: string }): unknown => factsOf(source, { place });
+      const { run, lasting } = await streaming(
+        world,
+        (attempt) => {
+          if (attempt !== 2) throw failure('Denied', 'role of the test may not replicate');
+        },
+        { script: { describeSource }, isInRealTime: true },
+      );
+      await paused(run, 1);
+      place = 'new.example:5432';
+      await run.handle.signal(refreshSignal);
+      await lasting;
+      assert.deepEqual(run.names().filter((name) => name !== 'notify'), ['describeSource', 'streamWal', 'describeSource', 'streamWal']); // prettier-ignore
+      await run.handle.signal(refreshSignal);
+      await paused(run, 2);
+      await cancelled(run);
+      assert.equal(run.of('streamWal').length, 3);
     });
 
     await t.test('goes on under a new run id before its history is too long; people are told before', async () => {
@@ -142,6 +238,34 @@ test('wal', { timeout: 240_000 }, async (t) => {
       await cancelled(run);
     });
 
+    await t.test('an open hole is carried into the run that goes on, and closed there', async () => {
+      const first = Promise.withResolvers<string>();
+      const { run, lasting } = await streaming(world, async (attempt, { handle }) => {
+        if (attempt === 1) {
+          first.resolve((await handle.describe()).runId);
+          lost(HOLE);
+        }
+        if ((await handle.describe()).runId === (await first.promise)) throw failure('Denied', 'not now');
+      });
+      await lasting;
+      assert.notEqual((await run.handle.describe()).runId, await first.promise);
+      assert.equal((await run.progress()).attention, toldOf(HOLE, run.source));
+      assert.deepEqual(passed(run).at(-1), HOLE);
+      assert.equal(await newBase(run, { timeline: 2, startLsn: HOLE.to }), undefined);
+      await cancelled(run);
+    });
+
+    await t.test('what a run hands to the next one is nothing to type', async () => {
+      const open = { hole: HOLE, said: 'typed' };
+      const run = await world.start('wal', { order: (source) => ({ source, open }) });
+      await assert.rejects(run.handle.result(), (error: Error) => /unknown key "open"/.test(String(error.cause)));
+      const workflowId = 'wal/typed';
+      const args = [{ source: 'typed' }, open];
+      const handle = await world.client.workflow.start('wal', { workflowId, taskQueue: TASK_QUEUE, args });
+      assert.equal((await handle.query(progressQuery)).attention, undefined);
+      await handle.terminate();
+    });
+
     await t.test('a continued run whose source a worker does not know waits; a new one refuses', async () => {
       const unknown = failure('NotFound', 'source of the test is not configured');
       const refused = await world.start('wal', { script: { describeSource: () => { throw unknown; } } }); // prettier-ignore
@@ -157,9 +281,11 @@ test('wal', { timeout: 240_000 }, async (t) => {
           if ((await handle.describe()).runId === (await first.promise)) throw failure('Denied', 'not now');
         },
         {
-          describeSource: ({ source }) => {
-            if (++asked > 1 && asked < 4) throw unknown;
-            return factsOf(source);
+          script: {
+            describeSource: ({ source }) => {
+              if (++asked > 1 && asked < 4) throw unknown;
+              return factsOf(source);
+            },
           },
         },
       );

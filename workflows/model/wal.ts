@@ -40,9 +40,17 @@ export interface TimelineHistory {
   ancestors: TimelineSwitch[];
 }
 
+/** WAL of one cluster that its server no longer has: [from, to). The stream can go on at `to` of `timeline`. */
+export interface WalHole {
+  systemId: string;
+  timeline: number;
+  from: Lsn;
+  to: Lsn;
+}
+
 /** Evidence of the failure that says that WAL is lost for good. */
 export interface HoleEvidence {
-  hole: { from: Lsn; to: Lsn };
+  hole: WalHole;
 }
 
 /** What `lifeboat wal` shows. */

@@ -1,28 +1,19 @@
-import { failure, isFailure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
-import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn } from '../../../../workflows/model/lsn.ts';
-import type { Identity } from '../../../../workflows/model/manifest.ts';
-import type { WalObject } from '../../../../workflows/model/wal.ts';
-import type { ReplicationConnection } from '../../../io/postgres/replication.ts';
-import { connectReplication, identifySystem } from '../../../io/postgres/replication.ts';
+import { formatLsn } from '../../../../workflows/model/lsn.ts';
 import { startReplication } from '../../../io/postgres/stream-wal.ts';
-import type { Chunk } from './chunk.ts';
-import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
-import { CommitWalker } from './records.ts';
-import type { Resume } from './resume.ts';
-import type { Shipment } from './shipper.ts';
-import { Uploads } from './uploads.ts';
+import { orAborted } from '../../../io/or-aborted.ts';
+import type { Run } from '../../../io/run.ts';
+import { settledWithin } from '../../../io/settled-within.ts';
+import type { Streaming } from './receiver.ts';
+import { Receiver } from './receiver.ts';
+import { connectWalsender } from './walsender.ts';
 
 const STATUS_MS = 1_000;
 const SILENCE_MS = 60_000;
-
-export interface Streaming extends Shipment {
-  identity: Identity;
-  resume: Resume;
-  chunkBytes: number;
-  /** The server accepted the start. */
-  onStart(): void;
-}
+/** Calls of a store have time limits of their own; what is longer on its way than this is given up. */
+const UPLOADS_END_MS = 90_000;
+/** The same, when somebody waits for us to stop. */
+const UPLOADS_STOP_MS = 5_000;
 
 export interface StreamedTo {
   durableLsn: Lsn;
@@ -30,21 +21,24 @@ export interface StreamedTo {
   switchLsn?: Lsn;
 }
 
-/** Streams one timeline until it ends, the connection breaks or the signal fires. */
+/**
+ * Streams one timeline until it ends, the connection breaks or the signal fires. What was on its way to the store has
+ * ended then, so that the next stream neither works beside it nor holds a spool of its own beside its bytes.
+ */
 export async function streamTimeline(at: Streaming): Promise<StreamedTo> {
-  await using connection = await connectReplication(at.options.connection, at.run);
-  await checkServer(connection, at.identity);
-  const receiver = new Receiver(at);
-  const { ship, resume } = at;
+  const { ship, resume, run } = at;
+  await using connection = await connectWalsender(at, at.identity.systemId);
+  const over = new AbortController();
+  const signal = AbortSignal.any([run.signal, over.signal]);
+  const receiver = new Receiver({ ...at, run: { ...run, signal } });
   const wire = startReplication(connection, {
     ...{ slot: ship.slot, startLsn: resume.startLsn, timeline: resume.timeline },
     ...{ statusEveryMs: STATUS_MS, silenceMs: SILENCE_MS },
-    flushed: () => receiver.durable,
+    flushed: () => receiver.flushed,
     onWal: (start, bytes, sentMicros) => receiver.take(start, bytes, sentMicros),
   });
   const timer = setInterval(() => receiver.tick(), ship.shipEveryMs);
   const watch = setInterval(() => receiver.report(), STATUS_MS);
-  at.onStart();
   try {
     const end = await Promise.race([wire.ended, receiver.broken]);
     await receiver.finish();
@@ -53,155 +47,17 @@ export async function streamTimeline(at: Streaming): Promise<StreamedTo> {
     clearInterval(timer);
     clearInterval(watch);
     wire.ended.catch(() => undefined);
+    over.abort(new Error('the stream is over'));
+    await connection.close();
+    await endedIn(run, receiver.ended());
   }
 }
 
-/** A name or a balancer may lead each connection to another server; WAL of two clusters must never meet. */
-async function checkServer(connection: ReplicationConnection, { systemId }: Identity): Promise<void> {
-  const found = await identifySystem(connection);
-  if (found.systemId === systemId) return;
-  throw failure('Precondition', `postgres ${connection.place} is another cluster than SQL sessions reach`, {
-    place: connection.place,
-    expected: `system identifier ${systemId}`,
-    found: `system identifier ${found.systemId}`,
-    hint: 'connect to one server, not to a pool or a load balancer: connection.host',
-  });
-}
-
-/** Cuts the stream into chunks and pieces, and compares what the vault has of the open chunk with what the server sends. */
-class Receiver {
-  /** Rejects when an upload failed for good or stored bytes turn out to be others. */
-  readonly broken: Promise<never>;
-  readonly #at: Streaming;
-  readonly #uploads: Uploads;
-  readonly #commits = new CommitWalker();
-  /** Of chunks that are stored. */
-  readonly #spare: Buffer[] = [];
-  #chunk: Chunk;
-  #known: WalObject[];
-  #received: bigint;
-  #sentMicros = 0n;
-  #fail!: (error: unknown) => void;
-
-  constructor(at: Streaming) {
-    this.#at = at;
-    this.broken = new Promise((_resolve, reject) => (this.#fail = reject));
-    this.broken.catch(() => undefined);
-    const { systemId } = at.identity;
-    const durable = parseLsn(at.resume.durableLsn);
-    this.#uploads = new Uploads({ ...at, identity: { systemId, timeline: at.resume.timeline }, durable });
-    this.#chunk = newChunk(parseLsn(at.resume.startLsn), chunkMemory(at.chunkBytes));
-    this.#chunk.shipped = Number(durable - this.#chunk.start);
-    this.#known = at.resume.pieces.toSorted((a, b) => compareLsn(a.endLsn, b.endLsn));
-    this.#received = this.#chunk.start;
-  }
-
-  get durable(): bigint {
-    return this.#uploads.durable;
-  }
-
-  take(start: bigint, bytes: Buffer, sentMicros: bigint): void | Promise<void> {
-    if (start !== this.#received) {
-      throw failure('Bug', `WAL came at ${formatLsn(start)}`, { expected: formatLsn(this.#received) });
-    }
-    this.#received = start + BigInt(bytes.length);
-    this.#sentMicros = sentMicros;
-    for (let at = 0; at < bytes.length;) {
-      at += fill(this.#chunk, bytes.subarray(at), this.#commits);
-      if (isFull(this.#chunk)) this.#close();
-    }
-    if (this.#uploads.full(this.#at.ship.spoolBytes)) return this.#uploads.room(this.#at.ship.spoolBytes);
-    return undefined;
-  }
-
-  /** Ships what the open chunk has gained, and brings failures of the background to light. */
-  tick(): void {
-    try {
-      this.#uploads.check();
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#compareKnown(this.#chunk);
-    if (this.#chunk.filled > this.#chunk.shipped) this.#uploads.piece(this.#chunk);
-  }
-
-  report(): void {
-    const { run, resume } = this.#at;
-    const trouble = this.#uploads.troubleSinceMs;
-    const note =
-      trouble === undefined
-        ? {}
-        : { note: `store refuses WAL since ${new Date(trouble).toISOString()}; the database keeps it` };
-    run.progress({
-      phase: 'streaming',
-      counters: {
-        timeline: resume.timeline,
-        receivedLsn: formatLsn(this.#received),
-        durableLsn: formatLsn(this.durable),
-        lagBytes: Math.max(0, Number(this.#received - this.durable)),
-        sentAtMicros: Number(this.#sentMicros),
-      },
-      ...note,
-    });
-    try {
-      this.#uploads.check();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  async finish(): Promise<void> {
-    this.tick();
-    await this.#uploads.settle();
-  }
-
-  #close(): void {
-    const full = this.#chunk;
-    this.#compareKnown(full);
-    this.#uploads.whole(full, async () => {
-      this.#spare.push(full.bytes);
-      await this.#removePieces(full);
-    });
-    this.#chunk = newChunk(chunkEnd(full), this.#spare.pop() ?? chunkMemory(this.#at.chunkBytes));
-  }
-
-  /** Stored objects of the open chunk must hold the very bytes the server sends now. */
-  #compareKnown(chunk: Chunk): void {
-    const due = this.#known.filter((object) => parseLsn(object.endLsn) <= chunkEnd(chunk));
-    if (due.length === 0) return;
-    this.#known = this.#known.filter((object) => !due.includes(object));
-    for (const object of due) {
-      void this.#compare(object, chunk).catch((error: unknown) => {
-        // The whole chunk is stored and its pieces are gone: it was compared with what is there.
-        if (!isFailure(error, 'NotFound')) this.#fail(error);
-      });
-    }
-  }
-
-  async #compare(object: WalObject, chunk: Chunk): Promise<void> {
-    const from = lsnDistanceBytes(formatLsn(chunk.start), object.startLsn);
-    const sent = Buffer.from(
-      chunk.bytes.subarray(Math.max(from, 0), from + lsnDistanceBytes(object.startLsn, object.endLsn)),
-    );
-    const stored = await this.#at.vault.read(object);
-    if (stored.subarray(Math.max(-from, 0)).equals(sent)) return;
-    throw failure('Integrity', `${object.key} holds other bytes than the server sends`, {
-      place: object.key,
-      expected: 'one server that writes this timeline',
-      found: 'two histories of one timeline',
-      hint: 'a restored or promoted copy may be shipping here: give it a source of its own, then lifeboat backup',
-    });
-  }
-
-  async #removePieces(chunk: Chunk): Promise<void> {
-    const { systemId } = this.#at.identity;
-    const { timeline } = this.#at.resume;
-    const [start, end] = [formatLsn(chunk.start), formatLsn(chunkEnd(chunk))];
-    for (const object of await this.#at.vault.list({ systemId, timeline, fromLsn: start })) {
-      const inside = compareLsn(object.startLsn, start) >= 0 && compareLsn(object.endLsn, end) <= 0;
-      const whole = object.startLsn === start && object.endLsn === end;
-      if (inside && !whole) await this.#at.vault.remove(object);
-    }
-  }
+async function endedIn(run: Run, work: Promise<void>): Promise<void> {
+  let isOver = false;
+  const ended = work.finally(() => (isOver = true));
+  if (!run.signal.aborted) run.progress({ phase: 'waiting', note: 'the stream ended; uploads on their way end first' });
+  const patient = (): Promise<void> => settledWithin(run.clock, UPLOADS_END_MS, ended);
+  await orAborted(run.signal, patient).catch(() => settledWithin(run.clock, UPLOADS_STOP_MS, ended));
+  if (!isOver) run.log.warn('uploads of a stream that is over have not ended; they are left behind');
 }

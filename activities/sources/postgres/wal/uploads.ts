@@ -88,8 +88,13 @@ export class Uploads {
 
   /** Waits for everything that was started. */
   async settle(): Promise<void> {
-    await Promise.all(this.#flying);
+    await this.ended();
     this.check();
+  }
+
+  /** Resolves when nothing is under way any more, however it went. With the run's signal fired nothing begins again. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#flying);
   }
 
   #start(end: bigint, work: () => Promise<void>): void {
@@ -121,6 +126,7 @@ export class Uploads {
     const commit = lastCommitMicros === undefined ? {} : { lastCommitMicros };
     const piece: WalPiece = { ...this.#identity, startLsn: formatLsn(start), ...commit };
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      this.#run.signal.throwIfAborted();
       try {
         await this.#vault.put(piece, bytes);
         this.#troubleSinceMs = undefined;

@@ -1,0 +1,17 @@
+import type { SqlClient } from '../../../io/postgres/connection.ts';
+import type { Run } from '../../../io/run.ts';
+import type { ShipOptions, WalVault } from '../../source.ts';
+import type { PostgresOptions } from '../options.ts';
+
+/** What one call of `ship` is about. */
+export interface Shipment {
+  options: PostgresOptions;
+  ship: ShipOptions;
+  vault: WalVault;
+  run: Run;
+}
+
+/** The same, while one SQL session lasts. */
+export interface Session extends Shipment {
+  sql: SqlClient;
+}

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
+import { formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
+import type { WalHole } from '../../workflows/model/wal.ts';
+import { holeOf } from '../../workflows/model/wal-hole.ts';
+import { rangesOf } from '../../workflows/model/wal-coverage.ts';
+import { SHIP, valueOf } from '../support/recovery.ts';
+import type { Shipped, WalStream } from '../support/wal-stream.ts';
+import { covers, load, newest, released, ship, until, withWal } from '../support/wal-stream.ts';
+
+/** Segments go as soon as they may. */
+const FORGETFUL = { max_slot_wal_keep_size: '32MB', max_wal_size: '64MB', min_wal_size: '32MB', wal_keep_size: '0' };
+
+/** Writes until the server has dropped what our slot stands at; nothing may be streaming. */
+async function loseWal({ server }: Shipped): Promise<void> {
+  await released(server);
+  const lost = `select wal_status from pg_replication_slots where slot_name = '${SHIP.slot}'`;
+  while ((await valueOf(server.sql, lost)) !== 'lost') {
+    await load(server, 40_000);
+    await server.sql('checkpoint');
+  }
+}
+
+/** The hole that a stream ends with, said plainly. */
+async function refusedHole(stream: WalStream): Promise<WalHole> {
+  const error: unknown = await stream.ended.then(
+    () => assert.fail('it streams'),
+    (thrown: unknown) => thrown,
+  );
+  assert.equal(failureTypeOf(error), 'Integrity', String(error));
+  assert.match(String(error), /is lost.*new base: lifeboat backup.*max_slot_wal_keep_size/s);
+  const hole = holeOf(error);
+  assert.ok(hole);
+  return hole;
+}
+
+async function shipped(at: Shipped): Promise<void> {
+  const stream = ship(at.server, at.wal);
+  await load(at.server, 1000);
+  await covers(stream, at);
+  await stream.stop();
+}
+
+for (const version of [15, 18]) {
+  test(`PostgreSQL ${version}: a slot that max_slot_wal_keep_size invalidated is a hole; only what was told is passed`, async () => {
+    await withWal({ version, settings: FORGETFUL }, async (at) => {
+      await shipped(at);
+      await loseWal(at);
+      const hole = await refusedHole(ship(at.server, at.wal));
+      assert.deepEqual(
+        { ...hole, to: '' },
+        { systemId: at.id, timeline: 1, from: await newest(at.wal, at.id), to: '' },
+      );
+      // What was asked for in vain does not lead the slot away from what it keeps.
+      assert.deepEqual(await refusedHole(ship(at.server, at.wal)), hole);
+      const smaller = { ...hole, to: formatLsn(parseLsn(hole.to) - 1n) };
+      assert.deepEqual(await refusedHole(ship(at.server, at.wal, { ship: { passHole: smaller } })), hole);
+
+      const first = ship(at.server, at.wal, { ship: { passHole: hole } });
+      await load(at.server, 1000);
+      await covers(first, at);
+      await first.stop();
+      assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 2);
+
+      await loseWal(at);
+      const later = await refusedHole(ship(at.server, at.wal, { ship: { passHole: hole } }));
+      assert.equal(later.from, await newest(at.wal, at.id));
+      const second = ship(at.server, at.wal, { ship: { passHole: later } });
+      await load(at.server, 1000);
+      await covers(second, at);
+      await second.stop();
+      assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 3);
+    });
+  });
+}
+
+test('a stream that breaks behind a hole before anything of it is stored passes the same hole again', async () => {
+  await withWal({ version: 18, settings: FORGETFUL }, async (at) => {
+    await shipped(at);
+    await loseWal(at);
+    const passHole = await refusedHole(ship(at.server, at.wal));
+    let refused = 0;
+    let away = true;
+    const put: typeof at.wal.put = async (piece, bytes) => {
+      if (!away) return at.wal.put(piece, bytes);
+      refused += 1;
+      throw failure('Unavailable', 'store is away', { place: 'store' });
+    };
+    const stream = ship(at.server, { ...at.wal, put }, { ship: { passHole } });
+    for (let broken = 0; broken < 2; broken++) {
+      const before = refused;
+      await load(at.server, 100);
+      await until(stream, () => Promise.resolve(refused > before));
+      await at.server.sql('select pg_terminate_backend(pid) from pg_stat_replication');
+      await released(at.server);
+    }
+    away = false;
+    await covers(stream, at);
+    await stream.stop();
+    assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 2);
+  });
+});

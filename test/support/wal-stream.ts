@@ -1,0 +1,93 @@
+import { plainRun } from '../../activities/io/run.ts';
+import type { Run } from '../../activities/io/run.ts';
+import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
+import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
+import { compareLsn } from '../../workflows/model/lsn.ts';
+import { rangesOf } from '../../workflows/model/wal-coverage.ts';
+import { withPostgres } from './postgres.ts';
+import type { TestPostgres, TestPostgresOptions } from './postgres.ts';
+import { SHIP, recoveryOptions, valueOf } from './recovery.ts';
+import { withTempDir } from './temp-dir.ts';
+import { testVault } from './vault.ts';
+
+/** WAL of a test server on its way into a vault. */
+export interface WalStream {
+  ended: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+export function ship(
+  server: TestPostgres,
+  wal: WalVault,
+  use: { ship?: Partial<ShipOptions>; run?: Partial<Run> } = {},
+): WalStream {
+  const stopper = new AbortController();
+  const run = plainRun({ ...use.run, signal: stopper.signal });
+  const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, ...use.ship });
+  ended.catch(() => undefined);
+  const stream = {
+    ended,
+    stop: async () => {
+      stopper.abort(new Error('stopped'));
+      await ended.catch(() => undefined);
+    },
+  };
+  started.push(stream);
+  return stream;
+}
+
+/** Of the present test: whatever it fails with, none of them stays. */
+const started: WalStream[] = [];
+
+export interface Shipped {
+  server: TestPostgres;
+  wal: WalVault;
+  /** System identifier. */
+  id: string;
+}
+
+/** A server and an empty vault; streams that the test started have ended when it has. */
+export async function withWal(options: TestPostgresOptions, callback: (at: Shipped) => Promise<void>): Promise<void> {
+  await withPostgres(options, async (server) => {
+    await withTempDir(async (dir) => {
+      await using vault = await (await testVault(dir)).open();
+      const id = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
+      await server.sql('create table t (id serial, body text)');
+      try {
+        await callback({ server, wal: vault.wal, id });
+      } finally {
+        for (const stream of started.splice(0)) await stream.stop();
+      }
+    });
+  });
+}
+
+export const load = (server: TestPostgres, rows: number): Promise<unknown> =>
+  server.sql(`insert into t (body) select repeat(md5(g::text), 8) from generate_series(1, ${rows}) g`);
+
+export const flushed = (server: TestPostgres): Promise<string> =>
+  valueOf(server.sql, 'select pg_current_wal_flush_lsn()');
+
+export const kept = (server: TestPostgres): Promise<string> =>
+  valueOf(server.sql, `select restart_lsn from pg_replication_slots where slot_name = '${SHIP.slot}'`);
+
+export async function newest(wal: WalVault, id: string): Promise<string> {
+  return rangesOf(await wal.list({ systemId: id })).at(-1)?.endLsn ?? '0/0';
+}
+
+/** Waits until `ready`, while the stream runs; its own failure ends the wait. */
+export async function until(stream: WalStream, ready: () => Promise<boolean>): Promise<void> {
+  while (!(await ready())) {
+    const pause = new Promise<false>((resolve) => setTimeout(resolve, 20, false));
+    if (await Promise.race([stream.ended.then(() => true), pause])) throw new Error('shipping ended');
+  }
+}
+
+export async function covers(stream: WalStream, at: Shipped): Promise<void> {
+  const lsn = await flushed(at.server);
+  await until(stream, async () => compareLsn(await newest(at.wal, at.id), lsn) >= 0);
+}
+
+export async function released(server: TestPostgres): Promise<void> {
+  while ((await valueOf(server.sql, `select count(*) from pg_replication_slots where active`)) !== '0');
+}
