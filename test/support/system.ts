@@ -123,10 +123,9 @@ async function tenantOf(system: System, choice: TenantChoice): Promise<Tenant> {
   await mkdir(scratch, { recursive: true });
   const config = await writeConfig(system, choice, scratch);
   const queue = choice.productQueue ? TASK_QUEUE : `${TASK_QUEUE}.test.${name}`;
-  const env = { NODE_COMPILE_CACHE: join(stack.dir, 'compiled') };
   let workers = 0;
   const ready = async (args: string[]): Promise<StackProcess> => {
-    const worker = stack.spawn(`${name}-worker-${++workers}`, process.execPath, args, { env });
+    const worker = stack.spawn(`${name}-worker-${++workers}`, process.execPath, args);
     const signal = new AbortController().signal;
     await waitFor({ file: worker.logFile, text: '"worker ready"', ended: worker.exited, signal });
     return worker;

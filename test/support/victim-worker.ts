@@ -1,5 +1,5 @@
 import { promises } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+import { flushCompileCache, syncBuiltinESMExports } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -91,6 +91,8 @@ async function run(): Promise<void> {
     await Worker.create({ ...common, ...shared, workflowBundle, taskQueue: orders.queue ?? common.taskQueue }),
     await Worker.create({ ...own, ...shared }),
   ];
+  // Written at the end of a process otherwise, and this one may have none.
+  flushCompileCache();
   log.info('worker ready', { host });
   await Promise.all(workers.map((worker) => worker.run()));
   await connection.close();

@@ -1,6 +1,7 @@
 import type { FileEntry, FileSlice, FileTree, PartRef } from '../../../../workflows/model/manifest.ts';
 import { isoTime } from '../../../io/clock.ts';
 import { crc32c, crc32cCombine } from '../../../io/crc32c.ts';
+import { copyIntoShared } from '../../../io/memory.ts';
 import type { PartSink } from '../../source.ts';
 import type { TarEntry } from './tar.ts';
 
@@ -48,8 +49,9 @@ export class Packer {
     for (let at = 0; at < bytes.length;) {
       this.#buffer ??= this.#spare.pop() ?? sharedBuffer(this.#sink.partBytes);
       const next = Math.min(at + this.#buffer.length - this.#used, bytes.length);
-      bytes.copy(this.#buffer, this.#used, at, next);
-      this.#note(at === 0 && next === bytes.length ? bytes : bytes.subarray(at, next));
+      const piece = at === 0 && next === bytes.length ? bytes : bytes.subarray(at, next);
+      copyIntoShared(piece, this.#buffer, this.#used);
+      this.#note(piece);
       this.#used += next - at;
       at = next;
       if (this.#used === this.#buffer.length) this.#flush();
