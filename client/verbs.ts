@@ -19,6 +19,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/doctor.ts'),
   },
   {
+    name: 'keys rewrap',
+    summary: 'wrap the key files of a vault for another root or recovery key',
+    load: () => import('./commands/keys-rewrap.ts'),
+  },
+  {
     name: 'worker',
     summary: 'run a worker: the process that does the work',
     load: () => import('./commands/worker.ts'),

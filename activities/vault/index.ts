@@ -15,11 +15,12 @@ import { openPoint, verifyPoint } from './points.ts';
 import type { Vault, VaultOptions } from './vault.ts';
 import { walOf } from './wal.ts';
 
-export { createKeys, loadKeyRing, loadRecoveryPrivate, newKeysIn } from './keys/files.ts';
+export { createKeys, loadKeyRing, loadRecoveryPrivate, loadRoot, newKeysIn } from './keys/files.ts';
 export type { KeyFiles, NewKeys } from './keys/files.ts';
 export type { Opener } from './keys/kek.ts';
-export { rewrapKeys } from './keys/rewrap.ts';
-export type { Rewrap } from './keys/rewrap.ts';
+export { keyNameText, openerName, wrappers } from './keys/kek.ts';
+export { planRewrap } from './keys/rewrap.ts';
+export type { Rewrap, RewrapPlan } from './keys/rewrap.ts';
 
 /**
  * Opens the vault of one source on a store; nothing is read or written yet. Whatever it does ends with `run.signal`.

@@ -74,6 +74,13 @@ async function mayDiscard(vault: VaultContext, point: string, manifest: boolean)
   }
 }
 
+type Place = Pick<VaultContext, 'store' | 'layout'>;
+
+/** Points that have a manifest, or a notice in its place, by name; nothing of them is read. */
+export async function* pointsWithManifest(vault: Place): AsyncIterable<string> {
+  for await (const { point, manifest } of pointFolders(vault)) if (manifest) yield point;
+}
+
 interface Folder {
   point: string;
   draft: boolean;
@@ -81,7 +88,7 @@ interface Folder {
 }
 
 /** Every point folder, without listing its parts: "draft" and "manifest" sort before "p000001", then we skip ahead. */
-async function* pointFolders(vault: VaultContext, prefix = ''): AsyncIterable<Folder> {
+async function* pointFolders(vault: Place, prefix = ''): AsyncIterable<Folder> {
   const { points, draft, manifest } = vault.layout;
   let after: string | undefined;
   for (;;) {
@@ -94,7 +101,7 @@ async function* pointFolders(vault: VaultContext, prefix = ''): AsyncIterable<Fo
 }
 
 /** Keys of the first folder behind `after`, up to its first part. */
-async function firstKeys(vault: VaultContext, prefix: string, after: string | undefined): Promise<string[]> {
+async function firstKeys(vault: Place, prefix: string, after: string | undefined): Promise<string[]> {
   const keys: string[] = [];
   for await (const { key } of vault.store.list(prefix, after === undefined ? {} : { startAfter: after })) {
     const folder = key.slice(0, key.lastIndexOf('/') + 1);

@@ -17,7 +17,7 @@ export interface ReadLimit {
   isWhole(bytes: Buffer): boolean;
 }
 
-interface Reader {
+export interface Reader {
   store: StoreSession;
   run: Run;
 }

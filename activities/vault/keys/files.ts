@@ -24,18 +24,24 @@ const LEAST_RSA_BITS = 3072;
  * or a secret that others can read), ConfigInvalid (wrong type, wrong length, public half of another key).
  */
 export async function loadKeyRing(files: KeyFiles): Promise<KeyRing> {
-  const root = await readSecretKey(files.root);
+  const root = await loadRoot(files.root);
   const signing = await readSigning(files.signing);
   const own = createPublicKey(signing);
   await checkPublicHalf(files.signing, own);
   const trusted = await Promise.all(files.trusted.map((path) => readPublic(path, 'ed25519')));
   const recovery = files.recoveryPublic === undefined ? undefined : await readRecovery(files.recoveryPublic);
   return {
-    root: { id: fingerprint(root), key: root },
+    root,
     signing: { id: publicId(own), privatePem: signing.export({ type: 'pkcs8', format: 'pem' }) as string },
     trusted: [own, ...trusted].map((key) => ({ id: publicId(key), publicPem: publicPem(key) })),
     ...(recovery ? { recoveryPublic: publicPem(recovery) } : {}),
   };
+}
+
+/** A root key, also one that is not of the configuration any more. */
+export async function loadRoot(path: string): Promise<KeyRing['root']> {
+  const key = await readSecretKey(path);
+  return { id: fingerprint(key), key };
 }
 
 /** Private half of the recovery key, for the day the root key is lost. */

@@ -43,7 +43,7 @@ export async function wrapKek(keys: KeyRing, at: KeyFilePlace, key: Uint8Array):
 export async function openKek(opener: Opener, at: KeyFilePlace, file: Buffer): Promise<Kek> {
   const header = readHeader(file, at.place);
   checkClear(at, file, header);
-  const own = nameOf(opener);
+  const own = openerName(opener);
   if (!header.wrappedBy.some((name) => sameName(name, own))) throw notForUs(at, header, own);
   const key = await decrypt(opener, at, file);
   if (key.length === KEK_BYTES) return { namespace: KEK_NAMESPACE, name: kekName(at), key };
@@ -54,14 +54,19 @@ export async function openKek(opener: Opener, at: KeyFilePlace, file: Buffer): P
 export function wrappers(keys: KeyRing): KeyName[] {
   const { recoveryPublic } = keys;
   const recovery = recoveryPublic === undefined ? [] : [recoveryName(recoveryPublic)];
-  return [nameOf(keys), ...recovery];
+  return [openerName(keys), ...recovery];
+}
+
+export function keyNameText({ namespace, name }: KeyName): string {
+  return `${namespace}/${name}`;
 }
 
 export function sameName(a: KeyName, b: KeyName): boolean {
   return a.namespace === b.namespace && a.name === b.name;
 }
 
-function nameOf(opener: Opener): KeyName {
+/** What a key file has to name so that this opens it. */
+export function openerName(opener: Opener): KeyName {
   return 'root' in opener
     ? { namespace: ROOT_NAMESPACE, name: opener.root.id }
     : recoveryName(opener.recoveryPrivatePem);
@@ -106,7 +111,9 @@ function checkClear(at: KeyFilePlace, file: Buffer, header: MessageHeader): void
 
 async function decrypt(opener: Opener, at: KeyFilePlace, file: Buffer): Promise<Buffer> {
   const keyring =
-    'root' in opener ? rootKeyring(opener.root) : rsaKeyring(nameOf(opener), { privateKey: opener.recoveryPrivatePem });
+    'root' in opener
+      ? rootKeyring(opener.root)
+      : rsaKeyring(openerName(opener), { privateKey: opener.recoveryPrivatePem });
   try {
     return (await esdk.decrypt(keyring, file)).plaintext;
   } catch {
@@ -124,11 +131,10 @@ function damaged(at: KeyFilePlace, { expected, found }: { expected: string; foun
 }
 
 function notForUs(at: KeyFilePlace, header: MessageHeader, own: KeyName): Error {
-  const say = (name: KeyName): string => `${name.namespace}/${name.name}`;
-  return failure('Denied', `${at.place} cannot be opened with ${say(own)}`, {
+  return failure('Denied', `${at.place} cannot be opened with ${keyNameText(own)}`, {
     place: at.place,
-    expected: `one of ${header.wrappedBy.map(say).join(', ')}`,
-    found: say(own),
-    hint: 'set keys.root to the key this vault was written with, or use the offline recovery key (docs/format.md)',
+    expected: `one of ${header.wrappedBy.map(keyNameText).join(', ')}`,
+    found: keyNameText(own),
+    hint: 'set keys.root to the key this vault was written with, or wrap it for this one: lifeboat keys rewrap --help',
   });
 }

@@ -39,7 +39,7 @@ export function seal(keys: KeyRing, named: Named, content: Unsealed): Buffer {
 }
 
 /** The body, once format, names and signature are what they must be. */
-export function unseal(keys: KeyRing, at: Named & { place: string }, bytes: Buffer): Unsealed {
+export function unseal(keys: Pick<KeyRing, 'trusted'>, at: Named & { place: string }, bytes: Buffer): Unsealed {
   const envelope = parse(bytes, at.place);
   const format = knownFormat(envelope.format, at.place);
   if (envelope.source !== at.source || envelope.point !== at.point) {
@@ -94,7 +94,7 @@ function knownFormat(format: string, place: string): Unsealed['format'] {
   });
 }
 
-function checkSignature(keys: KeyRing, envelope: Envelope, at: { place: string; body: Buffer }): void {
+function checkSignature(keys: Pick<KeyRing, 'trusted'>, envelope: Envelope, at: { place: string; body: Buffer }): void {
   const key = keys.trusted.find((candidate) => candidate.id === envelope.signer);
   if (!key) {
     const trusted = keys.trusted.map(({ id }) => id).join(' or ');

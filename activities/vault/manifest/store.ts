@@ -4,6 +4,7 @@ import type { Manifest } from '../../../workflows/model/manifest.ts';
 import type { Kek } from '../codec/job.ts';
 import type { Artefact, VaultContext } from '../context.ts';
 import { decodeWith, encodeWith, noSuchPoint } from '../context.ts';
+import type { Reader } from '../objects.ts';
 import { readObject } from '../objects.ts';
 import { checkManifest } from './check.ts';
 import { asJson, seal, unseal, WITHDRAWN_FORMAT } from './envelope.ts';
@@ -88,7 +89,7 @@ export async function findManifest(
 /** The plaintext is many times longer and must fit into one string. "}" stands at the end of an envelope and nowhere else. */
 const SEALED_LIMIT = { mostBytes: 256 << 20, isWhole: (bytes: Buffer): boolean => bytes.at(-1) === 0x7d };
 
-export async function readSealed(vault: VaultContext, place: string): Promise<Buffer | undefined> {
+export async function readSealed(vault: Reader, place: string): Promise<Buffer | undefined> {
   try {
     return await readObject(vault, place, SEALED_LIMIT);
   } catch (error) {
