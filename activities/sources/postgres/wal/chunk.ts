@@ -1,3 +1,4 @@
+import { copyIntoShared } from '../../../io/memory.ts';
 import type { CommitWalker } from './records.ts';
 
 /** Bytes of WAL that become one object: an aligned range of at most 16 MiB, as far as it is known. */
@@ -31,7 +32,7 @@ export function isFull(chunk: Chunk): boolean {
 /** Appends what fits, and returns how much that was. */
 export function fill(chunk: Chunk, bytes: Buffer, commits: CommitWalker): number {
   const taken = bytes.subarray(0, chunk.bytes.length - chunk.filled);
-  taken.copy(chunk.bytes, chunk.filled);
+  copyIntoShared(taken, chunk.bytes, chunk.filled);
   commits.push(chunkEnd(chunk), taken);
   chunk.filled += taken.length;
   const micros = commits.take();
