@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createKeyFile } from '../../activities/vault/keys/kek.ts';
@@ -10,7 +10,7 @@ import type { Said } from '../support/cli-world.ts';
 import { say } from '../support/cli-world.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 import type { TestVault } from '../support/vault.ts';
-import { heldThreads, makePoint, newKeyRing, testVault } from '../support/vault.ts';
+import { edit, flipBit, heldThreads, makePoint, newKeyRing, testVault } from '../support/vault.ts';
 
 const POINT = '20260105T030004Z-1a2b3c4d-1';
 const OTHER = '20260106T030004Z-5e6f7a8b-1';
@@ -157,6 +157,25 @@ test('keys rewrap refuses, with one message and before anything is written', asy
   });
 });
 
+test('keys rewrap opens with the new root key also what names it already', async () => {
+  await withRotation(async (at) => {
+    const [path = ''] = await keyFiles(at, 'crm');
+    await edit(path, (bytes) => flipBit(bytes, bytes.length - 1));
+    const by = /crm.* is not the key file of/;
+    await refused(at, ['--from-root', at.key('root.key')], { code: EXIT.integrity, by });
+  });
+});
+
+test('what the root key opens needs no manifest', async () => {
+  await withRotation(async (at) => {
+    await at.newRoot();
+    await rm(join(at.root, 'shop/points'), { recursive: true });
+    const said = await at.rewrap('--from-root', at.key('root.old'));
+    assert.equal(said.code, 0, said.err);
+    assert.doesNotMatch(said.out, /vouches/);
+  });
+});
+
 test('keys rewrap that finds no key file is no success', async () => {
   await withRotation(async (at) => {
     for (const source of ['shop', 'crm']) await rm(join(at.root, source, 'keys'), { recursive: true });
@@ -207,6 +226,40 @@ test('with the recovery key, a key file that somebody planted is refused by name
       new RegExp(`${month}.1.key: no signed manifest vouches for it; WAL under it is no more`),
     );
     assert.doesNotMatch(accepted.out, /crm.*vouches/);
+  });
+});
+
+test('with root and signing key lost: nothing vouches until keys.trusted names the old signing key', async () => {
+  await withRotation(async (at) => {
+    await at.newRoot();
+    const { privateKey } = generateKeyPairSync('ed25519');
+    await rename(at.key('signing.pub'), at.key('old.pub'));
+    await writeFile(at.key('signing.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    const words = ['--from-recovery', at.key('recovery.key')];
+    await refused(at, words, {
+      code: EXIT.precondition,
+      by: /no signed manifest vouches for shop.*, crm.*keys\.trusted/s,
+    });
+    const more = 'recovery: { public: keys/recovery.pub }, trusted: [{ file: keys/old.pub }], ';
+    await writeFile(join(at.dir, 'lifeboat.yml'), configOf(more));
+    assert.match(
+      (await at.rewrap(...words)).out,
+      /^shop in local: 1 key file wrapped .*\ncrm in local: 1 key file wrapped /,
+    );
+  });
+});
+
+test('keys rewrap that is interrupted says so, and that it may be given again', async () => {
+  await withRotation(async (at) => {
+    await at.newRoot();
+    const host = fakeHost();
+    host.interrupt();
+    const before = await contentsOf(at.root);
+    const words = ['keys', 'rewrap', '--from-root', at.key('root.old'), '--config', join(at.dir, 'lifeboat.yml')];
+    const said = await say(words, host);
+    assert.equal(said.code, 130, said.err);
+    assert.match(said.err, /interrupted\n {2}next: give it again/);
+    assert.deepEqual(changesOf(before, await contentsOf(at.root)), []);
   });
 });
 
