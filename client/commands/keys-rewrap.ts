@@ -13,7 +13,7 @@ export function define(command: Command): Handler {
     .option('--dry-run', 'open every key file with the old key, and write nothing')
     .option('--accept-unvouched', 'with --from-recovery: also key files that no signed manifest vouches for');
   addExamples(command, [
-    ['lifeboat keys rewrap --from-root keys/root.old', 'after keys/root.key was replaced; docs/format.md, "Rotation"'],
+    ['lifeboat keys rewrap --from-root keys/root.old', 'after keys/root.key was replaced; docs/format.md, "Another root key"'],
     [
       'lifeboat keys rewrap --from-recovery /media/usb/recovery.key',
       'the root key is lost, keys/root.key is a new one',
@@ -82,7 +82,7 @@ function linesOf(result: RewrapResult, order: RewrapOrder): string[] {
 function nextLines({ from, wrappedFor, sources }: RewrapResult, order: RewrapOrder): string[] {
   const source = sources[0]?.source ?? 'SOURCE';
   const look = [`  lifeboat list ${source}, and lifeboat verify POINT`];
-  const workers = 'put the key files on every host of a worker and restart the workers; then';
+  const workers = 'put these root and recovery keys on every host of a worker and restart the workers; then';
   if ('recovery' in order.from) return [`next: ${workers}`, ...look, `  take ${order.from.recovery} offline again`];
   if (wrappedFor.includes(from))
     return [`next: ${workers}`, ...look, `  keep ${order.from.root}: it is still the root key`];
