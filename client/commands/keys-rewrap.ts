@@ -13,7 +13,10 @@ export function define(command: Command): Handler {
     .option('--dry-run', 'open every key file with the old key, and write nothing')
     .option('--accept-unvouched', 'with --from-recovery: also key files that no signed manifest vouches for');
   addExamples(command, [
-    ['lifeboat keys rewrap --from-root keys/root.old', 'after keys/root.key was replaced; docs/format.md, "Another root key"'],
+    [
+      'lifeboat keys rewrap --from-root keys/root.old',
+      'after keys/root.key was replaced; docs/format.md, "Another root key"',
+    ],
     [
       'lifeboat keys rewrap --from-recovery /media/usb/recovery.key',
       'the root key is lost, keys/root.key is a new one',
