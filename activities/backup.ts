@@ -1,8 +1,10 @@
 import { failure } from '../workflows/model/failure.ts';
+import type { Lsn } from '../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../workflows/model/lsn.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { BackupOrder } from '../workflows/model/orders.ts';
+import type { WalRange } from '../workflows/model/wal.ts';
 import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
@@ -72,17 +74,13 @@ export type NeededWal = Pick<PointSummary, 'systemId' | 'timeline' | 'startLsn' 
 /** Returns when the vault holds the WAL that makes a backup consistent. Integrity when it never can. */
 export function awaitWal(deps: Deps, { source, need }: { source: string; need: NeededWal }): Promise<void> {
   return useSource(deps, source, async (use) => {
-    const { vault, run } = use;
+    const { run } = use;
     for (;;) {
-      const { systemId, timeline, startLsn, stopLsn } = need;
-      const ranges = rangesOf(await vault.wal.list({ systemId, fromLsn: startLsn })).filter(
-        (range) => range.timeline === timeline,
-      );
+      const ranges = await rangesFor(use, need);
+      const { timeline, startLsn, stopLsn } = need;
       if (rangeHolding(ranges, timeline, { from: startLsn, to: stopLsn })) return;
-      const [first] = ranges;
-      if (first && compareLsn(first.startLsn, startLsn) > 0) throw tooLate(source, need, first.startLsn);
-      const [missing] = gapsOf(ranges).filter((gap) => compareLsn(gap.fromLsn, stopLsn) < 0);
-      if (missing && (await isGone(use, missing.toLsn))) throw lost(source, need, missing);
+      const hole = firstHole(ranges, need);
+      if (hole && (await isLost(use, { need, hole }))) throw lost(source, need, hole);
       const have = ranges.at(-1)?.endLsn ?? 'none';
       run.progress({ phase: 'waiting for WAL', note: `vault has WAL up to ${have}, needs ${stopLsn}` });
       await run.clock.sleep(LOOK_MS, run.signal);
@@ -90,27 +88,42 @@ export function awaitWal(deps: Deps, { source, need }: { source: string; need: N
   });
 }
 
-/** True when the server keeps no WAL before `lsn` for us: until then a hole is an upload that others overtook. */
+async function rangesFor({ vault }: SourceUse, { systemId, timeline, startLsn }: NeededWal): Promise<WalRange[]> {
+  const ranges = rangesOf(await vault.wal.list({ systemId, fromLsn: startLsn }));
+  return ranges.filter((range) => range.timeline === timeline);
+}
+
+interface Hole {
+  fromLsn: Lsn;
+  toLsn: Lsn;
+}
+
+/** What is missing although WAL behind it is there. */
+function firstHole(ranges: WalRange[], { startLsn, stopLsn }: NeededWal): Hole | undefined {
+  const [first] = ranges;
+  if (first && compareLsn(first.startLsn, startLsn) > 0) return { fromLsn: startLsn, toLsn: first.startLsn };
+  return gapsOf(ranges).find((gap) => compareLsn(gap.fromLsn, stopLsn) < 0);
+}
+
+/** Until the server has let go of it, a hole is an upload that others overtook; and it lets go when that is stored. */
+async function isLost(use: SourceUse, { need, hole }: { need: NeededWal; hole: Hole }): Promise<boolean> {
+  if (!(await isGone(use, hole.toLsn))) return false;
+  const now = firstHole(await rangesFor(use, need), need);
+  return now?.fromLsn === hole.fromLsn;
+}
+
+/** True when the server keeps no WAL before `lsn` for us. */
 async function isGone(use: SourceUse, lsn: string): Promise<boolean> {
   const { server } = await logOf(use).status(use.vault.wal, use.config.wal.slot);
   return server?.slotState === 'streaming' && lsnDistanceBytes(lsn, server.flushLsn) >= server.retainedBytes;
 }
 
-function lost(source: string, need: NeededWal, { fromLsn, toLsn }: { fromLsn: string; toLsn: string }): Error {
+function lost(source: string, need: NeededWal, { fromLsn, toLsn }: Hole): Error {
   return failure('Integrity', `WAL that the backup of ${source} needs is lost`, {
     place: `source ${source}, timeline ${need.timeline}`,
     expected: `WAL from ${need.startLsn} to ${need.stopLsn}`,
     found: `a hole from ${fromLsn} to ${toLsn}`,
     hint: `this backup is dropped: lifeboat backup ${source}; raise max_slot_wal_keep_size`,
-  });
-}
-
-function tooLate(source: string, need: NeededWal, first: string): Error {
-  return failure('Integrity', `WAL of the backup of ${source} is not in the vault from its start`, {
-    place: `source ${source}, timeline ${need.timeline}`,
-    expected: `WAL from ${need.startLsn} on`,
-    found: `WAL from ${first} on`,
-    hint: `this backup is dropped; WAL streams now: lifeboat backup ${source}`,
   });
 }
 

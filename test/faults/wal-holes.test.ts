@@ -5,29 +5,23 @@ import { formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
 import type { WalHole } from '../../workflows/model/wal.ts';
 import { holeOf } from '../../workflows/model/wal-hole.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
-import { SHIP, valueOf } from '../support/recovery.ts';
 import type { Shipped, WalStream } from '../support/wal-stream.ts';
-import { covers, load, newest, released, ship, until, withWal } from '../support/wal-stream.ts';
-
-/** Segments go as soon as they may. */
-const FORGETFUL = { max_slot_wal_keep_size: '32MB', max_wal_size: '64MB', min_wal_size: '32MB', wal_keep_size: '0' };
-
-/** Writes until the server has dropped what our slot stands at; nothing may be streaming. */
-async function loseWal({ server }: Shipped): Promise<void> {
-  await released(server);
-  const lost = `select wal_status from pg_replication_slots where slot_name = '${SHIP.slot}'`;
-  while ((await valueOf(server.sql, lost)) !== 'lost') {
-    await load(server, 40_000);
-    await server.sql('checkpoint');
-  }
-}
+import {
+  covers,
+  failureOf,
+  FORGETFUL,
+  load,
+  loseWal,
+  newest,
+  released,
+  ship,
+  until,
+  withWal,
+} from '../support/wal-stream.ts';
 
 /** The hole that a stream ends with, said plainly. */
 async function refusedHole(stream: WalStream): Promise<WalHole> {
-  const error: unknown = await stream.ended.then(
-    () => assert.fail('it streams'),
-    (thrown: unknown) => thrown,
-  );
+  const error = await failureOf(stream);
   assert.equal(failureTypeOf(error), 'Integrity', String(error));
   assert.match(String(error), /is lost.*new base: lifeboat backup.*max_slot_wal_keep_size/s);
   const hole = holeOf(error);
@@ -46,7 +40,7 @@ for (const version of [15, 18]) {
   test(`PostgreSQL ${version}: a slot that max_slot_wal_keep_size invalidated is a hole; only what was told is passed`, async () => {
     await withWal({ version, settings: FORGETFUL }, async (at) => {
       await shipped(at);
-      await loseWal(at);
+      await loseWal(at.server);
       const hole = await refusedHole(ship(at.server, at.wal));
       assert.deepEqual(
         { ...hole, to: '' },
@@ -63,7 +57,7 @@ for (const version of [15, 18]) {
       await first.stop();
       assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 2);
 
-      await loseWal(at);
+      await loseWal(at.server);
       const later = await refusedHole(ship(at.server, at.wal, { ship: { passHole: hole } }));
       assert.equal(later.from, await newest(at.wal, at.id));
       const second = ship(at.server, at.wal, { ship: { passHole: later } });
@@ -78,7 +72,7 @@ for (const version of [15, 18]) {
 test('a stream that breaks behind a hole before anything of it is stored passes the same hole again', async () => {
   await withWal({ version: 18, settings: FORGETFUL }, async (at) => {
     await shipped(at);
-    await loseWal(at);
+    await loseWal(at.server);
     const passHole = await refusedHole(ship(at.server, at.wal));
     let refused = 0;
     let away = true;

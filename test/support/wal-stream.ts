@@ -8,6 +8,7 @@ import { withPostgres } from './postgres.ts';
 import type { TestPostgres, TestPostgresOptions } from './postgres.ts';
 import { SHIP, recoveryOptions, valueOf } from './recovery.ts';
 import { withTempDir } from './temp-dir.ts';
+import type { TestVault } from './vault.ts';
 import { testVault } from './vault.ts';
 
 /** WAL of a test server on its way into a vault. */
@@ -44,17 +45,20 @@ export interface Shipped {
   wal: WalVault;
   /** System identifier. */
   id: string;
+  /** What the vault stands on. */
+  place: TestVault;
 }
 
 /** A server and an empty vault; streams that the test started have ended when it has. */
 export async function withWal(options: TestPostgresOptions, callback: (at: Shipped) => Promise<void>): Promise<void> {
   await withPostgres(options, async (server) => {
     await withTempDir(async (dir) => {
-      await using vault = await (await testVault(dir)).open();
+      const place = await testVault(dir);
+      await using vault = await place.open();
       const id = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
       await server.sql('create table t (id serial, body text)');
       try {
-        await callback({ server, wal: vault.wal, id });
+        await callback({ server, wal: vault.wal, id, place });
       } finally {
         for (const stream of started.splice(0)) await stream.stop();
       }
@@ -90,4 +94,30 @@ export async function covers(stream: WalStream, at: Shipped): Promise<void> {
 
 export async function released(server: TestPostgres): Promise<void> {
   while ((await valueOf(server.sql, `select count(*) from pg_replication_slots where active`)) !== '0');
+}
+
+/** Settings of a server whose segments go as soon as they may. */
+export const FORGETFUL = {
+  ...{ max_slot_wal_keep_size: '32MB', wal_keep_size: '0' },
+  ...{ max_wal_size: '64MB', min_wal_size: '32MB' },
+};
+
+/** Writes until the server has dropped what our slot stands at; nothing may be streaming. */
+export async function loseWal(server: TestPostgres): Promise<void> {
+  await released(server);
+  const lost = `select wal_status from pg_replication_slots where slot_name = '${SHIP.slot}'`;
+  while ((await valueOf(server.sql, lost)) !== 'lost') {
+    await load(server, 40_000);
+    await server.sql('checkpoint');
+  }
+}
+
+/** The failure that a stream ends with. */
+export function failureOf(stream: WalStream): Promise<unknown> {
+  return stream.ended.then(
+    () => {
+      throw new Error('it streams');
+    },
+    (error: unknown) => error,
+  );
 }
