@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connectReplication } from '../../activities/io/postgres/replication.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
 import type { PostgresOptions } from '../../activities/sources/postgres/options.ts';
@@ -132,6 +133,22 @@ for (const [name, type, setup, names] of refusals) {
     });
   });
 }
+
+test('refused with the setting to change: every walsender is in use', async () => {
+  await withPostgres({ version: 18, settings: { max_wal_senders: '2' } }, async (server) => {
+    const options = optionsFor(server);
+    await using first = await connectReplication(options.connection, plainRun());
+    await using second = await connectReplication(options.connection, plainRun());
+    await assert.rejects(takeBackup(options, { out: memorySink(), backup: ORDER, run: plainRun() }), (error) => {
+      assert.equal(failureTypeOf(error), 'Busy', String(error));
+      assert.match(findFailure(error)?.message ?? '', /2 of max_wal_senders = 2 in use.*raise max_wal_senders/);
+      return true;
+    });
+    await second.close();
+    await takeBackup(options, { out: memorySink(), backup: ORDER, run: plainRun() });
+    void first;
+  });
+});
 
 test('the server dies in the middle: Unavailable, and nothing hangs', async () => {
   await withPostgres({ version: 18 }, async (server) => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import pg from 'pg';
-import { failure } from '../../../workflows/model/failure.ts';
+import { failure, failureFacts, failureTypeOf } from '../../../workflows/model/failure.ts';
 import { formatDuration } from '../../../workflows/model/units.ts';
 import { fileFailure } from '../file-failure.ts';
 import { resolveSecret } from '../secret.ts';
@@ -169,15 +169,21 @@ function clientConfig(options: ConnectionOptions, mode: ConnectMode): pg.ClientC
 
 function tlsConfig(tls: TlsOptions): Record<string, unknown> {
   const files = Object.entries({ ca: tls.ca, cert: tls.cert, key: tls.key });
-  const read = files.flatMap(([name, path]) => (path === undefined ? [] : [[name, readTlsFile(path)] as const]));
+  const read = files.flatMap(([name, path]) => (path === undefined ? [] : [[name, readTlsFile(name, path)] as const]));
   return { rejectUnauthorized: tls.mode === 'verify-full', ...Object.fromEntries(read) };
 }
 
-function readTlsFile(path: string): Buffer {
+function readTlsFile(name: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw fileFailure(path, error);
+    const said = fileFailure(path, error);
+    const { hint, ...facts } = failureFacts(said);
+    throw failure(failureTypeOf(said) ?? 'Unavailable', `connection.tls.${name} ${path} cannot be read`, {
+      ...facts,
+      hint: `correct connection.tls.${name}, or: ${hint ?? 'check the file'}`,
+      cause: error,
+    });
   }
 }
 

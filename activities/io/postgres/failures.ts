@@ -138,6 +138,8 @@ function tlsMeaning(code: string): { type: FailureType; hint: string } {
       type: 'Denied',
       hint: 'set connection.host to a name in the certificate, or connection.tls.mode: require',
     };
+  if (code === 'CERT_HAS_EXPIRED')
+    return { type: 'Denied', hint: 'renew ssl_cert_file of the server; connection.tls.mode: require looks at no date' };
   if (/^(ERR_SSL|ERR_OSSL|EPROTO)/.test(code))
     return { type: 'Precondition', hint: 'check ssl_min_protocol_version of the server, connection.tls.cert and key' };
   return { type: 'Denied', hint: 'set connection.tls.ca to the certificate that signed the server, or mode: require' };

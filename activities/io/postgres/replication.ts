@@ -44,7 +44,8 @@ async function sendersUsedUp(options: ConnectionOptions, refusal: unknown): Prom
         expected: 'a free walsender (max_wal_senders)',
         found: `${row.used} of ${row.most} in use`,
         hint: 'raise max_wal_senders and restart the server, or end one: select * from pg_stat_replication',
-        cause: refusal,
+        // The innermost failure is what people read: behind this one stands the reason, not the failure made of it.
+        cause: (refusal as Error).cause,
       },
     );
   } catch {
