@@ -1,9 +1,10 @@
 /**
  * Gives the memory of bytes back now: waiting for the garbage collector keeps many times as much, and costs a collection
- * for every few parts. The bytes are gone for everybody; what shares its memory with others is left alone.
+ * for every few parts. The bytes are gone for everybody; what shares its memory with others is left alone, but for
+ * `spareBytes` that nobody uses.
  */
-export function release(bytes: Uint8Array): void {
-  if (ownsMemory(bytes)) bytes.buffer.transfer(0);
+export function release(bytes: Uint8Array, spareBytes = 0): void {
+  if (ownsMemory(bytes, spareBytes)) bytes.buffer.transfer(0);
 }
 
 /** Bytes that are alone in unshared memory, but for `spareBytes` that nobody uses: it may move to a thread. */

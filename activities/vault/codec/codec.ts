@@ -44,7 +44,8 @@ export const MESSAGE_OPTIONS = {
   frameLength: FRAME_BYTES,
 } as const;
 
-const OUTPUT_CHUNK_BYTES = 1 << 20;
+/** Far above what Node takes out of memory that many buffers share: a chunk is alone in its own. */
+const OUTPUT_CHUNK_BYTES = 256 * 1024;
 /** Memory behind decoded bytes that holds nothing. */
 export const SPARE_BYTES = 1;
 
@@ -73,7 +74,7 @@ export async function encode(job: EncodeJob): Promise<Encoded> {
   const chunks: Buffer[] = [];
   await through(cipher, compressed, (chunk) => chunks.push(chunk));
   const bytes = Buffer.concat(chunks);
-  release(compressed);
+  release(compressed, OUTPUT_CHUNK_BYTES);
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
 
