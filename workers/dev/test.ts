@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -26,6 +27,8 @@ const ALLOWED_SKIPS: readonly string[] = [
 
 /** Compiled sources of the hundreds of processes that the tests start: each loads in half the time. */
 const COMPILED = join(cacheFolder(), 'compiled');
+/** How long each file took. */
+const DURATIONS = join(cacheFolder(), 'test-durations.json');
 
 const CHECKS: readonly { name: string; module: string; args: string[] }[] = [
   { name: 'types', module: 'typescript/bin/tsc', args: ['--noEmit', '-p', '.'] },
@@ -49,7 +52,7 @@ interface Results {
 /** npm test [-- FILE...]: tools, types, lint, format, then every test; with files only these, without the checks. */
 async function main(given: readonly string[], signal: AbortSignal): Promise<number> {
   const startMs = performance.now();
-  const files = given.length > 0 ? given.map((file) => resolve(file)) : testFiles();
+  const files = given.length > 0 ? given.map((file) => resolve(file)) : await testFiles();
   const absent = files.filter((file) => !existsSync(file));
   if (absent.length > 0) {
     console.error(
@@ -62,6 +65,7 @@ async function main(given: readonly string[], signal: AbortSignal): Promise<numb
   if (!toolsReady && strict) return 1;
   const brokenChecks = given.length > 0 ? [] : await runChecks(signal);
   const results = await runTests(files, signal);
+  if (given.length === 0) await keepDurations(results.files);
   const badSkips = strict ? results.skipped.filter((skip) => !ALLOWED_SKIPS.includes(titleOf(skip))) : [];
   summarise(results, { brokenChecks, badSkips, tookMs: performance.now() - startMs });
   signal.throwIfAborted();
@@ -73,8 +77,17 @@ function isSet(name: string): boolean {
   return !['', '0', 'false', undefined].includes(process.env[name]);
 }
 
-/** Files that wait beside files that compute, so that the processors are busy from the beginning to the end. */
-function testFiles(): string[] {
+/** The longest of the last run first, so that none of them is alone at the end; new ones before all others. */
+async function testFiles(): Promise<string[]> {
+  const last = await lastDurations();
+  const longest = (file: string): number => last.get(file) ?? Infinity;
+  return mixed()
+    .sort((a, b) => (longest(a) === longest(b) ? 0 : longest(b) - longest(a)))
+    .map((file) => join(ROOT, file));
+}
+
+/** Files that wait beside files that compute. */
+function mixed(): string[] {
   const filesOf = (layer: string): string[] => globSync(`test/${layer}/**/*.test.ts`, { cwd: ROOT }).sort();
   const waiting = ['faults', 'workflows', 'contract'].flatMap(filesOf);
   const computing = ['integration', 'unit', 'replay'].flatMap(filesOf);
@@ -82,7 +95,21 @@ function testFiles(): string[] {
     waiting[at],
     computing[at],
   ]);
-  return pairs.flat().flatMap((file) => (file === undefined ? [] : [join(ROOT, file)]));
+  return pairs.flat().filter((file) => file !== undefined);
+}
+
+/** Milliseconds by file; nothing when there was no run on this machine. */
+async function lastDurations(): Promise<Map<string, number>> {
+  try {
+    return new Map(JSON.parse(await readFile(DURATIONS, 'utf8')) as [string, number][]);
+  } catch {
+    return new Map();
+  }
+}
+
+async function keepDurations(files: readonly Outcome[]): Promise<void> {
+  const durations = files.map(({ file, durationMs }) => [file, Math.round(durationMs)]);
+  await writeFile(DURATIONS, JSON.stringify(durations)).catch(() => undefined);
 }
 
 async function prepareTools(signal: AbortSignal): Promise<boolean> {
