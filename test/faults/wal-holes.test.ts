@@ -20,8 +20,8 @@ import {
 } from '../support/wal-stream.ts';
 
 /** The hole that a stream ends with, said plainly. */
-async function refusedHole(stream: WalStream): Promise<WalHole> {
-  const error = await failureOf(stream);
+async function refusedHole(stream: WalStream, at: Shipped): Promise<WalHole> {
+  const error = await failureOf(stream, at);
   assert.equal(failureTypeOf(error), 'Integrity', String(error));
   assert.match(String(error), /is lost.*new base: lifeboat backup.*max_slot_wal_keep_size/s);
   const hole = holeOf(error);
@@ -41,15 +41,15 @@ for (const version of [15, 18]) {
     await withWal({ version, settings: FORGETFUL }, async (at) => {
       await shipped(at);
       await loseWal(at.server);
-      const hole = await refusedHole(ship(at.server, at.wal));
+      const hole = await refusedHole(ship(at.server, at.wal), at);
       assert.deepEqual(
         { ...hole, to: '' },
         { systemId: at.id, timeline: 1, from: await newest(at.wal, at.id), to: '' },
       );
       // What was asked for in vain does not lead the slot away from what it keeps.
-      assert.deepEqual(await refusedHole(ship(at.server, at.wal)), hole);
+      assert.deepEqual(await refusedHole(ship(at.server, at.wal), at), hole);
       const smaller = { ...hole, to: formatLsn(parseLsn(hole.to) - 1n) };
-      assert.deepEqual(await refusedHole(ship(at.server, at.wal, { ship: { passHole: smaller } })), hole);
+      assert.deepEqual(await refusedHole(ship(at.server, at.wal, { ship: { passHole: smaller } }), at), hole);
 
       const first = ship(at.server, at.wal, { ship: { passHole: hole } });
       await load(at.server, 1000);
@@ -58,7 +58,7 @@ for (const version of [15, 18]) {
       assert.equal(rangesOf(await at.wal.list({ systemId: at.id })).length, 2);
 
       await loseWal(at.server);
-      const later = await refusedHole(ship(at.server, at.wal, { ship: { passHole: hole } }));
+      const later = await refusedHole(ship(at.server, at.wal, { ship: { passHole: hole } }), at);
       assert.equal(later.from, await newest(at.wal, at.id));
       const second = ship(at.server, at.wal, { ship: { passHole: later } });
       await load(at.server, 1000);
@@ -73,7 +73,7 @@ test('a stream that breaks behind a hole before anything of it is stored passes 
   await withWal({ version: 18, settings: FORGETFUL }, async (at) => {
     await shipped(at);
     await loseWal(at.server);
-    const passHole = await refusedHole(ship(at.server, at.wal));
+    const passHole = await refusedHole(ship(at.server, at.wal), at);
     let refused = 0;
     let away = true;
     const put: typeof at.wal.put = async (piece, bytes) => {

@@ -58,7 +58,7 @@ test('a hole that opens while a backup waits for its WAL ends that wait, and is 
     const backup = waitingBackup(at, need);
     await backup.looked;
     await loseWal(at.server);
-    const passHole = holeOf(await failureOf(ship(at.server, at.wal)));
+    const passHole = holeOf(await failureOf(ship(at.server, at.wal), at));
     assert.ok(passHole);
     const second = ship(at.server, at.wal, { ship: { passHole } });
     await load(at.server, 1000);

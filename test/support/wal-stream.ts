@@ -112,12 +112,17 @@ export async function loseWal(server: TestPostgres): Promise<void> {
   }
 }
 
-/** The failure that a stream ends with. */
-export function failureOf(stream: WalStream): Promise<unknown> {
-  return stream.ended.then(
-    () => {
-      throw new Error('it streams');
-    },
-    (error: unknown) => error,
+/** The failure that a stream ends with; one that stores something goes on instead. */
+export async function failureOf(stream: WalStream, at: Shipped): Promise<unknown> {
+  const before = await newest(at.wal, at.id);
+  const ended = stream.ended.then(
+    () => ({ error: new Error('shipping ended well') as unknown }),
+    (error: unknown) => ({ error }),
   );
+  for (;;) {
+    const pause = new Promise<undefined>((resolve) => setTimeout(resolve, 20, undefined));
+    const seen = await Promise.race([ended, pause]);
+    if (seen) return seen.error;
+    if ((await newest(at.wal, at.id)) !== before) throw new Error('shipping goes on');
+  }
 }
