@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import { CancelledFailure } from '@temporalio/client';
 import { newBaseSignal, progressQuery, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
+import { formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
 import { TASK_QUEUE } from '../../workflows/model/names.ts';
 import type { BaseStart } from '../../workflows/model/wal-hole.ts';
 import type { WalHole } from '../../workflows/model/wal.ts';
+import { samplePoint } from '../support/sample-report.ts';
 import { factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
@@ -253,6 +255,23 @@ test('wal', { timeout: 240_000 }, async (t) => {
       assert.deepEqual(passed(run).at(-1), HOLE);
       assert.equal(await newBase(run, { timeline: 2, startLsn: HOLE.to }), undefined);
       await cancelled(run);
+    });
+
+    await t.test('a backup tells the stream where its base begins: only one behind the hole closes it', async () => {
+      const { systemId, timeline, startLsn } = samplePoint();
+      const beyond = { systemId, timeline, from: '0/1', to: formatLsn(parseLsn(startLsn) + 1n) };
+      for (const hole of [beyond, { ...beyond, to: startLsn }]) {
+        const { run, lasting } = await streaming(world, (attempt) => attempt === 1 && lost(hole));
+        await lasting;
+        const backup = await world.start('backup', { order: () => ({ source: run.source }) });
+        await backup.handle.result();
+        const { attention, timeline: told } = await run.progress();
+        const isLeft = hole === beyond;
+        assert.equal(attention, isLeft ? toldOf(hole, run.source) : undefined);
+        const said = `a base from ${startLsn} on timeline ${timeline} begins before the hole's end`;
+        assert.equal(told.some(({ what }) => what === said), isLeft); // prettier-ignore
+        await cancelled(run);
+      }
     });
 
     await t.test('what a run hands to the next one is nothing to type', async () => {
