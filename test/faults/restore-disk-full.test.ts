@@ -6,7 +6,16 @@ import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
 import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
+import { fullDiskOf } from '../../workflows/model/full-disk.ts';
+import { workflowId } from '../../workflows/model/names.ts';
+import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { RestorePreview } from '../../workflows/model/results.ts';
+import type { RunProgress } from '../../workflows/messages.ts';
 import { withServerDir } from '../support/postgres.ts';
+import { assertHolds, assertTidy, backUp } from '../support/system-survival.ts';
+import { until } from '../support/system-until.ts';
+import { shippedTo } from '../support/system-vault.ts';
+import { withSystem } from '../support/system.ts';
 import { planFor, recoveryOptions, sqlOf, tableSums, timeOf, withScene } from '../support/recovery.ts';
 
 const root = process.getuid?.() === 0;
@@ -61,6 +70,7 @@ test(
           assert.equal(failureTypeOf(error), 'Precondition', String(error));
           assert.match(String(error), /full/);
           assert.match(failureFacts(error).hint ?? '', /it continues/);
+          assert.equal(fullDiskOf(error)?.path, short.into);
           return true;
         };
         await assert.rejects(recovery.fetch(short, reader), full);
@@ -77,4 +87,40 @@ test(
       });
     });
   },
+);
+
+/** What the base needs, as the check before the restore has it, and not enough for a segment of WAL beside it. */
+const SPARE_MEGABYTES = 10;
+
+test(
+  'a disk that is full while WAL is replayed: the run waits and says what to free, then goes on by itself',
+  { skip },
+  () =>
+    withSystem(async (system) => {
+      const tenant = await system.tenant({ name: 'full', source: 'shop' });
+      await tenant.startWorker();
+      await backUp(tenant);
+      const mark = await system.orders.mark(system.server);
+      await shippedTo(system.vault, 'shop', mark.lsn);
+      const asked = await tenant.start<RestorePreview>('restore', { source: 'shop', preview: true }, 'preview');
+      const { plan } = await asked.result;
+      const megabytes = Math.ceil((plan.estimate.fetchBytes * 1.05) / 2 ** 20) + SPARE_MEGABYTES;
+      await withDisk(megabytes, async (disk) => {
+        const order = { source: 'shop', into: join(disk.path, 'restored') };
+        const run = await tenant.start<RestoreResult>('restore', order, workflowId.restore('shop'));
+        const progress = (): Promise<RunProgress> => run.handle.query<RunProgress>('progress');
+        const told = await until('the run to say that the disk is full', async () => {
+          const seen = await progress();
+          return seen.attention === undefined ? undefined : seen;
+        });
+        assert.match(told.attention ?? '', /the disk of .*restored is full \(.* free\): free space there/);
+        assert.deepEqual([told.step, told.outcome], ['replay', 'running']);
+        disk.grow(1500);
+        const restored = await run.result;
+        assert.ok(restored.proof.ok);
+        assert.equal((await progress()).attention, undefined);
+        await assertHolds(tenant, restored, mark);
+      });
+      await assertTidy(tenant);
+    }),
 );

@@ -11,6 +11,7 @@ import { formatBytes } from '../model/units.ts';
 import { bulk, quick } from '../options.ts';
 import type { Compensations } from './conclude.ts';
 import type { Journal } from './journal.ts';
+import { waitingForRoom } from './room.ts';
 import type { RtoClock } from './rto-clock.ts';
 
 export interface Recovering {
@@ -36,17 +37,22 @@ export function planRecovery(order: RestoreOrder): Promise<RestorePreview> {
 export async function recover(order: RestoreOrder, use: Recovering): Promise<RestoreResult> {
   const { journal, facts, undo, clock, keepUnproven } = use;
   const timed = phaseTimer(journal);
+  // A copy that somebody needs waits for room; any other makes room itself.
+  const patiently = <T>(step: () => Promise<T>): Promise<T> => (keepUnproven ? waitingForRoom(journal, step) : step());
   const { plan } = await timed('find', () => planRecovery(order));
   journal.note(`from ${plan.base.point} to ${describeTarget(plan.target)}, into ${plan.into} on host ${plan.host}`);
   const on = (summary: string): Activities => bulk({ summary, taskQueue: hostQueue(plan.host) });
   undo.push('remove the unfinished restore', () => on(`remove ${plan.into}`).discardRestore(plan));
   const fetch = await timed('fetch', async () => {
-    await on(`make ${plan.into}`).prepareTarget(plan);
-    return on(`fetch ${formatBytes(plan.estimate.storedBytes)} of ${plan.base.point}`).fetchBase(plan);
+    await patiently(() => on(`make ${plan.into}`).prepareTarget(plan));
+    const fetching = on(`fetch ${formatBytes(plan.estimate.storedBytes)} of ${plan.base.point}`);
+    return patiently(() => fetching.fetchBase(plan));
   });
-  const replay = await timed('replay', () => on(`replay to ${describeTarget(plan.target)}`).replayWal(plan));
+  const replaying = on(`replay to ${describeTarget(plan.target)}`);
+  const replay = await timed('replay', () => patiently(() => replaying.replayWal(plan)));
   journal.note(`recovery stopped at ${replay.stoppedAtLsn}: ${replay.stopReason}`);
-  const open = await timed('open', () => on(`${plan.action} the recovered cluster`).openCluster(plan));
+  const opening = on(`${plan.action} the recovered cluster`);
+  const open = await timed('open', () => patiently(() => opening.openCluster(plan)));
   try {
     const proof = await timed('prove', () => on('prove the recovered cluster').proveCluster({ plan, replay }));
     const rtoMs = journal.elapsedMs();

@@ -7,6 +7,7 @@ import { formatLsn, parseSegmentName, segmentName } from '../../../../workflows/
 import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
+import { settledWithin } from '../../../io/settled-within.ts';
 import type { WalVault } from '../../source.ts';
 import { assembleSegment } from '../wal/segments.ts';
 import type { Host } from './host.ts';
@@ -19,6 +20,8 @@ const AHEAD_BYTES = 128 * 1024 * 1024;
 const AHEAD_AT_ONCE = 3;
 const POLL_MS = 10;
 const RETRY_MS = 1_000;
+/** For what was begun when nobody is fed any more. */
+const ENDING_MS = 5_000;
 /** A segment is compacted once; what is missing in three lists was lost. */
 const LOOKS = 3;
 
@@ -43,7 +46,7 @@ export class Feeder {
   #aheadRunning = 0;
   #index = new SegmentIndex([], 1);
   #histories: TimelineHistory[] = [];
-  #stopped = false;
+  readonly #end = new AbortController();
   #served = 0;
 
   constructor(options: FeederOptions) {
@@ -61,28 +64,42 @@ export class Feeder {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#end.abort(new Error('nobody is fed any more'));
   }
 
-  /** Runs until `stop` or the signal; fails only on what no retry mends. */
+  get #stopped(): boolean {
+    return this.#end.signal.aborted;
+  }
+
+  /** Runs until `stop` or the signal; fails only on what no retry mends. What it began is over when it ends. */
   async serve(): Promise<void> {
+    const answering = new Map<string, Promise<void>>();
+    try {
+      await this.#answerAll(answering);
+    } finally {
+      this.stop();
+      // A store that hangs is not waited for any longer: what it may still give is written nowhere.
+      const begun = Promise.allSettled([...answering.values(), ...this.#fetching.values()]);
+      await settledWithin(this.#at.run.clock, ENDING_MS, begun);
+    }
+  }
+
+  async #answerAll(answering: Map<string, Promise<void>>): Promise<void> {
     await this.#patiently(() => this.#refresh());
     await this.#forgetReady();
-    const answering = new Set<string>();
     let broken: unknown;
     while (!this.#stopped && !this.#at.run.signal.aborted) {
       if (broken !== undefined) throw broken as Error;
       await this.#noteTaken();
       for (const name of await readdir(this.#at.place.want)) {
         if (answering.has(name)) continue;
-        answering.add(name);
-        void this.#answer(name)
-          .catch((error: unknown) => (broken ??= error))
+        const answer = this.#answer(name)
+          .catch((error: unknown) => void (broken ??= error))
           .finally(() => answering.delete(name));
+        answering.set(name, answer);
       }
       await this.#at.run.clock.sleep(POLL_MS);
     }
-    await Promise.allSettled(this.#fetching.values());
   }
 
   /** What lies ready from an earlier time may be the beginning of a segment that has grown since. */
@@ -102,7 +119,7 @@ export class Feeder {
     if (existsSync(join(place.ready, name)) || existsSync(join(place.absent, name))) return;
     if (await this.#fetch(name)) {
       this.#fetchAhead(name);
-    } else if (existsSync(join(place.want, name))) {
+    } else if (!this.#stopped && existsSync(join(place.want, name))) {
       await writeFile(join(place.absent, name), '');
     }
     // The request is answered; what is left of it must not be answered again for a later one of the same name.
@@ -159,6 +176,7 @@ export class Feeder {
   async #produce(name: string): Promise<boolean> {
     const content = await this.#content(name);
     if (content === undefined) return false;
+    this.#end.signal.throwIfAborted();
     const { place, host } = this.#at;
     // Another feeder, of an attempt that was stopped and has not ended yet, may be at the same file.
     const staged = join(place.spool, `${name}.${randomUUID()}`);
@@ -217,7 +235,7 @@ export class Feeder {
       } catch (error) {
         if (!isRetryable(error) || this.#stopped) throw error;
         this.#at.run.log.warn('WAL cannot be fetched now; the recovery waits', { error: String(error) });
-        await this.#at.run.clock.sleep(RETRY_MS, this.#at.run.signal);
+        await this.#at.run.clock.sleep(RETRY_MS, AbortSignal.any([this.#at.run.signal, this.#end.signal]));
       }
     }
   }
@@ -225,7 +243,7 @@ export class Feeder {
 
 /**
  * Serves the server's wishes while `work` runs. Nobody feeds the server any more once the signal has fired or a wish can
- * never be met: the run that `work` is given ends it then, and only when it has ended does the call.
+ * never be met: the run that `work` is given ends it then. The call ends when both have.
  */
 export async function whileFeeding<T>(
   options: FeederOptions,
@@ -234,10 +252,11 @@ export async function whileFeeding<T>(
   const feeder = new Feeder(options);
   const ender = new AbortController();
   const signal = AbortSignal.any([options.run.signal, ender.signal]);
-  feeder.serve().catch((error: unknown) => ender.abort(error));
+  const serving = feeder.serve().catch((error: unknown) => ender.abort(error));
   try {
     return await work(feeder, { ...options.run, signal });
   } finally {
     feeder.stop();
+    await serving;
   }
 }

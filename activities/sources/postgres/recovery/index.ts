@@ -5,6 +5,7 @@ import type { Recovery } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
 import { fetchBase } from './fetch.ts';
 import { discardRestore, finishRestore } from './finish.ts';
+import { sayingFull } from './full-disk.ts';
 import type { Host } from './host.ts';
 import { findHost } from './host.ts';
 import { openRecovered } from './open.ts';
@@ -15,7 +16,8 @@ import { replayWal } from './replay.ts';
 export function createRecovery(_name: string, options: PostgresOptions, run: Run): Recovery {
   const host = (plan: RecoveryPlan): Promise<Host> => findHost(options, plan.base.serverVersion);
   // An attempt that is late would write over what the server of its successor has changed.
-  const alone = <T>(plan: RecoveryPlan, step: () => Promise<T>): Promise<T> => exclusively(plan.into, run, step);
+  const alone = <T>(plan: RecoveryPlan, step: () => Promise<T>): Promise<T> =>
+    exclusively(plan.into, run, () => sayingFull(plan.into, step));
   return {
     scratch: options.restore.scratch,
     check: async (plan) => {

@@ -1,10 +1,11 @@
 import { constants, existsSync } from 'node:fs';
-import { access, chmod, chown, mkdir, readFile, readdir, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readFile, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { formatBytes } from '../../../../workflows/model/units.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
+import { freeBytesOf } from './full-disk.ts';
 import type { Host } from './host.ts';
 import { checkPortFree } from './host.ts';
 import { placeOf } from './place.ts';
@@ -140,8 +141,7 @@ function besideOf(setAside: string): string {
 
 async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
   const at = existingAbove(place.data);
-  const disk = await statfs(at);
-  const freeBytes = disk.bavail * disk.bsize;
+  const freeBytes = await freeBytesOf(at);
   const neededBytes = Math.round(plan.estimate.fetchBytes * SPARE);
   if (freeBytes >= neededBytes) return;
   throw failure('Precondition', `disk of ${at} is too small for the restore`, {
@@ -192,7 +192,11 @@ async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<voi
 export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>): Promise<void> {
   const place = placeOf(plan);
   const marker = await readMarker(place);
-  if (marker === undefined) await putBack(plan, place);
+  if (marker === undefined) {
+    // We were stopped before there was a marker, or behind its removal.
+    await putBack(plan, place);
+    await putBackWork(plan, place);
+  }
   if (marker?.run !== plan.run) return;
   if (marker.discarded === undefined) {
     await stop();
@@ -220,9 +224,12 @@ async function putBack(plan: RecoveryPlan, place: Place): Promise<void> {
   await rename(setAside, place.data);
 }
 
+/** What stands in its place carries no marker of anybody: it is what `create` of this run left unfinished. */
 async function putBackWork(plan: RecoveryPlan, place: Place): Promise<void> {
   const { setAside } = plan;
-  if (setAside !== undefined && existsSync(besideOf(setAside))) await rename(besideOf(setAside), place.work);
+  if (setAside === undefined || !existsSync(besideOf(setAside)) || existsSync(setAside)) return;
+  await rm(place.work, { recursive: true, force: true, maxRetries: 5 });
+  await rename(besideOf(setAside), place.work);
 }
 
 /** The marker goes last: until everything else is gone, a repeat must know that it is ours. */

@@ -1,8 +1,8 @@
-import { statfs } from 'node:fs/promises';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { WalVault } from '../../source.ts';
+import { freeBytesOf, fullDisk } from './full-disk.ts';
 import { missingAfter } from './holes.ts';
 import type { Place } from './place.ts';
 import type { RecoveryLog } from './server-log.ts';
@@ -32,12 +32,7 @@ export async function fatalFailure(plan: RecoveryPlan, place: Place, log: Recove
     });
   }
   if (log.fatalState === DISK_FULL || (await isFull(place.data))) {
-    return failure('Precondition', 'disk is full during replay', {
-      place: place.data,
-      expected: 'room for what replay writes',
-      found: said === '' ? 'no room' : said,
-      hint: 'free space, then run the same command again',
-    });
+    return fullDisk(place.data, { place: place.data, found: said });
   }
   if (said === '') {
     return failure('Unavailable', 'recovering server ended without a word', {
@@ -54,8 +49,7 @@ export async function fatalFailure(plan: RecoveryPlan, place: Place, log: Recove
 const FULL_BYTES = 1 << 20;
 
 async function isFull(path: string): Promise<boolean> {
-  const disk = await statfs(path);
-  return disk.bavail * disk.bsize < FULL_BYTES;
+  return (await freeBytesOf(path)) < FULL_BYTES;
 }
 
 export function tooLow(insufficient: NonNullable<RecoveryLog['insufficient']>): Error {

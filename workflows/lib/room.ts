@@ -1,0 +1,30 @@
+import { sleep } from '@temporalio/workflow';
+import { fullDiskOf } from '../model/full-disk.ts';
+import { formatBytes } from '../model/units.ts';
+import type { Journal } from './journal.ts';
+
+const FIRST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 120_000;
+
+/**
+ * Does a step again for as long as its disk is full, and says what to free: nothing that hours have brought is thrown away
+ * for what a person mends in a minute. Whatever else the step fails with is thrown.
+ */
+export async function waitingForRoom<T>(journal: Journal, step: () => Promise<T>): Promise<T> {
+  let told: string | undefined;
+  try {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
+      try {
+        return await step();
+      } catch (error) {
+        const full = fullDiskOf(error);
+        if (!full) throw error;
+        told = `the disk of ${full.path} is full (${formatBytes(full.freeBytes)} free): free space there, and the restore goes on by itself`;
+        journal.attention(told);
+        await sleep(pauseMs, { summary: `until the disk of ${full.path} has room`.slice(0, 100) });
+      }
+    }
+  } finally {
+    if (told !== undefined && journal.progress.attention === told) journal.attention(undefined);
+  }
+}
