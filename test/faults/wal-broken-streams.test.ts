@@ -137,3 +137,31 @@ test('a walsender of another cluster than SQL reaches is refused, and nothing is
     });
   });
 });
+
+/** A clock on which every pause is over at once, and counted. */
+function hastyClock(): Run['clock'] {
+  let nowMs = Date.now();
+  const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => {
+    nowMs += ms;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    signal?.throwIfAborted();
+  };
+  return { nowMs: () => nowMs, sleep };
+}
+
+test('a database or a store that stays away ends the stream: only then do people hear of it', async () => {
+  await withWal({ version: 18 }, async (at) => {
+    const away = failure('Unavailable', 'store offsite is away');
+    let tries = 0;
+    const put: WalVault['put'] = () => Promise.reject((tries++, away));
+    const refused = ship(at.server, { ...at.wal, put }, { run: { clock: hastyClock() } });
+    await load(at.server, 1000);
+    await assert.rejects(refused.ended, (error) => /store offsite is away/.test(String(error)));
+    assert.ok(tries > 3, `${tries} tries`);
+    await covers(ship(at.server, at.wal), at);
+
+    const cut = ship(at.server, at.wal, { run: { clock: hastyClock() } });
+    await at.server.stop();
+    await assert.rejects(cut.ended, (error) => failureTypeOf(error) === 'Unavailable');
+  });
+});

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
+import { Patience } from '../../activities/sources/postgres/wal/patience.ts';
 import { Receiver } from '../../activities/sources/postgres/wal/receiver.ts';
 import type { WalVault } from '../../activities/sources/source.ts';
 import { parseLsn } from '../../workflows/model/lsn.ts';
@@ -14,6 +15,7 @@ test('the server is told of nothing before it has sent something: it may no long
     ship: { shipEveryMs: 1000, heartbeatEveryMs: 0, spoolBytes: 1 << 20, slot: 'lifeboat_shop' },
     vault: {} as WalVault,
     run: plainRun(),
+    patience: new Patience(),
     identity: {
       ...{ kind: 'postgres', systemId: '7', serverVersion: 180004, timeline: 1 },
       ...{ segmentBytes: SEGMENT, sizeBytes: 1 },

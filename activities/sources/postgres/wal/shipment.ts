@@ -2,6 +2,7 @@ import type { SqlClient } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
 import type { ShipOptions, WalVault } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
+import type { Patience } from './patience.ts';
 
 /** What one call of `ship` is about. */
 export interface Shipment {
@@ -9,6 +10,7 @@ export interface Shipment {
   ship: ShipOptions;
   vault: WalVault;
   run: Run;
+  patience: Patience;
 }
 
 /** The same, while one SQL session lasts. */

@@ -9,6 +9,7 @@ import { readIdentity } from '../identity.ts';
 import { beginning, behindHole } from './beginning.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { Resume } from './resume.ts';
+import { Patience } from './patience.ts';
 import type { Session, Shipment } from './shipment.ts';
 import { streamTimeline } from './stream.ts';
 import { connectWalsender } from './walsender.ts';
@@ -17,16 +18,24 @@ import { connectWalsender } from './walsender.ts';
 const CHUNK_BYTES = 16 * 1024 * 1024;
 const RECONNECT_MS = 2_000;
 
-/** Streams until the signal fires; a lost connection is made again, a lost slot is not papered over. */
-export async function shipWal(shipment: Shipment): Promise<{ timeline: number; endLsn: Lsn; bytes: number }> {
+/**
+ * Streams until the signal fires. A lost connection is made again, a lost slot is not papered over; a database or a store
+ * that is away for longer than we wait by ourselves is the failure.
+ */
+export async function shipWal(
+  shipment: Omit<Shipment, 'patience'>,
+): Promise<{ timeline: number; endLsn: Lsn; bytes: number }> {
   const { run } = shipment;
+  const patience = new Patience();
   const total = { timeline: 0, endLsn: '0/0', bytes: 0 };
   while (!run.signal.aborted) {
     try {
-      await withConnection(shipment.options.connection, {}, (sql) => shipFrom({ ...shipment, sql }, total));
+      await withConnection(shipment.options.connection, {}, (sql) => shipFrom({ ...shipment, patience, sql }, total));
     } catch (error) {
       if (run.signal.aborted) break;
       if (!isRetryable(error) || isFailure(error, 'Busy')) throw error;
+      patience.bad('database', run.clock.nowMs());
+      if (patience.isOver(run.clock.nowMs())) throw error;
       run.progress({ phase: 'waiting', note: `it is tried again: ${findFailure(error)?.message ?? String(error)}` });
       await run.clock.sleep(RECONNECT_MS, run.signal).catch(() => undefined);
     }

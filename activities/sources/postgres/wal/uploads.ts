@@ -4,6 +4,15 @@ import type { Run } from '../../../io/run.ts';
 import type { WalPiece, WalVault } from '../../source.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, isFull } from './chunk.ts';
+import type { Patience } from './patience.ts';
+
+interface UploadUse {
+  vault: WalVault;
+  run: Run;
+  patience: Patience;
+  identity: { systemId: string; timeline: number };
+  durable: bigint;
+}
 
 interface Upload {
   end: bigint;
@@ -15,11 +24,12 @@ const LONGEST_WAIT_MS = 15_000;
 
 /**
  * Puts pieces and whole chunks into the vault, several at a time, and knows up to where everything is durable. A store
- * that is away is waited for: the server keeps the WAL until we report it flushed.
+ * that is away is waited for while our patience lasts: the server keeps the WAL until we report it flushed.
  */
 export class Uploads {
   readonly #vault: WalVault;
   readonly #run: Run;
+  readonly #patience: Patience;
   readonly #identity: { systemId: string; timeline: number };
   /** In order of position; those at the head that are done are dropped, which moves `durable`. */
   readonly #pending: Upload[] = [];
@@ -28,11 +38,11 @@ export class Uploads {
   #heldBytes = 0;
   #wake: (() => void)[] = [];
   #failed: Error | undefined;
-  #troubleSinceMs: number | undefined;
 
-  constructor(use: { vault: WalVault; run: Run; identity: { systemId: string; timeline: number }; durable: bigint }) {
+  constructor(use: UploadUse) {
     this.#vault = use.vault;
     this.#run = use.run;
+    this.#patience = use.patience;
     this.#identity = use.identity;
     this.#durable = use.durable;
   }
@@ -44,7 +54,7 @@ export class Uploads {
 
   /** Since when the store refuses us, milliseconds; undefined when it does not. */
   get troubleSinceMs(): number | undefined {
-    return this.#troubleSinceMs;
+    return this.#patience.since('store');
   }
 
   /** Fails when an upload failed for good; otherwise resolves when less than `bytes` wait in memory. */
@@ -129,11 +139,13 @@ export class Uploads {
       this.#run.signal.throwIfAborted();
       try {
         await this.#vault.put(piece, bytes);
-        this.#troubleSinceMs = undefined;
+        this.#patience.good('store');
         return;
       } catch (error) {
         if (!isRetryable(error)) throw error;
-        this.#troubleSinceMs ??= this.#run.clock.nowMs();
+        const nowMs = this.#run.clock.nowMs();
+        this.#patience.bad('store', nowMs);
+        if (this.#patience.isOver(nowMs)) throw error;
         this.#run.log.warn('WAL cannot be stored now; the database keeps it', {
           lsn: piece.startLsn,
           error: String(error),
