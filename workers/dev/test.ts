@@ -9,6 +9,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 import { interruption } from './interruption.ts';
+import { testScratch } from './scratch.ts';
 import { cacheFolder } from './setup/cache.ts';
 import { ALL_TOOLS, setUpTools, troubleLines } from './setup/index.ts';
 
@@ -148,6 +149,9 @@ interface TestEvent {
 
 async function runTests(files: string[], signal: AbortSignal): Promise<Results> {
   const results: Results = { passed: 0, failed: [], skipped: [], files: [] };
+  await using scratch = await testScratch();
+  console.log(`temporary files: ${scratch.path}`);
+  process.env['TMPDIR'] = scratch.path;
   process.env['NODE_COMPILE_CACHE'] ??= COMPILED;
   const stream = run({ files, cwd: ROOT, concurrency: FILES_AT_ONCE, timeout: TEST_LIMIT_MS, signal });
   const outcomeOf = ({ name, file = name, details }: TestEvent): Outcome => ({
