@@ -50,7 +50,7 @@ async function drillOnce(begun: Begun<DrillOrder>, { undo, clock }: Drilling): P
   const target: Target = order.target ?? chosen.target;
   journal.note(`target: ${describeTarget(target)}`);
   const wish = { source, target, ...(host === undefined ? {} : { host }) };
-  const restore: RestoreResult = await recover(wish, { journal, facts, undo, clock, keepUnproven: false });
+  const restore: RestoreResult = await recover(wish, { journal, facts, notices, undo, clock, keepUnproven: false });
   const { failed } = await CancellationScope.nonCancellable(() => undo.unwind(journal));
   const { attention } = journal.progress;
   if (failed > 0)

@@ -27,7 +27,14 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
     return await conclude(
       journal,
       async (undo) => {
-        const result: RestoreResult = await recover(order, { journal, facts, undo, clock, keepUnproven: true });
+        const result: RestoreResult = await recover(order, {
+          journal,
+          facts,
+          notices,
+          undo,
+          clock,
+          keepUnproven: true,
+        });
         undo.clear();
         journal.progress.result = result;
         const { behindTargetMs: rpoMs } = result.proof;

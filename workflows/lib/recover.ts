@@ -11,12 +11,14 @@ import { formatBytes } from '../model/units.ts';
 import { bulk, quick } from '../options.ts';
 import type { Compensations } from './conclude.ts';
 import type { Journal } from './journal.ts';
+import type { Notices } from './notices.ts';
 import { waitingForRoom } from './room.ts';
 import type { RtoClock } from './rto-clock.ts';
 
 export interface Recovering {
   journal: Journal;
   facts: SourceFacts;
+  notices: Notices;
   undo: Compensations;
   /** Stops when the cluster is proven, or is not: what comes then is not recovery. */
   clock: RtoClock;
@@ -38,7 +40,7 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
   const { journal, facts, undo, clock, keepUnproven } = use;
   const timed = phaseTimer(journal);
   // A copy that somebody needs waits for room; any other makes room itself.
-  const patiently = <T>(step: () => Promise<T>): Promise<T> => (keepUnproven ? waitingForRoom(journal, step) : step());
+  const patiently = <T>(step: () => Promise<T>): Promise<T> => (keepUnproven ? waitingForRoom(use, step) : step());
   const { plan } = await timed('find', () => planRecovery(order));
   journal.note(`from ${plan.base.point} to ${describeTarget(plan.target)}, into ${plan.into} on host ${plan.host}`);
   const on = (summary: string): Activities => bulk({ summary, taskQueue: hostQueue(plan.host) });

@@ -2,15 +2,19 @@ import { sleep } from '@temporalio/workflow';
 import { fullDiskOf } from '../model/full-disk.ts';
 import { formatBytes } from '../model/units.ts';
 import type { Journal } from './journal.ts';
+import type { Notices } from './notices.ts';
 
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 120_000;
 
 /**
- * Does a step again for as long as its disk is full, and says what to free: nothing that hours have brought is thrown away
- * for what a person mends in a minute. Whatever else the step fails with is thrown.
+ * Does a step again for as long as its disk is full, and tells people what to free: nothing that hours have brought is thrown
+ * away for what a person mends in a minute. Whatever else the step fails with is thrown.
  */
-export async function waitingForRoom<T>(journal: Journal, step: () => Promise<T>): Promise<T> {
+export async function waitingForRoom<T>(
+  { journal, notices }: { journal: Journal; notices: Notices },
+  step: () => Promise<T>,
+): Promise<T> {
   let told: string | undefined;
   try {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
@@ -19,8 +23,10 @@ export async function waitingForRoom<T>(journal: Journal, step: () => Promise<T>
       } catch (error) {
         const full = fullDiskOf(error);
         if (!full) throw error;
-        told = `the disk of ${full.path} is full (${formatBytes(full.freeBytes)} free): free space there, and the restore goes on by itself`;
-        journal.attention(told);
+        const title = `restore of ${journal.progress.source} waits for room on a disk`;
+        const body = `the disk of ${full.path} is full (${formatBytes(full.freeBytes)} free): free space there, and the restore goes on by itself`;
+        if (told === undefined) notices.send({ severity: 'critical', title, body });
+        journal.attention((told = body));
         await sleep(pauseMs, { summary: `until the disk of ${full.path} has room`.slice(0, 100) });
       }
     }
