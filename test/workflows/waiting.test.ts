@@ -60,6 +60,26 @@ test('workflows that wait', { timeout: 240_000 }, async (t) => {
       assert.deepEqual(run.of('notify'), []);
     });
 
+    await t.test('a full disk: people are told once, and it goes on by itself when there is room', async () => {
+      let attempts = 0;
+      const fullDisk = { path: '/srv/shop', freeBytes: 4096 };
+      const script = {
+        replayWal: () => {
+          if (++attempts <= 4) throw failure('Precondition', 'disk of the test is full', { evidence: { fullDisk } });
+          return sampleResult().replay;
+        },
+      };
+      const run = await world.start('restore', { script });
+      assert.ok(((await run.handle.result()) as RestoreResult).proof.ok);
+      const [notice, ...more] = run.of('notify');
+      assert.deepEqual(more, []);
+      assert.equal(notice?.severity, 'critical');
+      assert.equal(notice?.title, `restore of ${run.source} waits for room on a disk`);
+      assert.match(notice?.body ?? '', /^the disk of \/srv\/shop is full \(4.* free\): free space there/);
+      assert.ok(!run.names().includes('discardRestore'));
+      assert.equal((await run.progress()).attention, undefined);
+    });
+
     await t.test('a notifier that is down stops no run, and the run says that nobody was told', async () => {
       for (const error of [away(), failure('Denied', 'token of the test is refused')]) {
         const script = {
