@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
+import { join } from 'node:path';
 import { fill, withCluster, WriteLoad, writeWal } from './cluster.ts';
-import { backup, compareBackups, compareRestores } from './copies.ts';
+import { backup, compareBackups, compareRestores, tarFolder } from './copies.ts';
 import type { Measured } from './report.ts';
 import { markdown, ratios, table } from './report.ts';
 import type { BenchOptions } from './options.ts';
 import { readOptions, USAGE } from './options.ts';
 import { compareReplays, measureShipping, shipAll, shipBacklog } from './wal.ts';
-import { describeMachine } from './measured.ts';
+import { describeMachine, workTogether } from './measured.ts';
 
 /** WAL runs write gigabytes each: fewer of them. */
 const MOST_WAL_RUNS = 3;
@@ -27,6 +28,7 @@ async function bench(options: BenchOptions): Promise<Measured> {
     await shipAll(cluster);
     const backups = await compareBackups(cluster, runs);
     await shipAll(cluster);
+    const together = await workTogether(join(tarFolder(cluster), 'base.tar.zst'), cluster.dir);
     say('restore');
     const restores = await compareRestores(cluster, runs);
     say('replay');
@@ -42,6 +44,7 @@ async function bench(options: BenchOptions): Promise<Measured> {
       small: { scale: smallScale, databaseBytes: smallFill.databaseBytes, peakRssBytes: smallBackup.peakRssBytes },
       postgres: String(version?.['text']).split(' ').slice(0, 2).join(' '),
       machine: await describeMachine(cluster.dir),
+      together,
       ...{ backups, restores, shipping, replays },
     };
   });

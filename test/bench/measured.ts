@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, rm } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import type { TestPostgres } from '../support/postgres.ts';
@@ -76,6 +76,24 @@ async function serverCpuSeconds(server: TestPostgres): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
+}
+
+const TOGETHER_BYTES = 256 << 20;
+
+/**
+ * Work that all processors do together, in what one of them does alone: zstd -3 of the same bytes by one process and by as
+ * many as there are processors. Two threads of one core are not two processors, and share its cache.
+ */
+export async function workTogether(tarZst: string, folder: string): Promise<number> {
+  const file = join(folder, 'together.tar');
+  await measure('zstd -dcq "$1" | head -c "$2" > "$3" || test -s "$3"', [tarZst, String(TOGETHER_BYTES), file]);
+  const compress = (count: number): Promise<Finished> =>
+    measure('for i in $(seq "$2"); do zstd -q -3 -c "$1" > /dev/null & done; wait', [file, String(count)]);
+  await compress(1);
+  const alone = await compress(1);
+  const together = await compress(cpus().length);
+  await rm(file);
+  return (cpus().length * alone.wallMs) / together.wallMs;
 }
 
 /** `folder` is where everything is written: what the figures rest on as much as on the processors. */

@@ -11,6 +11,8 @@ export interface Measured {
   small: { scale: number; databaseBytes: number; peakRssBytes: number };
   postgres: string;
   machine: string;
+  /** How many times the work of one processor all of them do together. */
+  together: number;
   backups: BackupFigures;
   restores: RestoreFigures;
   shipping: WalFigures;
@@ -190,6 +192,7 @@ least and the most in brackets; ratios are taken run by run, because what slows 
 | | |
 |---|---|
 | machine | ${measured.machine} |
+| its processors together | ${measured.together.toFixed(2)} times the work of one of them (zstd -3 of the same bytes, by one process and by one for each) |
 | programs | ${measured.postgres}, Node.js ${process.versions.node}, zstd of both |
 | database | pgbench at scale ${options.scale}, ${mebibytes(databaseBytes)}, page checksums on, in the page cache |
 | stored by lifeboat | ${mebibytes(backups.storedBytes)} of ${mebibytes(backups.bytes)}: zstd 3, AES-256-GCM, in parts of 16 MiB, to the filesystem store, with fsync |
@@ -203,6 +206,9 @@ ${table(measured)}
 - **full backup**: from the first question to the published, signed manifest, in a process of its own that is warm as a worker is
   (modules loaded, codec threads started); \`pg_basebackup\` with \`-X none --checkpoint=fast\`, tar compressed by the server or
   plain files. "CPU" is what the work took there, "server CPU" what the database server spent on it, memory the whole process's.
+  The server compresses with one processor while the others rest; lifeboat moves the whole stream to the worker, compresses,
+  encrypts, hashes and compares it there, which is more work ("all CPU of both") on all of them: how it comes out depends on
+  how many there are, and what they do together.
 - **restore**: from an empty place to a promoted server that takes sessions, fetch with decryption and checksums of every file included, and
   the few bytes of WAL that make the base consistent; beside \`zstd -d | tar -x\` of what pg_basebackup wrote, without and with
   a sync to the disk, which ours always does.
