@@ -30,10 +30,15 @@ take "$1" "$2" && exit 0
 rm -f "$spool/absent/$1"
 # "true", because a shell that cannot redirect a special builtin like ":" ends at once with 2, which means "not there".
 true >"$spool/want/$1" || exit 254
+# Left behind by a server that was killed we would keep its memory, and so the next server, from coming up.
+{ read -r server <postmaster.pid; } 2>/dev/null
+alive=/proc/$server/cwd
+[ -e "$alive" ] || alive=/
 tries=0
 while [ $tries -lt ${WAIT_SECONDS * 50} ]; do
   if take "$1" "$2"; then rm -f "$spool/want/$1"; exit 0; fi
   if [ -e "$spool/absent/$1" ]; then rm -f "$spool/absent/$1" "$spool/want/$1"; exit 1; fi
+  [ -e "$alive" ] || exit 254
   # An answer to an earlier request of this name may have taken this one away with it.
   [ -e "$spool/want/$1" ] || true >"$spool/want/$1" || exit 254
   tries=$((tries + 1))
