@@ -165,3 +165,18 @@ test('a database or a store that stays away ends the stream: only then do people
     await assert.rejects(cut.ended, (error) => failureTypeOf(error) === 'Unavailable');
   });
 });
+
+test('one object that the store never takes ends the stream too, though all others get through', async () => {
+  await withWal({ version: 18 }, async (at) => {
+    let cursed: string | undefined;
+    const put: WalVault['put'] = (piece, bytes) => {
+      cursed ??= piece.startLsn;
+      if (piece.startLsn === cursed) return Promise.reject(failure('Unavailable', `${cursed} is not taken`));
+      return at.wal.put(piece, bytes);
+    };
+    const stream = ship(at.server, { ...at.wal, put }, { run: { clock: hastyClock() } });
+    await load(at.server, 1000);
+    await assert.rejects(stream.ended, (error) => /is not taken/.test(String(error)));
+    await covers(ship(at.server, at.wal), at);
+  });
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ResumeFacts } from '../../activities/sources/postgres/wal/resume.ts';
-import { resumePoint } from '../../activities/sources/postgres/wal/resume.ts';
+import { durableBefore, resumePoint } from '../../activities/sources/postgres/wal/resume.ts';
 import type { WalObject } from '../../workflows/model/wal.ts';
 
 const SEGMENT = 16 << 20;
@@ -27,6 +27,17 @@ test('a hole before what the slot keeps is passed: nobody can fill it any more',
   assert.equal(resumePoint(facts(PIECES, '0/2000A00'))?.durableLsn, '0/3000100');
   assert.equal(resumePoint(facts(PIECES, '0/9000000'))?.durableLsn, '0/3000100');
   assert.equal(resumePoint(facts(PIECES))?.durableLsn, '0/3000100');
+});
+
+test('a new slot tells nothing of what was durable: a hole within the newest spools is asked for, an older one is not', () => {
+  const young = durableBefore(PIECES, SEGMENT);
+  assert.equal(young, '0/2000500');
+  assert.equal(resumePoint(facts(PIECES, young))?.durableLsn, '0/2000500');
+  const far = [...PIECES, object('0/3000100', '0/5000000')];
+  assert.equal(durableBefore(far, SEGMENT), '0/5000000');
+  assert.equal(resumePoint(facts(far, durableBefore(far, SEGMENT)))?.durableLsn, '0/5000000');
+  assert.equal(resumePoint(facts(far, durableBefore(far, 2 * SEGMENT)))?.durableLsn, '0/2000500');
+  assert.equal(durableBefore([], SEGMENT), undefined);
 });
 
 test('a very first upload that was overtaken is asked for again', () => {

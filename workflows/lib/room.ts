@@ -3,9 +3,14 @@ import { fullDiskOf } from '../model/full-disk.ts';
 import { formatBytes } from '../model/units.ts';
 import type { Journal } from './journal.ts';
 import type { Notices } from './notices.ts';
+import { nowMs } from './time.ts';
 
 const FIRST_PAUSE_MS = 5_000;
-const LONGEST_PAUSE_MS = 120_000;
+/** Of the pause before: nobody who made room waits for much longer than a tenth of what has passed. */
+const GROWTH = 1.1;
+/** Each round costs history, which a run has only so much of: this is enough for a month. */
+const LONGEST_PAUSE_MS = 600_000;
+const REMIND_MS = 6 * 3_600_000;
 
 /**
  * Does a step again for as long as its disk is full, and tells people what to free: nothing that hours have brought is thrown
@@ -16,8 +21,9 @@ export async function waitingForRoom<T>(
   step: () => Promise<T>,
 ): Promise<T> {
   let told: string | undefined;
+  let toldAtMs = -Infinity;
   try {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, Math.ceil(pauseMs * GROWTH))) {
       try {
         return await step();
       } catch (error) {
@@ -25,7 +31,10 @@ export async function waitingForRoom<T>(
         if (!full) throw error;
         const title = `restore of ${journal.progress.source} waits for room on a disk`;
         const body = `the disk of ${full.path} is full (${formatBytes(full.freeBytes)} free): free space there, and the restore goes on by itself`;
-        if (told === undefined) notices.send({ severity: 'critical', title, body });
+        if (nowMs() - toldAtMs >= REMIND_MS) {
+          notices.send({ severity: 'critical', title, body });
+          toldAtMs = nowMs();
+        }
         journal.attention((told = body));
         await sleep(pauseMs, { summary: `until the disk of ${full.path} has room`.slice(0, 100) });
       }

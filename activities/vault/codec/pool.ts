@@ -12,13 +12,20 @@ export interface CodecPool extends AsyncDisposable {
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
 }
 
-type CodecThreads = Threads<Job, Result>;
+/**
+ * Threads that only compute, and threads that also use up what they decoded: those stand still with the disk that they
+ * write to, and WAL that is to be stored must not wait for them.
+ */
+interface CodecThreads {
+  computing: Threads<Job, Result>;
+  using: Threads<Job, Result>;
+}
 
 let shared: { threads: CodecThreads; users: number } | undefined;
 
 /**
- * A share of the process's threads, one for each processor however many vaults are open, so that memory does not grow with
- * them. The last user to leave ends them. Jobs end with `signal`.
+ * A share of the process's threads, one of a kind for each processor however many vaults are open, so that memory does not
+ * grow with them. The last user to leave ends them. Jobs end with `signal`.
  */
 export function joinCodecPool(signal: AbortSignal): CodecPool {
   const mine = (shared ??= { threads: newThreads(), users: 0 });
@@ -27,12 +34,14 @@ export function joinCodecPool(signal: AbortSignal): CodecPool {
     mine.users -= 1;
     if (mine.users > 0) return;
     if (shared === mine) shared = undefined;
-    await mine.threads.close();
+    await Promise.all([mine.threads.computing.close(), mine.threads.using.close()]);
   });
 }
 
 function newThreads(): CodecThreads {
-  return new Threads(availableParallelism(), threadModule('codec-thread', import.meta.url));
+  const start = (): Threads<Job, Result> =>
+    new Threads(availableParallelism(), threadModule('codec-thread', import.meta.url));
+  return { computing: start(), using: start() };
 }
 
 function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
@@ -40,7 +49,7 @@ function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise
   return {
     encode: async (job, options) => {
       const given = forThread(job.bytes, options?.transfer ?? false);
-      const { bytes, sha256 = '' } = await threads.run({
+      const { bytes, sha256 = '' } = await threads.computing.run({
         job: { ...job, kind: 'encode', bytes: given.bytes },
         moved: given.moved,
         signal,
@@ -49,11 +58,12 @@ function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise
     },
     decode: async (job) => {
       const given = forThread(job.bytes, true);
-      const { bytes } = await threads.run({
+      const isEffect = job.use !== undefined;
+      const { bytes } = await (isEffect ? threads.using : threads.computing).run({
         job: { ...job, kind: 'decode', bytes: given.bytes },
         moved: given.moved,
         signal,
-        isEffect: job.use !== undefined,
+        isEffect,
       });
       return asBuffer(bytes);
     },

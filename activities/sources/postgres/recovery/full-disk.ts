@@ -20,8 +20,9 @@ export async function sayingFull<T>(folder: string, step: () => Promise<T>): Pro
 }
 
 export async function fullDisk(folder: string, said: { place: string; found: string }): Promise<Error> {
-  // A tablespace may stand on another disk.
-  const path = said.place.startsWith(folder) ? folder : dirname(said.place);
+  // What is our own stands beside it; a tablespace may stand on another disk, under a name that begins alike.
+  const ours = [folder, `${folder}.lifeboat`].some((own) => said.place === own || said.place.startsWith(`${own}/`));
+  const path = ours ? folder : dirname(said.place);
   const freeBytes = await freeBytesOf(path).catch(() => 0);
   const evidence: FullDiskEvidence = { fullDisk: { path, freeBytes } };
   return failure('Precondition', `disk of ${path} is full: ${formatBytes(freeBytes)} free`, {

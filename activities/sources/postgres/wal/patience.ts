@@ -1,28 +1,24 @@
 /** How long a stream waits by itself; what lasts longer is for the run, which tells people and begins anew. */
 const PATIENCE_MS = 60_000;
 
-type Partner = 'database' | 'store';
-
-/** Since when the database does not speak to us, or the store refuses us. */
+/** Since when nothing gets on. Only WAL that became durable counts as getting on: connections come and go without it. */
 export class Patience {
-  readonly #since = new Map<Partner, number>();
+  #sinceMs: number | undefined;
 
-  /** It works: what was before does not count. Cheap, for calls with every message. */
-  good(partner: Partner): void {
-    this.#since.delete(partner);
+  good(): void {
+    this.#sinceMs = undefined;
   }
 
-  /** It failed; a repeat changes nothing. */
-  bad(partner: Partner, nowMs: number): void {
-    if (!this.#since.has(partner)) this.#since.set(partner, nowMs);
-  }
-
-  /** Milliseconds; undefined when it works. */
-  since(partner: Partner): number | undefined {
-    return this.#since.get(partner);
+  /** A repeat changes nothing. */
+  bad(nowMs: number): void {
+    this.#sinceMs ??= nowMs;
   }
 
   isOver(nowMs: number): boolean {
-    return [...this.#since.values()].some((since) => nowMs - since >= PATIENCE_MS);
+    return isLong(this.#sinceMs, nowMs);
   }
+}
+
+export function isLong(sinceMs: number | undefined, nowMs: number): boolean {
+  return sinceMs !== undefined && nowMs - sinceMs >= PATIENCE_MS;
 }

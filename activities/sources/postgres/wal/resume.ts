@@ -23,8 +23,8 @@ export interface ResumeFacts {
   histories: TimelineHistory[];
   stored: WalObject[];
   /**
-   * What the slot keeps WAL from; absent while there is no slot. Everything before it was durable. Behind it, uploads that
-   * overtook others may have left holes when their worker died.
+   * What an old slot keeps WAL from, or `durableBefore` for a new one; absent while there is none. Everything before it was
+   * durable. Behind it, uploads that overtook others may have left holes when their worker died.
    */
   keptLsn?: Lsn;
   chunkBytes: number;
@@ -46,6 +46,18 @@ export function resumePoint(facts: ResumeFacts): Resume | undefined {
   // What we hold beyond the switch was lost by the promotion: the next timeline begins in the segment of the switch.
   if (compareLsn(newest.endLsn, left) >= 0) return switchPoint(facts, newest.timeline, left);
   return at(facts, newest.timeline, newest.endLsn);
+}
+
+/**
+ * What stands for `keptLsn` when the slot is a new one, which tells nothing of what was durable: uploads overtake each other
+ * within a spool, so that before the newest spools nothing is missing that was not told. Undefined when nothing is stored.
+ */
+export function durableBefore(stored: WalObject[], spoolBytes: number): Lsn | undefined {
+  const ranges = rangesOf(stored);
+  const last = ranges.at(-1);
+  if (!last) return undefined;
+  const from = parseLsn(last.endLsn) - BigInt(2 * spoolBytes);
+  return ranges.find((range) => range.timeline === last.timeline && parseLsn(range.endLsn) >= from)?.endLsn;
 }
 
 function newestRange({ stored, keptLsn }: ResumeFacts): WalRange | undefined {

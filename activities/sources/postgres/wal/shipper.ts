@@ -34,7 +34,7 @@ export async function shipWal(
     } catch (error) {
       if (run.signal.aborted) break;
       if (!isRetryable(error) || isFailure(error, 'Busy')) throw error;
-      patience.bad('database', run.clock.nowMs());
+      patience.bad(run.clock.nowMs());
       if (patience.isOver(run.clock.nowMs())) throw error;
       run.progress({ phase: 'waiting', note: `it is tried again: ${findFailure(error)?.message ?? String(error)}` });
       await run.clock.sleep(RECONNECT_MS, run.signal).catch(() => undefined);
@@ -59,7 +59,7 @@ async function shipFrom(session: Session, total: Total): Promise<void> {
       try {
         end = await streamTimeline({ ...session, identity, resume, chunkBytes });
       } catch (error) {
-        resume = resume === from.resume ? await behindHole({ session, identity, from }, error) : undefined;
+        resume = await behindHole({ session, identity, from, resume }, error);
         if (!resume) throw error;
         continue;
       }

@@ -35,11 +35,7 @@ export async function streamTimeline(at: Streaming): Promise<StreamedTo> {
     ...{ slot: ship.slot, startLsn: resume.startLsn, timeline: resume.timeline },
     ...{ statusEveryMs: STATUS_MS, silenceMs: SILENCE_MS },
     flushed: () => receiver.flushed,
-    onWal: (start, bytes, sentMicros) => {
-      at.patience.good('database');
-      return receiver.take(start, bytes, sentMicros);
-    },
-    onKeepalive: () => at.patience.good('database'),
+    onWal: (start, bytes, sentMicros) => receiver.take(start, bytes, sentMicros),
   });
   const timer = setInterval(() => receiver.tick(), ship.shipEveryMs);
   const watch = setInterval(() => receiver.report(), STATUS_MS);

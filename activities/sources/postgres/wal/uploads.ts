@@ -4,6 +4,7 @@ import type { Run } from '../../../io/run.ts';
 import type { WalPiece, WalVault } from '../../source.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, isFull } from './chunk.ts';
+import { isLong } from './patience.ts';
 import type { Patience } from './patience.ts';
 
 interface UploadUse {
@@ -38,6 +39,7 @@ export class Uploads {
   #heldBytes = 0;
   #wake: (() => void)[] = [];
   #failed: Error | undefined;
+  #troubleSinceMs: number | undefined;
 
   constructor(use: UploadUse) {
     this.#vault = use.vault;
@@ -54,7 +56,7 @@ export class Uploads {
 
   /** Since when the store refuses us, milliseconds; undefined when it does not. */
   get troubleSinceMs(): number | undefined {
-    return this.#patience.since('store');
+    return this.#troubleSinceMs;
   }
 
   /** Fails when an upload failed for good; otherwise resolves when less than `bytes` wait in memory. */
@@ -129,23 +131,27 @@ export class Uploads {
 
   #finish(upload: Upload): void {
     upload.done = true;
+    if (this.#pending[0]?.done) this.#patience.good();
     while (this.#pending[0]?.done) this.#durable = this.#pending.shift()?.end ?? this.#durable;
   }
 
   async #put(start: bigint, bytes: Buffer, lastCommitMicros: number | undefined): Promise<void> {
     const commit = lastCommitMicros === undefined ? {} : { lastCommitMicros };
     const piece: WalPiece = { ...this.#identity, startLsn: formatLsn(start), ...commit };
+    let sinceMs: number | undefined;
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
       this.#run.signal.throwIfAborted();
       try {
         await this.#vault.put(piece, bytes);
-        this.#patience.good('store');
+        this.#troubleSinceMs = undefined;
         return;
       } catch (error) {
         if (!isRetryable(error)) throw error;
         const nowMs = this.#run.clock.nowMs();
-        this.#patience.bad('store', nowMs);
-        if (this.#patience.isOver(nowMs)) throw error;
+        sinceMs ??= nowMs;
+        this.#troubleSinceMs ??= nowMs;
+        // Its neighbours may get through all the time, and nothing behind it is durable.
+        if (isLong(sinceMs, nowMs)) throw error;
         this.#run.log.warn('WAL cannot be stored now; the database keeps it', {
           lsn: piece.startLsn,
           error: String(error),
