@@ -50,7 +50,11 @@ async function history(world: Lifeboat): Promise<Moments> {
   };
   const lsn = async (): Promise<bigint> =>
     parseLsn(String((await server.sql('select pg_current_wal_lsn()::text as lsn'))[0]?.['lsn']));
-  const next = (): Promise<unknown> => server.sql('insert into orders values (1); select pg_switch_wal()');
+  const next = async (): Promise<void> => {
+    // Two transactions: the commit of one that switches would stand behind the switch.
+    await server.sql('insert into orders values (1)');
+    await server.sql('select pg_switch_wal()');
+  };
 
   const beforeBackup = await clock();
   const backup = await world.cli(['backup', 'shop']);
