@@ -6,6 +6,7 @@ import { plainRun } from '../../activities/io/run.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import type { Target } from '../../workflows/model/target.ts';
+import { until } from '../support/cli-ask.ts';
 import { run as runAsServer, withServerDir } from '../support/postgres.ts';
 import {
   planFor,
@@ -126,6 +127,47 @@ test('action pause: the copy waits at its target, comes back there after a resta
       await sql('select pg_promote()');
       await sql('insert into t values (9)');
       assert.deepEqual(await ids(sql), [1, 9]);
+    });
+  });
+});
+
+test('a copy that somebody pauses on its way is waited for, and goes on to its target', async () => {
+  await withScene({ version: 18, before: (server) => server.sql(TABLE) }, async (scene) => {
+    const { server, guard } = scene;
+    await server.sql('insert into t values (1)');
+    const time = await timeOf(server.sql);
+    await server.sql('insert into t values (2)');
+    await guard.caughtUp();
+    const notes: string[] = [];
+    const stopper = new AbortController();
+    const run = plainRun({ signal: stopper.signal, progress: ({ note = '' }) => void notes.push(note) });
+    const pausedEarly = (): boolean => notes.some((note) => /^paused at .* before the target/.test(note));
+    // Holds replay in front of the first commit, so that there is a way to pause on.
+    const settings = { recovery_min_apply_delay: '1h' };
+    const options = recoveryOptions(server, {
+      restore: { ...recoveryOptions(server).restore, startTimeout: '5m', settings },
+    });
+    await withServerDir(async (dir) => {
+      const plan = await planFor(dir, guard, { target: at(time) });
+      const sql = sqlOf(plan);
+      const recovered = recover(server, { vault: scene.vault, plan, options, run });
+      try {
+        await until('copy to take sessions', () => sql('select pg_wal_replay_pause()').catch(() => undefined));
+        await sql('alter system set recovery_min_apply_delay = 0');
+        await sql('select pg_reload_conf()');
+        await until('copy to be seen as paused', async () => pausedEarly() || undefined);
+        assert.deepEqual(await ids(sql), []);
+        await sql('select pg_wal_replay_resume()');
+        assert.equal(
+          (await recovered).proof.checks.find((check) => !check.ok),
+          undefined,
+        );
+        assert.deepEqual(await ids(sql), [1]);
+      } finally {
+        stopper.abort(new Error('test is over'));
+        await recovered.catch(() => undefined);
+        await createRecovery('shop', options, plainRun()).discard(plan);
+      }
     });
   });
 });

@@ -6,6 +6,7 @@ import type { Run } from '../../../io/run.ts';
 import { whileFeeding } from './feeder.ts';
 import { placeOf } from './place.ts';
 import { replayWal } from './replay.ts';
+import { hasStopped, readRecoveryLog } from './server-log.ts';
 import { runningServer } from './server.ts';
 import { withRecovered } from './session.ts';
 import type { Replaying } from './start.ts';
@@ -59,7 +60,7 @@ async function promote(client: SqlClient, plan: RecoveryPlan, run: Run): Promise
         hint: 'see its log, then run the same command again',
       });
     }
-    run.progress({ phase: 'open', note: told ? 'promoting' : 'waiting for the target' });
+    run.progress({ phase: 'open', note: told ? 'promoting' : 'on its way to the target, or paused by somebody' });
     await run.clock.sleep(POLL_MS, run.signal);
   }
 }
@@ -80,7 +81,7 @@ async function endIfThere(client: SqlClient, plan: RecoveryPlan): Promise<boolea
     `select pg_get_wal_replay_pause_state() = 'paused' as paused, (pg_last_wal_replay_lsn() - $1::pg_lsn)::text as bytes`,
     [plan.base.startLsn],
   );
-  if (!row?.paused) return false;
+  if (!row?.paused || !hasStopped(await readRecoveryLog(placeOf(plan)))) return false;
   const short = Number(row.bytes) <= SHORT_REPLAY_BYTES;
   await query(client, short ? 'select pg_wal_replay_resume()' : 'select pg_promote(false)');
   return true;

@@ -9,7 +9,8 @@ import { whileFeeding } from './feeder.ts';
 import type { Place } from './place.ts';
 import { placeOf } from './place.ts';
 import { fatalFailure, refuseHole, tooLow } from './replay-failures.ts';
-import { readRecoveryLog } from './server-log.ts';
+import type { RecoveryLog } from './server-log.ts';
+import { hasStopped, readRecoveryLog } from './server-log.ts';
 import { isAlive, runningServer, stopServer } from './server.ts';
 import { withRecovered } from './session.ts';
 import { raiseSettings } from './settings.ts';
@@ -56,8 +57,13 @@ async function waitForTarget(use: Replaying, at: { feeder: Feeder; server: Launc
   for (;;) {
     run.signal.throwIfAborted();
     const state = await askServer(plan);
-    if (await restartedHigher(use, { place, server, state })) continue;
-    if (state && isThere(state)) return state;
+    if (state && !state.inRecovery) return state;
+    const log = state && !state.paused ? {} : await readRecoveryLog(place);
+    if (log.insufficient) {
+      await restartHigher(use, { place, server, insufficient: log.insufficient });
+      continue;
+    }
+    if (state?.paused && hasStopped(log)) return state;
     if (!state) await explainIfDead(use, { place, server });
     stall(state !== undefined);
     const done = state ? Math.max(0, lsnDistanceBytes(plan.base.startLsn, state.lsn)) : 0;
@@ -65,16 +71,17 @@ async function waitForTarget(use: Replaying, at: { feeder: Feeder; server: Launc
       phase: 'replay',
       doneBytes: done,
       totalBytes: Math.max(plan.estimate.walBytes, done),
-      note: state ? `replayed to ${state.lsn}` : 'starting',
+      note: noteOf(state),
       counters: { segments: feeder.served, seconds: Math.round((run.clock.nowMs() - startedMs) / 1000) },
     });
     await run.clock.sleep(POLL_MS, run.signal);
   }
 }
 
-/** Recovery waits at its target, or, without one, has ended by itself. */
-function isThere(state: Asked): boolean {
-  return state.paused || !state.inRecovery;
+function noteOf(state: Asked | undefined): string {
+  if (!state) return 'starting';
+  if (state.paused) return `paused at ${state.lsn}, before the target: select pg_wal_replay_resume()`;
+  return `replayed to ${state.lsn}`;
 }
 
 /** Undefined while the server takes no sessions. */
@@ -125,27 +132,25 @@ async function explainIfDead(use: Replaying, at: { place: Place; server: Launche
   await use.run.clock.sleep(5 * POLL_MS, use.run.signal);
   if (await lives()) return;
   const log = await readRecoveryLog(place);
+  // Written after the last look for it: the next look starts the server again with more.
+  if (log.insufficient) return;
   if (log.redoneTo !== undefined) await refuseHole(plan, wal, log.redoneTo);
   throw await fatalFailure(plan, place, log);
 }
 
 /**
  * The source's settings may have been raised after the backup: replay then waits, or the server gives up. It is started
- * again with what its log asks for; true when it was.
+ * again with what its log asks for.
  */
-async function restartedHigher(
+async function restartHigher(
   use: Replaying,
-  at: { place: Place; server: Launched; state: Asked | undefined },
-): Promise<boolean> {
-  const { place, server, state } = at;
-  if (state && !state.paused) return false;
-  const { insufficient } = await readRecoveryLog(place);
-  if (insufficient === undefined) return false;
+  at: { place: Place; server: Launched; insufficient: NonNullable<RecoveryLog['insufficient']> },
+): Promise<void> {
+  const { place, server, insufficient } = at;
   use.run.log.warn('replay needs a higher setting than the backup knew of', { says: insufficient.says });
   if (!(await raiseSettings(place, insufficient.needed))) throw tooLow(insufficient);
   await stopServer(place.data, use.run);
   server.pid = await start(use, place);
-  return true;
 }
 
 /** Fails when a server that takes no sessions has not moved for `startTimeout`, while no file it wants is on its way. */

@@ -32,6 +32,11 @@ export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
   return log;
 }
 
+/** Whether replay came to its target: a pause alone may be a person's, or that of a setting that is too low. */
+export function hasStopped(log: RecoveryLog): boolean {
+  return log.stopReason !== undefined;
+}
+
 const STARTUP_LINES = 4;
 
 /** What the server printed before it could open its log. */
@@ -72,6 +77,9 @@ function noteEnd(log: RecoveryLog, line: LogLine): void {
   if (message.startsWith('starting PostgreSQL')) {
     delete log.fatal;
     delete log.fatalState;
+    delete log.insufficient;
+    // It recovers once more, unless it had come to the end.
+    if (log.redoneTo === undefined) delete log.stopReason;
   }
   if (isFatal(line) && log.fatal === undefined) {
     log.fatal = message;
