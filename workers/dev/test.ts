@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { interruption } from './interruption.ts';
 import { testScratch } from './scratch.ts';
 import { cacheFolder } from './setup/cache.ts';
-import { ALL_TOOLS, setUpTools, troubleLines } from './setup/index.ts';
+import { setUpTools, troubleLines, USUAL_TOOLS } from './setup/index.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 /** For hangs only: a busy machine takes several times as long as a quiet one. */
@@ -114,7 +114,7 @@ async function keepDurations(files: readonly Outcome[]): Promise<void> {
 }
 
 async function prepareTools(signal: AbortSignal): Promise<boolean> {
-  const reports = await setUpTools(ALL_TOOLS, { log: (line) => console.log(line), signal });
+  const reports = await setUpTools(USUAL_TOOLS, { log: (line) => console.log(line), signal });
   const failed = reports.filter(({ path }) => path === undefined);
   for (const { name, error } of failed) for (const line of troubleLines(name, error)) console.log(line);
   return failed.length === 0;

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { failure, failureFacts, failureTypeOf } from '../../../workflows/model/failure.ts';
+import { setUpPgBackRest } from './pgbackrest.ts';
 import { setUpEmbeddedPostgres, setUpPostgres } from './postgres.ts';
 import { setUpPython } from './python.ts';
 import { setUpTemporal } from './temporal.ts';
@@ -16,12 +17,16 @@ const SET_UP: Readonly<Record<ToolName, SetUpTool>> = {
   postgres18: setUpPostgres(18),
   versitygw: setUpVersitygw,
   python: setUpPython,
+  pgbackrest: setUpPgBackRest,
 };
 
 /** Go builds use every core: one after the other. Everything else waits for disk or network. */
 const COMPILED: readonly ToolName[] = ['temporal', 'versitygw'];
 
 export const ALL_TOOLS = Object.keys(SET_UP) as readonly ToolName[];
+
+/** What the product's own tests and demo use; the rest is set up when somebody names it. */
+export const USUAL_TOOLS: readonly ToolName[] = ALL_TOOLS.filter((name) => name !== 'pgbackrest');
 
 export interface ToolReport {
   name: ToolName;

