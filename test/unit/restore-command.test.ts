@@ -25,7 +25,7 @@ async function withSpool(callback: (at: Asking) => Promise<void>): Promise<void>
     await mkdir(data);
     const program = join(dir, 'restore-command.sh');
     await writeFile(program, restoreCommandScript(spool), { mode: 0o700 });
-    await callback({ spool, data, ask: () => spawn(program, [NAME, 'RECOVERYXLOG'], { cwd: data }) });
+    await callback({ spool, data, ask: () => spawn(program, [NAME, 'RECOVERYXLOG'], { cwd: data, timeout: 30_000 }) });
   });
 }
 
@@ -69,6 +69,14 @@ test('it does not outlive a server that was killed', () =>
     await wanted(spool);
     server.kill('SIGKILL');
     assert.equal(await codeOf(asking), 254);
+  }));
+
+test('it does not begin to wait for a server that was killed a moment before', () =>
+  withSpool(async ({ data, ask }) => {
+    const server = spawn('true', { cwd: data });
+    await once(server, 'exit');
+    await writeFile(join(data, 'postmaster.pid'), `${server.pid}\n${data}\n`);
+    assert.equal(await codeOf(ask()), 254);
   }));
 
 test('a spool that is gone is no answer', () =>

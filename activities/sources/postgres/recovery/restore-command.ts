@@ -33,7 +33,7 @@ true >"$spool/want/$1" || exit 254
 # Left behind by a server that was killed we would keep its memory, and so the next server, from coming up.
 { read -r server <postmaster.pid; } 2>/dev/null
 alive=/proc/$server/cwd
-[ -e "$alive" ] || alive=/
+[ -n "$server" ] && [ -e /proc/self/cwd ] || alive=/
 tries=0
 while [ $tries -lt ${WAIT_SECONDS * 50} ]; do
   if take "$1" "$2"; then rm -f "$spool/want/$1"; exit 0; fi
