@@ -1,7 +1,7 @@
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
-import type { FileTree, Identity, Manifest, PartRef } from '../../workflows/model/manifest.ts';
+import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
 import type {
   FetchEvidence,
   OpenEvidence,
@@ -13,7 +13,7 @@ import type { TimelineHistory, WalHole, WalObject, WalStatus } from '../../workf
 
 /** Where a backup's bytes go. Parts may be written in parallel and in any order; each resolves when it is durable. */
 export interface PartSink {
-  /** Plaintext bytes a part should have; the last one may be shorter. */
+  /** Plaintext bytes a part should have; it may be shorter. */
   readonly partBytes: number;
   /** Parts the source may have in flight at once: bounds its memory. */
   readonly parallel: number;
@@ -22,6 +22,22 @@ export interface PartSink {
    * it stands in shared memory where the source reuses it, so that threads read it without a copy.
    */
   write(number: number, plaintext: Buffer): Promise<PartRef>;
+  /** The same, but a thread brings the plaintext itself and encodes it where it stands: it never moves between threads. */
+  fill<Said>(number: number, fill: PartFill): Promise<{ part: PartRef; said: Said }>;
+}
+
+/** Who brings the plaintext of a part, in the thread that encodes it. */
+export interface PartFill {
+  /** Address of a module that exports `fill(job): Filled`. The bytes are its own again when the next job comes. */
+  module: string;
+  /** Plain data: it is cloned. */
+  job: unknown;
+}
+
+export interface Filled<Said = unknown> {
+  bytes: Uint8Array;
+  /** What the filler says of the bytes; plain data. */
+  said: Said;
 }
 
 /** A stored point, ready to be read: its manifest was verified. */
@@ -31,6 +47,8 @@ export interface PointReader {
   readPart(part: PartRef): Promise<Buffer>;
   /** The same, but the plaintext stays in the thread that decoded it: what `use` says is done with it there. */
   usePart(part: PartRef, use: PartUse): Promise<void>;
+  /** Another point of the same source, like the one that this stands on. NotFound, Integrity. */
+  other(point: string): Promise<PointReader>;
 }
 
 /**
@@ -44,14 +62,19 @@ export interface PartUse {
   job: unknown;
 }
 
-/** What the source says of the backup it just streamed; the vault turns it into a Manifest. */
-export type BackupFacts = Omit<Manifest, 'format' | 'point' | 'source' | 'tool' | 'kind'> & { trees: FileTree[] };
+/** What the source says of the backup it just streamed; the vault turns it into a Manifest. It is a full one unless it says else. */
+export type BackupFacts = Omit<Manifest, 'format' | 'point' | 'source' | 'tool' | 'kind'> & {
+  trees: FileTree[];
+  kind?: PointKind;
+};
 
 export interface BackupOptions {
   checkpoint: 'fast' | 'spread';
   label: string;
   /** Bytes a second; absent = as fast as it goes. */
   maxRateBytes?: number;
+  /** Take only what changed since this point. A source that cannot takes a full one, and says why (BackupFacts.fallback). */
+  since?: { kind: Exclude<PointKind, 'full'>; parent: PointReader };
 }
 
 /** The vault's WAL of one source, as the engine sees it. */

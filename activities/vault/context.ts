@@ -1,9 +1,9 @@
 import { failure } from '../../workflows/model/failure.ts';
 import type { Run } from '../io/run.ts';
-import type { PartUse } from '../sources/source.ts';
+import type { PartFill, PartUse } from '../sources/source.ts';
 import type { StoreSession } from '../stores/store.ts';
 import { FORMAT, LONGEST_PLAINTEXT } from './codec/codec.ts';
-import type { Encoded, Kek } from './codec/job.ts';
+import type { Brought, Encoded, Kek } from './codec/job.ts';
 import type { CodecPool } from './codec/pool.ts';
 import type { KekStore } from './keys/key-store.ts';
 import type { Layout } from './layout.ts';
@@ -44,6 +44,15 @@ export async function encodeWith(vault: VaultContext, input: Plain): Promise<Enc
   const context = contextOf(vault, input.artefact);
   const job = { bytes: input.bytes, level: vault.options.compressionLevel, context, kek };
   return vault.codec.encode(job, { transfer: input.transfer ?? false });
+}
+
+/** The same for bytes that a thread brings itself. */
+export function fillWith(
+  vault: VaultContext,
+  { fill, artefact, kek }: { fill: PartFill; artefact: Artefact; kek: Kek },
+): Promise<Encoded & Brought> {
+  const level = vault.options.compressionLevel;
+  return vault.codec.fill({ fill, level, context: contextOf(vault, artefact), kek });
 }
 
 export interface Wanted {

@@ -1,8 +1,8 @@
 import { failure } from '../../workflows/model/failure.ts';
 import type { Manifest, PartRef } from '../../workflows/model/manifest.ts';
-import type { BackupFacts } from '../sources/source.ts';
-import type { Kek } from './codec/job.ts';
-import { encodeWith } from './context.ts';
+import type { BackupFacts, PartFill } from '../sources/source.ts';
+import type { Encoded, Kek } from './codec/job.ts';
+import { encodeWith, fillWith } from './context.ts';
 import type { VaultContext } from './context.ts';
 import { MANIFEST_FORMAT } from './manifest/schema.ts';
 import { writeDraft } from './manifest/store.ts';
@@ -36,28 +36,46 @@ class Draft implements PointDraft {
     this.#kek = kek;
   }
 
-  async write(number: number, plaintext: Buffer): Promise<PartRef> {
+  write(number: number, plaintext: Buffer): Promise<PartRef> {
+    const { length } = plaintext;
+    return this.#inTurn(number, async () => {
+      const artefact = partArtefact(this.#point, number);
+      const encoded = await encodeWith(this.#vault, { bytes: plaintext, artefact, kek: this.#kek, transfer: true });
+      return this.#put(number, encoded, length);
+    });
+  }
+
+  async fill<Said>(number: number, fill: PartFill): Promise<{ part: PartRef; said: Said }> {
+    let said: unknown;
+    const part = await this.#inTurn(number, async () => {
+      const artefact = partArtefact(this.#point, number);
+      const encoded = await fillWith(this.#vault, { fill, artefact, kek: this.#kek });
+      said = encoded.said;
+      return this.#put(number, encoded, encoded.plainBytes);
+    });
+    return { part, said: said as Said };
+  }
+
+  async #put(number: number, { bytes, sha256 }: Encoded, plainBytes: number): Promise<PartRef> {
+    await this.#vault.store.put(this.#vault.layout.part(this.#point, number), bytes);
+    return { number, bytes: plainBytes, storedBytes: bytes.length, sha256 };
+  }
+
+  /** As many parts at once as memory is meant for, each number once. */
+  async #inTurn(number: number, store: () => Promise<PartRef>): Promise<PartRef> {
     while (this.#flying.size >= this.parallel) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if (this.#closed) throw this.#bug(`part ${number} came after the end`);
     if (this.#stored.has(number) || this.#flying.has(number)) throw this.#bug(`part ${number} came twice`);
-    const writing = this.#store(number, plaintext);
-    this.#flying.set(number, writing);
+    const storing = store();
+    this.#flying.set(number, storing);
     try {
-      const part = await writing;
+      const part = await storing;
       this.#stored.set(number, part);
       return part;
     } finally {
       this.#flying.delete(number);
       for (const wake of this.#waiting.splice(0)) wake();
     }
-  }
-
-  async #store(number: number, plaintext: Buffer): Promise<PartRef> {
-    const { length } = plaintext;
-    const artefact = partArtefact(this.#point, number);
-    const encoded = await encodeWith(this.#vault, { bytes: plaintext, artefact, kek: this.#kek, transfer: true });
-    await this.#vault.store.put(this.#vault.layout.part(this.#point, number), encoded.bytes);
-    return { number, bytes: length, storedBytes: encoded.bytes.length, sha256: encoded.sha256 };
   }
 
   async finish(facts: BackupFacts): Promise<Manifest> {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connectReplication } from '../../activities/io/postgres/replication.ts';
@@ -9,12 +8,13 @@ import type { PostgresOptions } from '../../activities/sources/postgres/options.
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import type { BackupFacts } from '../../activities/sources/source.ts';
 import { failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
-import { memorySink, unpack } from '../support/folder-sink.ts';
-import { makeOwned, run, serverUser, withPostgres, withServerDir } from '../support/postgres.ts';
+import { memorySink } from '../support/folder-sink.ts';
+import { makeOwned, withPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
+import { verifies } from '../support/verify-backup.ts';
 
 function optionsFor(server: TestPostgres, overrides: Record<string, unknown> = {}): PostgresOptions {
-  return postgresSchema.parse({ connection: { ...server.connection, ...overrides } });
+  return postgresSchema.parse({ connection: { ...server.connection, ...overrides }, files: { read: 'stream' } });
 }
 
 const ORDER = { checkpoint: 'fast', label: 'test' } as const;
@@ -26,27 +26,6 @@ async function backup(
   const out = memorySink(partBytes);
   const facts = await takeBackup(optionsFor(server), { out, backup: ORDER, run: plainRun() });
   return { facts, parts: out.parts, mostInFlight: out.mostInFlight };
-}
-
-/** The server's own verdict on what we stored. */
-async function verifies(
-  server: TestPostgres,
-  taken: { facts: BackupFacts; parts: Map<number, Buffer> },
-): Promise<void> {
-  await withServerDir(async (dir) => {
-    await unpack(taken.facts, taken.parts, dir);
-    for (const tree of taken.facts.trees) {
-      if (tree.id === 'base') continue;
-      const link = join(dir, 'base', 'pg_tblspc', tree.id);
-      await rm(link, { force: true });
-      await symlink(join(dir, tree.id), link);
-    }
-    const { name } = serverUser();
-    await run('/bin/chown', ['-R', name, dir]).catch(() => undefined);
-    const { spawnSync } = await import('node:child_process');
-    if (process.getuid?.() === 0) spawnSync('chown', ['-R', name, dir]);
-    await run(join(server.binaries, 'pg_verifybackup'), ['--no-parse-wal', join(dir, 'base')]);
-  });
 }
 
 for (const version of [15, 17, 18]) {

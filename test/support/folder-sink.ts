@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { BackupFacts, PartSink } from '../../activities/sources/source.ts';
+import type { BackupFacts, Filled, PartFill, PartSink } from '../../activities/sources/source.ts';
 import type { PartRef } from '../../workflows/model/manifest.ts';
 
 export interface MemorySink extends PartSink {
@@ -20,6 +20,11 @@ export function memorySink(partBytes = 1 << 20, parallel = 4): MemorySink {
       sink.parts.set(number, Buffer.from(plaintext));
       inFlight -= 1;
       return { number, bytes: plaintext.length, storedBytes: plaintext.length, sha256: '0'.repeat(64) };
+    },
+    fill: async <Said>(number: number, { module, job }: PartFill) => {
+      const filler = (await import(module)) as { fill(job: unknown): Filled<Said> };
+      const { bytes, said } = filler.fill(job);
+      return { part: await sink.write(number, Buffer.from(bytes)), said };
     },
   };
   return sink;

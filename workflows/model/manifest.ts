@@ -62,8 +62,22 @@ export interface FileTree {
   files: FileEntry[];
 }
 
+/** A page that is not what the cluster wrote. */
+export interface DamagedPage {
+  tree: string;
+  path: string;
+  /** Number of the page in its relation; its checksum is wrong. */
+  block?: number;
+  /** LSN on the page that lies beyond the end of the cluster's WAL. */
+  lsn?: Lsn;
+}
+
 /** Settings that a recovering server must match or raise (manual 26.4.3 "Administrator's Overview" of hot standby). */
 export type MatchedSettings = Record<string, string>;
+
+/** full: whole by itself; incremental: what changed since the newest point; differential: what changed since the newest full one. */
+export const POINT_KINDS = ['full', 'incremental', 'differential'] as const;
+export type PointKind = (typeof POINT_KINDS)[number];
 
 /** What is inside a point; written last, compressed, encrypted and signed. docs/format.md is its specification. */
 export interface Manifest {
@@ -71,7 +85,7 @@ export interface Manifest {
   /** Point id: unique within the source. */
   point: string;
   source: string;
-  kind: 'full';
+  kind: PointKind;
   /** lifeboat version that wrote it. */
   tool: string;
   identity: Identity;
@@ -85,9 +99,14 @@ export interface Manifest {
   /** Every transaction below it (64 bits, decimal) had ended when the backup did; absent when it could not be asked. */
   oldestXid?: string;
   consistency: 'consistent-after-wal';
+  /** Point whose files it changes; absent for a full one. */
   parent?: string;
-  /** True when the server verified page checksums while it read. */
+  /** Why this is a full one although less was ordered. */
+  fallback?: string;
+  /** True when page checksums were verified while the files were read. */
   pageChecksums: boolean;
+  /** Pages that are wrong on the source itself, ten thousand at most; absent when there is none. */
+  damaged?: DamagedPage[];
   settings: MatchedSettings;
   parts: PartRef[];
   trees: FileTree[];
@@ -97,7 +116,11 @@ export interface Manifest {
 export interface PointSummary {
   point: string;
   source: string;
-  kind: 'full';
+  kind: PointKind;
+  /** Point whose files it changes; absent for a full one. */
+  parent?: string;
+  /** Why this is a full one although less was ordered. */
+  fallback?: string;
   systemId: string;
   serverVersion: number;
   timeline: number;
@@ -107,6 +130,7 @@ export interface PointSummary {
   startedAt: string;
   stoppedAt: string;
   oldestXid?: string;
+  /** Of this point's own parts: an incremental one needs those of its parents too. */
   bytes: number;
   storedBytes: number;
   parts: number;
@@ -139,5 +163,7 @@ export function summarise(manifest: Manifest): PointSummary {
     files: manifest.trees.reduce((total, tree) => total + tree.files.length, 0),
     tool,
     ...(manifest.oldestXid === undefined ? {} : { oldestXid: manifest.oldestXid }),
+    ...(manifest.parent === undefined ? {} : { parent: manifest.parent }),
+    ...(manifest.fallback === undefined ? {} : { fallback: manifest.fallback }),
   };
 }

@@ -37,8 +37,17 @@ export const restoreSchema = z.strictObject({
   startTimeout: durationOption.prefault('5m'),
 });
 
+/** How the files of a base backup are read. */
+export const filesSchema = z.strictObject({
+  /** local: by this worker, which runs on the host of the database; stream: by the server's walsender; auto: local where that can be. */
+  read: z.enum(['auto', 'local', 'stream']).default('auto'),
+  /** Where this host sees the data directory; absent: where the server says it is. */
+  dataDirectory: pathOption.optional(),
+});
+
 export const postgresSchema = z.strictObject({
   connection: connectionSchema,
+  files: filesSchema.prefault({}),
   restore: restoreSchema.prefault({}),
   probes: z.array(probeSchema).default([]),
 });

@@ -1,12 +1,13 @@
 import { ownsMemory, release } from '../../io/memory.ts';
 import type { Outcome } from '../../io/thread-side.ts';
 import { serveJobs } from '../../io/thread-side.ts';
-import type { PartUse } from '../../sources/source.ts';
+import type { Filled, PartUse } from '../../sources/source.ts';
 import { decode, encode, SPARE_BYTES } from './codec.ts';
-import type { Job, Result } from './job.ts';
+import type { FillJob, Job, Result } from './job.ts';
 
 serveJobs(async (job: Job): Promise<Outcome<Result>> => {
   if (job.kind === 'encode') return moving(await encode(job));
+  if (job.kind === 'fill') return moving(await fill(job));
   const bytes = await decode(job);
   if (!job.use) return moving({ bytes });
   await use(bytes, job.use);
@@ -14,6 +15,13 @@ serveJobs(async (job: Job): Promise<Outcome<Result>> => {
 });
 
 const NOTHING = new Uint8Array();
+
+async function fill({ fill: { module, job }, ...how }: FillJob): Promise<Result> {
+  const filler = (await import(module)) as { fill(job: unknown): Filled };
+  const { bytes, said } = filler.fill(job);
+  const plainBytes = bytes.length;
+  return { ...(await encode({ ...how, kind: 'encode', bytes })), brought: { plainBytes, said } };
+}
 
 /** The memory comes back at once: the next part finds it warm. */
 async function use(bytes: Buffer, { module, job }: PartUse): Promise<void> {

@@ -1,4 +1,4 @@
-import type { PartUse } from '../../sources/source.ts';
+import type { PartFill, PartUse } from '../../sources/source.ts';
 
 /** What the codec threads are asked; plain data, buffers are transferred. */
 export interface Kek {
@@ -7,13 +7,23 @@ export interface Kek {
   key: Uint8Array;
 }
 
-export interface EncodeJob {
-  kind: 'encode';
-  bytes: Uint8Array;
+/** What is made of plaintext. */
+interface Encoding {
   /** zstd level. */
   level: number;
   context: Record<string, string>;
   kek: Kek;
+}
+
+export interface EncodeJob extends Encoding {
+  kind: 'encode';
+  bytes: Uint8Array;
+}
+
+/** The thread brings the plaintext itself. */
+export interface FillJob extends Encoding {
+  kind: 'fill';
+  fill: PartFill;
 }
 
 export interface DecodeJob {
@@ -30,7 +40,7 @@ export interface DecodeJob {
   use?: PartUse;
 }
 
-export type Job = EncodeJob | DecodeJob;
+export type Job = EncodeJob | FillJob | DecodeJob;
 
 export interface Encoded {
   bytes: Buffer;
@@ -38,8 +48,15 @@ export interface Encoded {
   sha256: string;
 }
 
+/** What a thread brought itself: the length of its plaintext, and what it says of it. */
+export interface Brought {
+  plainBytes: number;
+  said: unknown;
+}
+
 /** Encoded or decoded bytes; of encoded ones their SHA-256, hex. */
 export interface Result {
   bytes: Uint8Array;
   sha256?: string;
+  brought?: Brought;
 }

@@ -2,19 +2,21 @@ import { availableParallelism } from 'node:os';
 import { ownsMemory } from '../../io/memory.ts';
 import { threadModule } from '../../io/thread.ts';
 import { Threads } from '../../io/threads.ts';
-import type { DecodeJob, EncodeJob, Encoded, Job, Result } from './job.ts';
+import type { Brought, DecodeJob, EncodeJob, Encoded, FillJob, Job, Result } from './job.ts';
 
 /** Compression, encryption and hashing away from the event loop. */
 export interface CodecPool extends AsyncDisposable {
   /** With `transfer` the bytes move to the thread without a copy and are gone for the caller. */
   encode(job: Omit<EncodeJob, 'kind'>, options?: { transfer: boolean }): Promise<Encoded>;
+  /** A thread brings the plaintext itself. */
+  fill(job: Omit<FillJob, 'kind'>): Promise<Encoded & Brought>;
   /** The stored bytes are transferred. With `use` the plaintext is used up in the thread, and the answer is empty. */
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
 }
 
 /**
- * Threads that only compute, and threads that also use up what they decoded: those stand still with the disk that they
- * write to, and WAL that is to be stored must not wait for them.
+ * Threads that only compute, and threads that also read what they encode or write what they decoded: those stand still with
+ * the disk, and WAL that is to be stored must not wait for them.
  */
 interface CodecThreads {
   computing: Threads<Job, Result>;
@@ -55,6 +57,15 @@ function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise
         signal,
       });
       return { bytes: asBuffer(bytes), sha256 };
+    },
+    fill: async (job) => {
+      const {
+        bytes,
+        sha256 = '',
+        brought,
+      } = await threads.using.run({ job: { ...job, kind: 'fill' }, moved: [], signal });
+      const { plainBytes = 0, said } = brought ?? {};
+      return { bytes: asBuffer(bytes), sha256, plainBytes, said };
     },
     decode: async (job) => {
       const given = forThread(job.bytes, true);

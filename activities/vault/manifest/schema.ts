@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Manifest } from '../../../workflows/model/manifest.ts';
+import { POINT_KINDS } from '../../../workflows/model/manifest.ts';
 
 export const MANIFEST_FORMAT = 'lifeboat-manifest/1';
 
@@ -48,12 +49,21 @@ const tree = z.object({
   files: z.array(file),
 });
 
+const damagedPage = z.object({
+  tree: z.string(),
+  path: z.string(),
+  block: count.optional(),
+  lsn: lsn.optional(),
+});
+
 export const manifestSchema = z.object({
   format: z.literal(MANIFEST_FORMAT),
-  ...{ point: z.string(), source: z.string(), kind: z.literal('full'), tool: z.string(), identity },
+  ...{ point: z.string(), source: z.string(), kind: z.enum(POINT_KINDS), tool: z.string(), identity },
   ...{ timeline: count, startLsn: lsn, stopLsn: lsn, startedAt: z.string(), stoppedAt: z.string() },
   oldestXid: z.string().regex(/^\d+$/).optional(),
-  ...{ consistency: z.literal('consistent-after-wal'), parent: z.string().optional(), pageChecksums: z.boolean() },
+  ...{ consistency: z.literal('consistent-after-wal'), pageChecksums: z.boolean() },
+  ...{ parent: z.string().optional(), fallback: z.string().optional() },
+  damaged: z.array(damagedPage).optional(),
   settings: z.record(z.string(), z.string()),
   parts: z.array(part),
   trees: z.array(tree),

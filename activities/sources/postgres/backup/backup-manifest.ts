@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { failure } from '../../../../workflows/model/failure.ts';
+import type { FileEntry, FileTree } from '../../../../workflows/model/manifest.ts';
 
 export interface ListedFile {
   path: string;
@@ -13,6 +14,11 @@ interface ManifestFile {
   Size: number;
   'Checksum-Algorithm'?: string;
   Checksum?: string;
+}
+
+/** How the manifest names a file of a tree. */
+export function manifestPath(tree: FileTree, file: FileEntry): string {
+  return tree.id === 'base' ? file.path : `pg_tblspc/${tree.id}/${file.path}`;
 }
 
 const LONGEST_LINE = 64 * 1024;

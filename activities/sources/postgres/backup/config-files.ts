@@ -2,6 +2,10 @@ import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query } from '../../../io/postgres/connection.ts';
 import { sqlStateOf } from '../../../io/postgres/failures.ts';
 import type { Log } from '../../../io/run.ts';
+import type { Packer } from './packer.ts';
+
+/** Tree of configuration that stood outside of the data directory; its paths are relative to "/". */
+export const CONFIG_TREE = 'config';
 
 export interface ConfigFile {
   /** Absolute, on the server. */
@@ -57,4 +61,14 @@ async function readFile(client: SqlClient, path: string): Promise<ConfigFile[]> 
     [path],
   );
   return rows.flatMap(({ bytes, modified }) => (bytes === null ? [] : [{ path, bytes, mtimeMs: Number(modified) }]));
+}
+
+export function addConfigFiles(packer: Packer, files: ConfigFile[]): void {
+  if (files.length === 0) return;
+  packer.startTree(CONFIG_TREE, '/');
+  for (const { path, bytes, mtimeMs } of files) {
+    packer.startEntry({ path: path.replace(/^\/+/, ''), type: 'file', mode: 0o600, mtimeMs });
+    packer.add(bytes);
+    packer.endEntry();
+  }
 }

@@ -11,20 +11,23 @@ import type { TarEntry } from './tar.ts';
  * at a time: at most `sink.parallel` are in flight and one is being filled, all in buffers that are used again.
  */
 export class Packer {
-  readonly trees: FileTree[] = [];
+  readonly trees: FileTree[];
   readonly #parts: PartRef[] = [];
   readonly #sink: PartSink;
   readonly #flying = new Set<Promise<void>>();
   readonly #spare: Buffer[] = [];
   #buffer: Buffer | undefined;
   #used = 0;
-  #number = 1;
+  #number: number;
   #file: FileEntry | undefined;
   #slice: FileSlice | undefined;
   #failed: { error: unknown } | undefined;
 
-  constructor(sink: PartSink) {
+  /** Goes on behind parts and trees that are there already. */
+  constructor(sink: PartSink, before: { parts: number; trees: FileTree[] } = { parts: 0, trees: [] }) {
     this.#sink = sink;
+    this.#number = before.parts + 1;
+    this.trees = before.trees;
   }
 
   startTree(id: string, location?: string): void {

@@ -3,7 +3,7 @@ import type { FileEntry, FileTree } from '../../../../workflows/model/manifest.t
 import type { BaseBackupSink, BaseBackupStart } from '../../../io/postgres/base-backup.ts';
 import type { Run } from '../../../io/run.ts';
 import type { ListedFile } from './backup-manifest.ts';
-import { BackupManifestReader } from './backup-manifest.ts';
+import { BackupManifestReader, manifestPath } from './backup-manifest.ts';
 import type { Packer } from './packer.ts';
 import { TarReader } from './tar.ts';
 
@@ -23,6 +23,11 @@ export class Receiver implements BaseBackupSink {
   constructor(packer: Packer, run: Run) {
     this.#packer = packer;
     this.#run = run;
+  }
+
+  /** From here on bytes may have gone to the sink. */
+  get hasBegun(): boolean {
+    return this.#start !== undefined;
   }
 
   begin(start: BaseBackupStart): void {
@@ -105,8 +110,7 @@ export class Receiver implements BaseBackupSink {
 function filesByPath(trees: FileTree[]): Map<string, FileEntry> {
   const files = new Map<string, FileEntry>();
   for (const tree of trees) {
-    const prefix = tree.id === 'base' ? '' : `pg_tblspc/${tree.id}/`;
-    for (const file of tree.files) if (file.type === 'file') files.set(`${prefix}${file.path}`, file);
+    for (const file of tree.files) if (file.type === 'file') files.set(manifestPath(tree, file), file);
   }
   return files;
 }

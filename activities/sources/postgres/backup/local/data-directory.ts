@@ -1,0 +1,127 @@
+import { constants } from 'node:fs';
+import { access, readFile, readlink, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failure } from '../../../../../workflows/model/failure.ts';
+import type { SqlClient } from '../../../../io/postgres/connection.ts';
+import { query } from '../../../../io/postgres/connection.ts';
+import type { Run } from '../../../../io/run.ts';
+import type { PostgresOptions } from '../../options.ts';
+import { readControlFile } from './control-file.ts';
+import { CONTROL_FILE } from './exclusions.ts';
+import type { TreeRoot } from './list-files.ts';
+
+/** The files of the server that SQL reaches, as this host sees them. */
+export interface DataDirectory {
+  path: string;
+  tablespaces: TreeRoot[];
+  pageBytes: number;
+  pagesPerSegment: number;
+}
+
+interface ServerFacts {
+  path: string | null;
+  started: string;
+  system: string;
+  may: boolean;
+  page: number;
+  segment: number;
+  folder: string;
+}
+
+const FACTS = `
+  select (select setting from pg_settings where name = 'data_directory') as path,
+         extract(epoch from pg_postmaster_start_time())::text as started,
+         s.system_identifier::text as system,
+         has_function_privilege('pg_backup_start(text, boolean)', 'execute')
+           and has_function_privilege('pg_backup_stop(boolean)', 'execute') as may,
+         i.database_block_size as page, i.blocks_per_segment as segment,
+         'PG_' || current_setting('server_version_num')::int / 10000 || '_' || s.catalog_version_no as folder
+    from pg_control_system() s, pg_control_init() i`;
+
+/**
+ * The data directory, when this host has it, this user may read it, and this role may start a backup by SQL; otherwise
+ * undefined, or Precondition with the reason when the options insist on it (files.read: local).
+ */
+export async function findDataDirectory(
+  options: PostgresOptions,
+  client: SqlClient,
+  run: Run,
+): Promise<DataDirectory | undefined> {
+  const { read, dataDirectory } = options.files;
+  if (read === 'stream') return undefined;
+  const [facts] = await query<ServerFacts & Record<string, unknown>>(client, FACTS);
+  if (!facts) throw failure('Bug', 'pg_control functions returned no row');
+  const path = dataDirectory ?? facts.path ?? undefined;
+  const obstacle = await obstacleTo(path, facts, run);
+  if (path !== undefined && obstacle === undefined) {
+    const { page: pageBytes, segment: pagesPerSegment, folder } = facts;
+    return { path, tablespaces: await tablespacesOf(path, folder), pageBytes, pagesPerSegment };
+  }
+  if (read === 'local') throw refused(path, obstacle as Obstacle);
+  run.log.info('files of the server are not read here: its walsender sends them', { reason: obstacle?.found });
+  return undefined;
+}
+
+interface Obstacle {
+  expected: string;
+  found: string;
+  hint: string;
+}
+
+function refused(path: string | undefined, { expected, found, hint }: Obstacle): Error {
+  return failure('Precondition', `files.read is local, but the data directory cannot be read here: ${found}`, {
+    place: path ?? 'files.dataDirectory',
+    expected,
+    found,
+    hint: `${hint}; or set files.read: auto`,
+  });
+}
+
+const GRANTS =
+  'grant execute on function pg_backup_start(text, boolean), pg_backup_stop(boolean) to ROLE, in the database of connection.database';
+
+async function obstacleTo(path: string | undefined, facts: ServerFacts, run: Run): Promise<Obstacle | undefined> {
+  if (path === undefined) {
+    const expected = 'a role that may see data_directory';
+    return { expected, found: 'no path', hint: 'grant pg_read_all_settings to the role, or set files.dataDirectory' };
+  }
+  if (!facts.may) {
+    return {
+      expected: 'a role that may call pg_backup_start and pg_backup_stop',
+      found: 'one that may not',
+      hint: GRANTS,
+    };
+  }
+  try {
+    const [, , started = ''] = (await readFile(join(path, 'postmaster.pid'), 'utf8')).split('\n');
+    await access(join(path, 'base'), constants.R_OK | constants.X_OK);
+    const { systemId } = await readControlFile(join(path, CONTROL_FILE), run);
+    return systemId === facts.system && isSameStart(started, facts.started) ? undefined : otherServer(facts, systemId);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    const hint = 'run a worker on the host of the database, as its user, or set files.dataDirectory';
+    return { expected: `files of the server in ${path}`, found: code, hint };
+  }
+}
+
+function otherServer({ system }: ServerFacts, found: string): Obstacle {
+  return {
+    expected: `files of the running server of cluster ${system}`,
+    found: `files of ${found === system ? 'another server of this cluster' : `cluster ${found}`}`,
+    hint: 'set files.dataDirectory to the folder of the server that connection.host names',
+  };
+}
+
+/** postmaster.pid has it in whole seconds (miscadmin.h, LOCK_FILE_LINE_START_TIME), taken a moment before. */
+function isSameStart(file: string, sql: string): boolean {
+  return Math.abs(Number(file) - Number(sql)) <= 2;
+}
+
+async function tablespacesOf(path: string, folder: string): Promise<TreeRoot[]> {
+  const links = await readdir(join(path, 'pg_tblspc'), { withFileTypes: true });
+  const spaces = links.filter((entry) => entry.isSymbolicLink() && /^\d+$/.test(entry.name));
+  return Promise.all(
+    spaces.map(async ({ name: id }) => ({ id, root: await readlink(join(path, 'pg_tblspc', id)), only: folder })),
+  );
+}

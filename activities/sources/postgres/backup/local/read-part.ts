@@ -1,0 +1,122 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { crc32c } from '../../../../io/crc32c.ts';
+import { fileFailure } from '../../../../io/file-failure.ts';
+import type { Filled } from '../../../source.ts';
+import { PageMemory } from './page-checksum.ts';
+import type { Piece } from './part-pieces.ts';
+
+export interface ReadJob {
+  pieces: Piece[];
+  pageBytes: number;
+  /** LSN at which the backup started, 64 bits in decimal; absent when the cluster has no page checksums. */
+  since?: string;
+}
+
+export interface DamagedPage {
+  /** Index among the pieces. */
+  piece: number;
+  /** Number of the page in its relation. */
+  block: number;
+}
+
+export interface ReadSaid {
+  /** CRC-32C of each piece; undefined when its file is gone. */
+  sums: (number | undefined)[];
+  damaged: DamagedPage[];
+  /** Of the pages that were not checked, the highest LSN, 64 bits in decimal, and whose it is; absent when all were. */
+  newest?: { lsn: string; piece: number };
+}
+
+/** A page may be read while the server writes it: again, a few times, before it counts as damaged. */
+const REREADS = 5;
+const REREAD_WAIT_MS = 10;
+
+let memory: PageMemory | undefined;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** Reads pieces of files back to back, and checks their pages. Blocks: for a thread. */
+export function fill(job: ReadJob): Filled<ReadSaid> {
+  const { pieces, pageBytes } = job;
+  const reading = { job, memory: (memory ??= new PageMemory()), said: { sums: [], damaged: [] } } as Reading;
+  const buffer = reading.memory.ofAtLeast(
+    pieces.reduce((sum, piece) => sum + piece.bytes, 0),
+    pageBytes,
+  );
+  let at = 0;
+  for (const [index, piece] of pieces.entries()) {
+    const there = readPiece(reading, buffer.subarray(at, at + piece.bytes), { index, at });
+    if (there) at += piece.bytes;
+  }
+  return { bytes: buffer.subarray(0, at), said: reading.said };
+}
+
+interface Reading {
+  job: ReadJob;
+  memory: PageMemory;
+  said: ReadSaid;
+}
+
+interface At {
+  /** Of the piece in the job. */
+  index: number;
+  /** Of the piece in the part. */
+  at: number;
+}
+
+/** False when the file is gone: a relation that was dropped, which replay drops again. */
+function readPiece(reading: Reading, bytes: Uint8Array, { index, at }: At): boolean {
+  const piece = reading.job.pieces[index] as Piece;
+  const { path } = piece;
+  try {
+    const file = openSync(path, 'r');
+    try {
+      readWhole(file, bytes, piece.position);
+      checkPages(reading, bytes, { index, at, file });
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileFailure(path, error);
+    reading.said.sums.push(undefined);
+    return false;
+  }
+  reading.said.sums.push(crc32c(bytes));
+  return true;
+}
+
+/** What a file has lost since it was listed is zeros, as in the server's own backups: replay cuts it off again. */
+function readWhole(file: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    const read = readSync(file, bytes, done, bytes.length - done, position + done);
+    if (read === 0) return void bytes.fill(0, done);
+    done += read;
+  }
+}
+
+function checkPages(reading: Reading, bytes: Uint8Array, { index, at, file }: At & { file: number }): void {
+  const { job, memory: pages, said } = reading;
+  const { block, position } = job.pieces[index] as Piece;
+  const { pageBytes, since } = job;
+  if (block === undefined || since === undefined) return;
+  const sinceLsn = BigInt(since);
+  const range = { at, pages: Math.floor(bytes.length / pageBytes), block, pageBytes };
+  for (const wrong of pages.wrongPages(range, sinceLsn)) {
+    const offset = (wrong - block) * pageBytes;
+    const page = bytes.subarray(offset, offset + pageBytes);
+    const again = (): boolean => {
+      readWhole(file, page, position + offset);
+      return pages.wrongPages({ at: at + offset, pages: 1, block: wrong, pageBytes }, sinceLsn).length === 0;
+    };
+    if (!tryAgain(again)) said.damaged.push({ piece: index, block: wrong });
+  }
+  const lsn = pages.takeNewest();
+  if (lsn > BigInt(said.newest?.lsn ?? 0)) said.newest = { lsn: String(lsn), piece: index };
+}
+
+function tryAgain(isRight: () => boolean): boolean {
+  for (let tries = 0; tries < REREADS; tries++) {
+    if (isRight()) return true;
+    Atomics.wait(sleeper, 0, 0, REREAD_WAIT_MS);
+  }
+  return false;
+}

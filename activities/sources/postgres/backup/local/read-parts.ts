@@ -1,0 +1,135 @@
+import type { DamagedPage, FileEntry, FileTree, PartRef } from '../../../../../workflows/model/manifest.ts';
+import { isoTime } from '../../../../io/clock.ts';
+import { crc32cCombine } from '../../../../io/crc32c.ts';
+import type { Run } from '../../../../io/run.ts';
+import { threadModule } from '../../../../io/thread.ts';
+import type { PartSink } from '../../../source.ts';
+import type { ListedTree } from './list-files.ts';
+import type { PartLimits, PlannedPart } from './part-pieces.ts';
+import { planParts } from './part-pieces.ts';
+import type { ReadJob, ReadSaid } from './read-part.ts';
+
+const READ_PART = threadModule('read-part', import.meta.url).href;
+/** More than anybody looks at, and a manifest stays small however bad the disk is. */
+const MOST_DAMAGED = 10_000;
+
+export interface ReadUse {
+  out: PartSink;
+  trees: ListedTree[];
+  limits: PartLimits;
+  /** LSN at which the backup started; absent when the cluster has no page checksums. */
+  since?: bigint;
+  maxRateBytes?: number;
+  run: Run;
+}
+
+export interface FilesRead {
+  parts: PartRef[];
+  trees: FileTree[];
+  damaged: DamagedPage[];
+  /** Highest LSN of a page that was passed over, and whose it is. */
+  newest?: { lsn: bigint; tree: string; path: string };
+}
+
+/** Reads every listed file into parts, several at a time, in threads. Files that are gone meanwhile are not in the result. */
+export async function readFiles(use: ReadUse): Promise<FilesRead> {
+  const { out, run } = use;
+  const gathered = new Gathering(use.trees);
+  const parts = planParts(use.trees, use.limits);
+  const refs: PartRef[] = [];
+  const totalBytes = use.trees.reduce(
+    (sum, { files }) => sum + files.reduce((bytes, file) => bytes + file.bytes, 0),
+    0,
+  );
+  const startedMs = run.clock.nowMs();
+  let doneBytes = 0;
+  let failed: { error: unknown } | undefined;
+  const work = async (): Promise<void> => {
+    for (const planned of parts) {
+      if (failed) return;
+      run.signal.throwIfAborted();
+      const job: ReadJob = {
+        pieces: planned.pieces,
+        pageBytes: use.limits.pageBytes,
+        ...(use.since === undefined ? {} : { since: String(use.since) }),
+      };
+      const { part, said } = await out.fill<ReadSaid>(planned.number, { module: READ_PART, job });
+      gathered.add(planned, said);
+      refs.push(part);
+      doneBytes += part.bytes;
+      run.progress({ phase: 'copy', doneBytes, totalBytes });
+      await keepRate(use, doneBytes, startedMs);
+    }
+  };
+  const workers = Array.from({ length: out.parallel }, () =>
+    work().catch((error: unknown) => void (failed ??= { error })),
+  );
+  await Promise.all(workers);
+  if (failed) throw failed.error;
+  return { parts: refs.sort((a, b) => a.number - b.number), ...gathered.result() };
+}
+
+async function keepRate({ maxRateBytes, run }: ReadUse, doneBytes: number, startedMs: number): Promise<void> {
+  if (maxRateBytes === undefined) return;
+  const dueMs = startedMs + (doneBytes / maxRateBytes) * 1000;
+  const waitMs = dueMs - run.clock.nowMs();
+  if (waitMs > 0) await run.clock.sleep(waitMs, run.signal);
+}
+
+/** Entries of the manifest, put together from what the threads say of pieces that come in any order. */
+class Gathering {
+  readonly #trees: FileTree[];
+  readonly #gone = new Set<FileEntry>();
+  readonly #damaged: DamagedPage[] = [];
+  #newest: FilesRead['newest'];
+
+  constructor(trees: ListedTree[]) {
+    this.#trees = trees.map(({ id, root, files }) => ({
+      ...{ id, ...(id === 'base' ? {} : { location: root }) },
+      files: files.map(({ path, type, mode, mtimeMs }) => ({
+        ...{ path, type, mode, mtime: isoTime(mtimeMs), bytes: 0 },
+        ...(type === 'file' ? { crc32c: 0, slices: [] } : {}),
+      })),
+    }));
+  }
+
+  add({ number, pieces, owners }: PlannedPart, { sums, damaged, newest }: ReadSaid): void {
+    let at = 0;
+    for (const [index, { bytes }] of pieces.entries()) {
+      const { file, slice } = this.#owned(owners[index]);
+      const crc32c = sums[index];
+      if (crc32c === undefined) {
+        this.#gone.add(file);
+        continue;
+      }
+      (file.slices ??= [])[slice] = { part: number, at, bytes, crc32c };
+      at += bytes;
+    }
+    for (const { piece, block } of damaged) {
+      const { tree, file } = this.#owned(owners[piece]);
+      if (this.#damaged.length < MOST_DAMAGED) this.#damaged.push({ tree: tree.id, path: file.path, block });
+    }
+    if (newest === undefined || BigInt(newest.lsn) <= (this.#newest?.lsn ?? 0n)) return;
+    const { tree, file } = this.#owned(owners[newest.piece]);
+    this.#newest = { lsn: BigInt(newest.lsn), tree: tree.id, path: file.path };
+  }
+
+  result(): Pick<FilesRead, 'trees' | 'damaged' | 'newest'> {
+    const trees = this.#trees.map((tree) => ({ ...tree, files: tree.files.filter((file) => !this.#gone.has(file)) }));
+    for (const file of trees.flatMap(({ files }) => files)) sumUp(file);
+    return { trees, damaged: this.#damaged, ...(this.#newest ? { newest: this.#newest } : {}) };
+  }
+
+  #owned(owner: PlannedPart['owners'][number] | undefined): { tree: FileTree; file: FileEntry; slice: number } {
+    const { tree: treeIndex, file: fileIndex, slice } = owner as PlannedPart['owners'][number];
+    const tree = this.#trees[treeIndex] as FileTree;
+    return { tree, file: tree.files[fileIndex] as FileEntry, slice };
+  }
+}
+
+function sumUp(file: FileEntry): void {
+  for (const { bytes, crc32c } of file.slices ?? []) {
+    file.crc32c = file.bytes === 0 ? crc32c : crc32cCombine(file.crc32c ?? 0, crc32c, bytes);
+    file.bytes += bytes;
+  }
+}
