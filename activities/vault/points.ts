@@ -19,6 +19,7 @@ export async function openPoint(vault: VaultContext, point: string): Promise<Poi
     manifest,
     readPart: (part) => readPart(vault, point, { part }),
     usePart: async (part, use) => void (await readPart(vault, point, { part, use })),
+    other: (other) => openPoint(vault, other),
   };
 }
 

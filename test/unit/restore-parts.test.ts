@@ -39,7 +39,8 @@ function laidOut(files: Record<string, Buffer>): { reader: PointReader; parts: B
     const { use } = (await import(module)) as { use(bytes: Buffer, job: unknown): void };
     use(await readPart(part), job);
   };
-  return { parts, reader: { manifest, readPart, usePart } };
+  const other: PointReader['other'] = () => Promise.reject(new Error('there is no other point'));
+  return { parts, reader: { manifest, readPart, usePart, other } };
 }
 
 const FILES = { small: randomBytes(100), 'deep/er/large': randomBytes(8_000_000), last: randomBytes(5_000) };
@@ -48,8 +49,8 @@ async function write(dir: string, reader: PointReader, done: number[] = []): Pro
   const finished: number[] = [];
   await writeParts({
     reader,
-    done: new Set(done),
-    pathOf: (_tree, file) => join(dir, file.path),
+    isDone: (part) => done.includes(part),
+    placeOf: (_tree, file) => ({ path: join(dir, file.path) }),
     run: plainRun(),
     finished: async (part) => void finished.push(part),
   });

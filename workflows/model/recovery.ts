@@ -21,13 +21,27 @@ export interface WalLeg {
   toLsn: Lsn;
 }
 
+/** What a recovery moves and about how long it takes. */
+export interface Estimate {
+  /** Of all points of the chain. */
+  fetchBytes: number;
+  storedBytes: number;
+  walBytes: number;
+  seconds: number;
+  /** Room that the copy takes while it is made; absent: fetchBytes. */
+  spaceBytes?: number;
+}
+
 /** The whole answer to "what would be restored", fixed before any byte moves; every later step takes it. */
 export interface RecoveryPlan {
   /** Id of the run that owns the target directory; a retry recognises its own work by it. */
   run: string;
   source: string;
   host: string;
+  /** Its start, stop and label count, whatever it stands on. */
   base: PointSummary;
+  /** Points that make up the base, from the full one to itself; absent when it is a full one. */
+  chain?: string[];
   target: Target;
   timelineChoice: TimelineChoice;
   /** Timeline recovery will end on, and the number given to the server. */
@@ -41,7 +55,7 @@ export interface RecoveryPlan {
   settings: MatchedSettings;
   /** Name a non-empty `into` is renamed to. */
   setAside?: string;
-  estimate: { fetchBytes: number; storedBytes: number; walBytes: number; seconds: number };
+  estimate: Estimate;
   window: ReachableWindow;
   /** The server's own newest facts are not needed for a restore: the source may be gone. */
   decidedAt: string;

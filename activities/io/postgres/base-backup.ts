@@ -15,6 +15,8 @@ export interface BaseBackupOptions {
   silenceMs: number;
   /** Bytes a second, between 32 KiB and 1 GiB; the server's throttle. */
   maxRateBytes?: number;
+  /** Only what changed since the backup whose manifest was uploaded on this connection (PostgreSQL 17 and newer). */
+  incremental?: boolean;
 }
 
 export interface BaseBackupStart {
@@ -73,6 +75,17 @@ export async function baseBackup(
   }
 }
 
+/**
+ * UPLOAD_MANIFEST (manual 55.4): what the next incremental backup on this connection stands on. `source` sends the
+ * `backup_manifest` of that backup in pieces of any size. A repeat replaces it. What `source` fails with is thrown as it is.
+ */
+export async function uploadManifest(
+  connection: ReplicationConnection,
+  source: (send: (bytes: Buffer) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  await connection.run('UPLOAD_MANIFEST', { onCopyIn: source });
+}
+
 function damagedPages(warnings: string[], cause: unknown): Error {
   return failure('Integrity', 'page checksums of the cluster are wrong: nothing of this backup is kept', {
     expected: 'every page fits its checksum',
@@ -96,6 +109,7 @@ function commandText(options: BaseBackupOptions): string {
     "MANIFEST 'yes'",
     // Catches a wrong write; authenticity is the cipher's and the signature's. SHA-256 would cost the server a core.
     "MANIFEST_CHECKSUMS 'CRC32C'",
+    ...(options.incremental ? ['INCREMENTAL'] : []),
     ...(rate === undefined ? [] : [`MAX_RATE ${Math.min(most, Math.max(least, Math.round(rate / 1024)))}`]),
   ];
   return `BASE_BACKUP (${parts.join(', ')})`;

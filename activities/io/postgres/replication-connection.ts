@@ -17,6 +17,11 @@ export interface CommandHandlers {
   onRows?(rows: RawRow[], index: number): void;
   /** The server switched to COPY, to us or in both directions. */
   onCopyStart?(): void;
+  /**
+   * The server wants bytes of us: `send` takes them, and settles when there is room for more. What this rejects with ends
+   * the COPY on the server too, and is what the command fails with.
+   */
+  onCopyIn?(send: (bytes: Buffer) => Promise<void>): Promise<void>;
   /** A whole CopyData message; valid until the call, and the promise it may return, settles. */
   onCopy?(message: Buffer): void | Promise<void>;
   /** Instead of onCopy: pieces of CopyData messages as they arrive, without a copy. */
@@ -36,6 +41,8 @@ interface Exchange {
   columns: string[] | undefined;
   rows: RawRow[];
   error: unknown;
+  /** Bytes for the server are being made ready: it has no reason to say anything. */
+  isBringing: boolean;
   resolve(sets: RawRow[][]): void;
   reject(error: unknown): void;
 }
@@ -86,7 +93,10 @@ export class ReplicationConnection implements AsyncDisposable {
     if (this.#closed) return Promise.reject((this.#failed ?? this.#lost()) as Error);
     if (this.#exchange) return Promise.reject(failure('Bug', 'replication connection runs a command already'));
     return new Promise((resolve, reject) => {
-      this.#exchange = { handlers, sets: [], columns: undefined, rows: [], error: undefined, resolve, reject };
+      this.#exchange = {
+        ...{ handlers, sets: [], columns: undefined, rows: [], error: undefined, isBringing: false },
+        ...{ resolve, reject },
+      };
       this.#reader.streaming = handlers.onCopyPiece !== undefined;
       this.#arm();
       this.#socket.write(encodeMessage('Q', Buffer.from(`${text}\0`)));
@@ -168,7 +178,7 @@ export class ReplicationConnection implements AsyncDisposable {
 
   /** While we do not read on purpose, silence says nothing about the server. */
   #onSilence(silenceMs: number): void {
-    if (!this.#reading || this.#exchange?.handlers.onSilence?.()) return this.#arm();
+    if (!this.#reading || this.#exchange?.isBringing || this.#exchange?.handlers.onSilence?.()) return this.#arm();
     const wait = formatDuration(silenceMs);
     const message = `postgres ${this.place} fell silent for ${wait}`;
     this.fail(failure('Unavailable', message, { place: this.place, found: `no byte in ${wait}` }));
@@ -195,8 +205,43 @@ export class ReplicationConnection implements AsyncDisposable {
       sets.push(rows);
       exchange.handlers.onRows?.(rows, sets.length - 1);
     } else if (type === MESSAGE.copyIn) {
-      throw failure('Bug', 'server asks for data that this command does not have');
+      const { onCopyIn } = exchange.handlers;
+      if (!onCopyIn) throw failure('Bug', 'server asks for data that this command does not have');
+      void this.#bring(exchange, (send) => onCopyIn(send));
     }
+  }
+
+  async #bring(exchange: Exchange, source: NonNullable<CommandHandlers['onCopyIn']>): Promise<void> {
+    const isOver = (): boolean => this.#exchange !== exchange;
+    try {
+      exchange.isBringing = true;
+      await source(async (bytes) => {
+        // The server has said why it wants no more of them, or is gone.
+        if (isOver()) throw (exchange.error ?? this.#lost()) as Error;
+        exchange.isBringing = false;
+        if (!this.#socket.write(encodeMessage('d', bytes))) await this.#drained();
+        exchange.isBringing = true;
+      });
+      if (!isOver()) this.sendCopyDone();
+    } catch (error) {
+      exchange.error ??= error;
+      if (!isOver() && this.#socket.writable) this.#socket.write(encodeMessage('f', Buffer.from('no more data\0')));
+    } finally {
+      exchange.isBringing = false;
+      this.#watchdog?.refresh();
+    }
+  }
+
+  /** When the socket takes more, or never will. */
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      this.#socket.on('drain', done).on('close', done);
+      if (this.#closed) done();
+    });
   }
 
   #settle(error: unknown): void {

@@ -19,6 +19,7 @@ const DESCRIBING = [
   'shared_preload_libraries',
   'data_checksums',
   'block_size',
+  'segment_size',
   'server_encoding',
   'lc_messages',
   'lc_monetary',

@@ -16,13 +16,22 @@ export function checkManifest(
     return { wrong: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not a manifest'}` };
   }
   const manifest = parsed.data;
-  const wrong = wrongName(manifest, at) ?? wrongParts(manifest.parts) ?? firstOf(manifest.trees, manifest.parts);
+  const wrong =
+    wrongName(manifest, at) ??
+    wrongParent(manifest) ??
+    wrongParts(manifest.parts) ??
+    firstOf(manifest.trees, manifest.parts);
   return wrong === undefined ? { manifest } : { wrong };
 }
 
 function wrongName(manifest: Manifest, at: { source: string; point: string }): string | undefined {
   if (manifest.point === at.point && manifest.source === at.source) return undefined;
   return `manifest of ${manifest.source}/${manifest.point}`;
+}
+
+function wrongParent({ kind, parent, point }: Manifest): string | undefined {
+  if (kind === 'full') return parent === undefined ? undefined : `a full point with the parent ${parent}`;
+  return parent === undefined || parent === point ? `a point of kind ${kind} without a parent` : undefined;
 }
 
 function wrongParts(parts: PartRef[]): string | undefined {

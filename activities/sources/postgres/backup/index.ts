@@ -9,10 +9,11 @@ import type { BackupUse } from './order.ts';
 import { streamBackup } from './streamed.ts';
 
 /**
- * Takes a base backup of a running cluster into `out`. A full one's files are read here when this host has them (files.read), or
- * sent by the server; what changed since another backup the server always sends, and when it does not, the full one says why. It is consistent only with the WAL from start to stop. Failures: those of the connection; Precondition
- * (settings, promotion meanwhile), Integrity (damaged pages, a file that is not what the server read), and whatever the sink
- * fails with. A repeat starts over.
+ * Takes a base backup of a running cluster into `out`. The files of a full one are read here when this host has them
+ * (files.read), or sent by the server. What changed since another point the server always sends; when it does not, a full
+ * one is taken that says why. Consistent only with the WAL from start to stop. Failures: those of the connection;
+ * Precondition (settings, promotion meanwhile), Integrity (damaged pages, a file that is not what the server read), and
+ * whatever the sink fails with. A repeat starts over.
  */
 export async function takeBackup(options: PostgresOptions, use: BackupUse): Promise<BackupFacts> {
   const { run } = use;

@@ -1,146 +1,77 @@
-import { constants } from 'node:fs';
-import { chown, lstat, mkdir, open, rename, rm, symlink } from 'node:fs/promises';
+import { lstat, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
-import type { FileEntry, FileTree, Manifest, PartRef } from '../../../../workflows/model/manifest.ts';
 import type { FetchEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { syncFolder } from '../../../io/atomic-file.ts';
-import { crc32cCombine } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
 import { runCommand } from '../../../io/run-command.ts';
 import type { PointReader } from '../../source.ts';
-import { CONFIG_TREE } from '../backup/index.ts';
+import { checkChain, linksOf } from './chain.ts';
+import { fetchLink } from './fetch-link.ts';
 import type { Host } from './host.ts';
 import { openJournal } from './journal.ts';
-import { writeParts } from './parts.ts';
+import { CONTROL_FILE, STAGED } from './link-places.ts';
 import { placeOf } from './place.ts';
 import { replaceFile } from './settings.ts';
-
-/** A data directory without it cannot be started, so it comes last and by rename. */
-const CONTROL_FILE = 'global/pg_control';
-const STAGED = '.lifeboat-new';
 
 export interface Fetching {
   plan: RecoveryPlan;
   host: Host;
+  /** The plan's base, from which the points that it stands on are opened. */
   reader: PointReader;
   run: Run;
 }
 
-/** Writes every file of the base at its place; what an earlier attempt finished is not fetched again. */
+/**
+ * Writes every file of the base at its place: those of the full point first, then what each newer one changes. What an
+ * earlier attempt finished is not fetched again. The server's `backup_manifest` comes along with a full point only: none of a
+ * chain describes what the chain makes.
+ */
 export async function fetchBase(use: Fetching): Promise<FetchEvidence> {
   const { plan, reader } = use;
-  const { manifest } = reader;
   const place = placeOf(plan);
-  checkFiles(manifest);
+  await checkChain(plan, reader);
   try {
-    if (await exists(join(place.data, CONTROL_FILE))) return evidence(manifest, manifest.parts.length);
-    await makeTree(use);
+    const isDone = await exists(join(place.data, CONTROL_FILE));
     await using journal = await openJournal(place.journal, plan.run);
-    const resumed = journal.done.size;
-    await writeParts({
-      reader,
-      done: journal.done,
-      pathOf: (tree, file) => pathOf(plan, tree, file),
-      ...(use.host.as ? { owner: use.host.as } : {}),
-      run: use.run,
-      finished: (part) => journal.add(part),
-    });
-    await rewriteTablespaceMap(use);
-    await syncAll(use);
-    await rename(join(place.data, CONTROL_FILE + STAGED), join(place.data, CONTROL_FILE));
-    await syncFolder(dirname(join(place.data, CONTROL_FILE)));
-    return evidence(manifest, resumed);
+    const files = reader.manifest.trees.reduce((count, tree) => count + tree.files.length, 0);
+    const sum: FetchEvidence = { parts: 0, bytes: 0, storedBytes: 0, resumedParts: 0, files };
+    for await (const link of linksOf(plan, reader)) {
+      const { needed, resumedParts } = await fetchLink({ ...use, link, journal, isDone, doneBytes: sum.bytes });
+      sum.parts += needed.length;
+      sum.resumedParts += resumedParts;
+      for (const part of needed) {
+        sum.bytes += part.bytes;
+        sum.storedBytes += part.storedBytes;
+      }
+    }
+    if (!isDone) await finishFetch(use);
+    return sum;
   } catch (error) {
     throw fileFailure(place.data, error);
   }
 }
 
-function evidence(manifest: Manifest, resumedParts: number): FetchEvidence {
-  const files = manifest.trees.reduce((count, tree) => count + tree.files.length, 0);
-  const sum = (pick: (part: PartRef) => number): number =>
-    manifest.parts.reduce((total, part) => total + pick(part), 0);
-  return {
-    parts: manifest.parts.length,
-    bytes: sum((part) => part.bytes),
-    storedBytes: sum((part) => part.storedBytes),
-    resumedParts,
-    files,
-  };
+async function finishFetch(use: Fetching): Promise<void> {
+  const { plan } = use;
+  const { data, increments } = placeOf(plan);
+  await rm(increments, { recursive: true, force: true });
+  await rewriteLabel(use);
+  await rewriteTablespaceMap(use);
+  await syncAll(use);
+  await rename(join(data, CONTROL_FILE + STAGED), join(data, CONTROL_FILE));
+  await syncFolder(dirname(join(data, CONTROL_FILE)));
 }
 
-/** The slices of each file, whose sums are checked as they are written, together must be the file the server read. */
-function checkFiles(manifest: Manifest): void {
-  for (const file of manifest.trees.flatMap((tree) => tree.files)) {
-    if (file.type !== 'file') continue;
-    const whole = (file.slices ?? []).reduce((sum, slice) => crc32cCombine(sum, slice.crc32c, slice.bytes), 0);
-    if (whole === file.crc32c) continue;
-    throw failure('Integrity', `${file.path} is not what its slices add up to`, {
-      place: file.path,
-      expected: hex(file.crc32c ?? 0),
-      found: hex(whole),
-    });
-  }
-}
+/** With these lines the server takes the copy for changed blocks alone, and does not start on it (xlogrecovery.c). */
+const INCREMENT_LINES = /^INCREMENTAL FROM (?:LSN|TLI): .*\n/gm;
 
-function hex(value: number): string {
-  return `CRC-32C ${value.toString(16).padStart(8, '0')}`;
-}
-
-function rootOf(plan: RecoveryPlan, tree: FileTree): string {
-  if (tree.id === 'base') return plan.into;
-  // For a person to take from: a restored copy runs with settings of its own.
-  if (tree.id === CONFIG_TREE) return join(placeOf(plan).work, CONFIG_TREE);
-  const path = plan.tablespaces[tree.id];
-  if (path !== undefined) return path;
-  throw failure('Bug', `plan names no place for tablespace ${tree.id}`);
-}
-
-function pathOf(plan: RecoveryPlan, tree: FileTree, file: FileEntry): string {
-  const staged = tree.id === 'base' && file.path === CONTROL_FILE ? STAGED : '';
-  return join(rootOf(plan, tree), file.path) + staged;
-}
-
-/** Folders, links and empty files; the rest is made by the first slice that is written. */
-async function makeTree(use: Fetching): Promise<void> {
-  const { plan, host, reader } = use;
-  const owned = async (path: string): Promise<void> => {
-    if (host.as) await chown(path, host.as.uid, host.as.gid);
-  };
-  for (const tree of reader.manifest.trees) {
-    const root = rootOf(plan, tree);
-    for (const file of tree.files) {
-      const path = join(root, file.path);
-      if (file.type === 'directory') {
-        await mkdir(path, { recursive: true, mode: 0o700 });
-        await owned(path);
-      } else if (file.type === 'symlink') {
-        await makeLink(use, path, file);
-      } else if (file.bytes === 0) {
-        await makeEmpty(use, path, file.mode);
-      }
-    }
-  }
-}
-
-/** A link to a tablespace points to its new place; anything else the source linked to is not ours to follow. */
-async function makeLink(use: Fetching, path: string, file: FileEntry): Promise<void> {
-  const oid = /^pg_tblspc\/(\d+)$/.exec(file.path)?.[1];
-  const target = oid === undefined ? undefined : use.plan.tablespaces[oid];
-  await rm(path, { recursive: true, force: true });
-  if (target !== undefined) await symlink(target, path);
-  else await mkdir(path, { recursive: true, mode: 0o700 });
-}
-
-async function makeEmpty({ host }: Fetching, path: string, mode: number): Promise<void> {
-  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
-  const handle = await open(path, flags, mode & 0o700);
-  try {
-    if (host.as) await handle.chown(host.as.uid, host.as.gid);
-  } finally {
-    await handle.close();
-  }
+async function rewriteLabel({ plan, host }: Fetching): Promise<void> {
+  const path = join(plan.into, 'backup_label');
+  const label = await readFile(path, 'utf8');
+  const whole = label.replace(INCREMENT_LINES, '');
+  if (whole !== label) await replaceFile(path, host, whole);
 }
 
 /**

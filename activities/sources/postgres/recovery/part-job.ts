@@ -1,4 +1,5 @@
 import type { RunAs } from '../../../io/run-command.ts';
+import type { BlockSizes } from './increment-file.ts';
 
 /** A piece of a part's plaintext, and where it belongs. */
 export interface Placement {
@@ -12,6 +13,8 @@ export interface Placement {
   position: number;
   /** CRC-32C that these bytes must have, unsigned. */
   crc32c: number;
+  /** The piece is a whole file of changed blocks, and they are written into the file at `path`, which must be there. */
+  increment?: BlockSizes;
 }
 
 /** One part to be checked and written by the thread that has its bytes; plain data. */

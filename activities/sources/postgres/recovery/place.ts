@@ -12,6 +12,8 @@ export interface Place {
   /** History files of the vault's timelines, for when nobody serves them any more. */
   histories: string;
   journal: string;
+  /** Changed blocks that came in pieces. */
+  increments: string;
   spool: string;
   ready: string;
   want: string;
@@ -36,6 +38,7 @@ export function placeOf(plan: RecoveryPlan): Place {
     raised: join(work, 'raised.json'),
     histories: join(work, 'histories'),
     journal: join(work, 'parts.done'),
+    increments: join(work, 'increments'),
     spool,
     ready: join(spool, 'ready'),
     want: join(spool, 'want'),

@@ -1,8 +1,9 @@
-import { closeSync, constants, fchownSync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchownSync, fdatasyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { crc32c } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
+import { applyIncrement, writeAll } from './increment-file.ts';
 import type { PartJob, Placement } from './part-job.ts';
 
 /** From this size on a piece goes to the disk at once, so that the sync at the end finds little left to do. */
@@ -17,7 +18,12 @@ export function use(part: Uint8Array, job: PartJob): void {
 function writePiece(part: Uint8Array, job: PartJob, placement: Placement): void {
   const bytes = part.subarray(placement.at, placement.at + placement.bytes);
   check(job, placement, crc32c(bytes));
+  const { path, increment } = placement;
   try {
+    if (increment) {
+      const read = (at: number, count: number): Uint8Array => bytes.subarray(at, at + count);
+      return applyIncrement({ path: `increment of ${path}`, bytes: bytes.length, read }, path, increment);
+    }
     const file = openFile(placement);
     try {
       if (job.owner) fchownSync(file, job.owner.uid, job.owner.gid);
@@ -27,7 +33,7 @@ function writePiece(part: Uint8Array, job: PartJob, placement: Placement): void 
       closeSync(file);
     }
   } catch (error) {
-    throw fileFailure(placement.path, error);
+    throw fileFailure(path, error);
   }
 }
 
@@ -48,12 +54,5 @@ function openFile({ path, mode }: Placement): number {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return openSync(path, FLAGS, mode);
-  }
-}
-
-/** A write may end early, as it does before a disk is full. */
-function writeAll(file: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length;) {
-    done += writeSync(file, bytes, done, bytes.length - done, position + done);
   }
 }

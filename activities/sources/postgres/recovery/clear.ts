@@ -1,0 +1,48 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FileTree } from '../../../../workflows/model/manifest.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import type { Link } from './chain.ts';
+import { changedFiles, fileKey } from './changed-file.ts';
+import { rootOf } from './link-places.ts';
+import { placeOf } from './place.ts';
+
+/**
+ * Leaves what a point needs of the ones that it stands on: the files whose blocks it changes. Everything else in the copy it
+ * brings whole, or it is gone. It is our own copy, that nobody has started yet.
+ */
+export async function clearFor(plan: RecoveryPlan, { reader }: Link): Promise<void> {
+  const { kind, trees } = reader.manifest;
+  const kept = kind === 'full' ? new Set<string>() : changedFiles(trees);
+  await rm(placeOf(plan).increments, { recursive: true, force: true });
+  for (const id of ['base', ...Object.keys(plan.tablespaces)]) {
+    const tree = trees.find((each) => each.id === id) ?? { id, files: [] };
+    const root = rootOf(plan, tree);
+    if (root !== undefined) await clear(root, '', { tree, folders: foldersOf(tree), kept });
+  }
+}
+
+interface Clearing {
+  tree: FileTree;
+  folders: ReadonlySet<string>;
+  kept: ReadonlySet<string>;
+}
+
+async function clear(root: string, folder: string, use: Clearing): Promise<void> {
+  for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory() && use.folders.has(path)) await clear(root, path, use);
+    else if (entry.isDirectory() || !use.kept.has(fileKey(use.tree, path)))
+      await rm(join(root, path), { recursive: true, force: true });
+  }
+}
+
+/** Those that are listed, and those that listed files stand in. */
+function foldersOf({ files }: FileTree): Set<string> {
+  const folders = new Set<string>();
+  for (const { path, type } of files) {
+    if (type === 'directory') folders.add(path);
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) folders.add(path.slice(0, at));
+  }
+  return folders;
+}

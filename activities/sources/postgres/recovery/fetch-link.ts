@@ -1,0 +1,126 @@
+import { constants } from 'node:fs';
+import { chown, mkdir, open, rm, symlink } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { FileEntry, PartRef } from '../../../../workflows/model/manifest.ts';
+import { threadModule } from '../../../io/thread.ts';
+import { Threads } from '../../../io/threads.ts';
+import type { ApplyJob } from './apply-job.ts';
+import type { Link } from './chain.ts';
+import { clearFor } from './clear.ts';
+import type { Fetching } from './fetch.ts';
+import type { Journal } from './journal.ts';
+import { placesOf, rootOf } from './link-places.ts';
+import type { PlaceOf } from './parts.ts';
+import { isStaged, writeParts } from './parts.ts';
+import { placeOf } from './place.ts';
+
+export interface FetchingLink extends Fetching {
+  link: Link;
+  journal: Journal;
+  /** All of it is in place: only the evidence is wanted. */
+  isDone: boolean;
+  /** Bytes that the points before it brought. */
+  doneBytes: number;
+}
+
+export interface LinkEvidence {
+  /** Parts that the restore needs of this point. */
+  needed: PartRef[];
+  resumedParts: number;
+}
+
+/**
+ * Brings one point of the chain into the copy. What is done stands in the journal: that the copy was made ready for it, each
+ * part, and that it is whole. Killed in between, a repeat does the rest of this point, and nothing of those before it.
+ */
+export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
+  const { plan, host, run, link, journal, doneBytes } = use;
+  const { reader } = link;
+  const entry = (what: number | 'begun' | 'whole'): string => `${reader.manifest.point}/${what}`;
+  const isWhole = use.isDone || journal.has(entry('whole'));
+  const placeOfFile = placesOf(plan, link);
+  if (!isWhole && !journal.has(entry('begun'))) {
+    await clearFor(plan, link);
+    await journal.add(entry('begun'));
+  }
+  if (!isWhole) await makeTree(use, placeOfFile);
+  const evidence = await writeParts({
+    ...{ reader, run, placeOf: placeOfFile },
+    ...(host.as ? { owner: host.as } : {}),
+    isDone: (part) => isWhole || journal.has(entry(part)),
+    beside: { doneBytes, totalBytes: plan.estimate.fetchBytes },
+    finished: (part) => journal.add(entry(part)),
+  });
+  if (isWhole) return evidence;
+  await applyStaged(use, placeOfFile);
+  await journal.add(entry('whole'));
+  await rm(placeOf(plan).increments, { recursive: true, force: true });
+  return evidence;
+}
+
+/** Changed blocks that came in pieces go into the files they belong to. */
+async function applyStaged({ link, run }: FetchingLink, placeOfFile: PlaceOf): Promise<void> {
+  const jobs: ApplyJob[] = [];
+  for (const tree of link.reader.manifest.trees) {
+    for (const file of tree.files) {
+      const { path, increment } = (isStaged(file) && placeOfFile(tree, file)) || {};
+      if (path !== undefined && increment) jobs.push({ from: increment.staged, to: path, sizes: increment });
+    }
+  }
+  if (jobs.length === 0) return;
+  run.progress({ phase: 'combine', note: `${jobs.length} large files of changed blocks` });
+  const threads = new Threads<ApplyJob, undefined>(
+    availableParallelism(),
+    threadModule('apply-thread', import.meta.url),
+  );
+  try {
+    const done = jobs.map((job) => threads.run({ job, moved: [], signal: run.signal, isEffect: true }));
+    const failed = (await Promise.allSettled(done)).find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+  } finally {
+    await threads.close();
+  }
+}
+
+/** Folders, links and empty files; the rest is made by the first slice that is written. */
+async function makeTree(use: FetchingLink, placeOfFile: PlaceOf): Promise<void> {
+  const { plan, host, link } = use;
+  const owned = async (path: string): Promise<void> => {
+    if (host.as) await chown(path, host.as.uid, host.as.gid);
+  };
+  for (const tree of link.reader.manifest.trees) {
+    const root = rootOf(plan, tree);
+    if (root === undefined) continue;
+    for (const file of tree.files) {
+      const path = join(root, file.path);
+      if (file.type === 'directory') {
+        await mkdir(path, { recursive: true, mode: 0o700 });
+        await owned(path);
+      } else if (file.type === 'symlink') {
+        await makeLink(use, path, file);
+      } else if (file.bytes === 0 && placeOfFile(tree, file)) {
+        await makeEmpty(use, path, file.mode);
+      }
+    }
+  }
+}
+
+/** A link to a tablespace points to its new place; anything else the source linked to is not ours to follow. */
+async function makeLink(use: FetchingLink, path: string, file: FileEntry): Promise<void> {
+  const oid = /^pg_tblspc\/(\d+)$/.exec(file.path)?.[1];
+  const target = oid === undefined ? undefined : use.plan.tablespaces[oid];
+  await rm(path, { recursive: true, force: true });
+  if (target !== undefined) await symlink(target, path);
+  else await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+async function makeEmpty({ host }: FetchingLink, path: string, mode: number): Promise<void> {
+  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, mode & 0o700);
+  try {
+    if (host.as) await handle.chown(host.as.uid, host.as.gid);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { failure } from '../../../../workflows/model/failure.ts';
+import type { FileTree, MatchedSettings } from '../../../../workflows/model/manifest.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { CONFIG_TREE } from '../backup/config-files.ts';
+import { SERVER_MANIFEST } from '../backup/parent-manifest.ts';
+import type { Link } from './chain.ts';
+import { changedFile, changedFiles, fileKey } from './changed-file.ts';
+import type { BlockSizes } from './increment-file.ts';
+import type { FilePlace, PlaceOf } from './parts.ts';
+import { placeOf } from './place.ts';
+
+/** A data directory without it cannot be started, so it comes last and by rename. */
+export const CONTROL_FILE = 'global/pg_control';
+export const STAGED = '.lifeboat-new';
+
+/** Folder that a tree is restored to; undefined for one that the newest point does not have. */
+export function rootOf(plan: RecoveryPlan, tree: Pick<FileTree, 'id'>): string | undefined {
+  if (tree.id === 'base') return plan.into;
+  // For a person to take from: a restored copy runs with settings of its own.
+  if (tree.id === CONFIG_TREE) return join(placeOf(plan).work, CONFIG_TREE);
+  return plan.tablespaces[tree.id];
+}
+
+/**
+ * Where the files of a point go. Of one that others stand on, only the files whose blocks the next one changes are of any use:
+ * everything else comes whole with it, or is gone.
+ */
+export function placesOf(plan: RecoveryPlan, { reader, next }: Link): PlaceOf {
+  const { manifest } = reader;
+  const wanted = next && changedFiles(next.manifest.trees);
+  const isIncrement = manifest.kind !== 'full';
+  const sizes = sizesOf(manifest.settings);
+  const increments = join(placeOf(plan).increments, manifest.point);
+  return (tree, file): FilePlace | undefined => {
+    const root = rootOf(plan, tree);
+    const changed = isIncrement ? changedFile(tree, file) : undefined;
+    const path = changed ?? file.path;
+    if (wanted ? !wanted.has(fileKey(tree, path)) : isLeftOut(isIncrement, tree, path)) return undefined;
+    if (root === undefined) {
+      if (wanted) return undefined;
+      throw failure('Bug', `plan names no place for tablespace ${tree.id}`);
+    }
+    if (changed === undefined) return { path: join(root, path) + stagedSuffix(tree, path) };
+    return { path: join(root, path), increment: { ...sizes, staged: join(increments, tree.id, file.path) } };
+  };
+}
+
+/** The server's list of an increment's files says nothing of the cluster that it is a part of. */
+function isLeftOut(isIncrement: boolean, tree: FileTree, path: string): boolean {
+  return isIncrement && tree.id === 'base' && path === SERVER_MANIFEST;
+}
+
+function stagedSuffix(tree: FileTree, path: string): string {
+  return tree.id === 'base' && path === CONTROL_FILE ? STAGED : '';
+}
+
+const USUAL: BlockSizes = { blockBytes: 8192, segmentBlocks: 131_072 };
+
+function sizesOf(settings: MatchedSettings): BlockSizes {
+  const { block_size: blockBytes, segment_size: segmentBlocks } = settings as Record<string, string | undefined>;
+  return {
+    blockBytes: Number(blockBytes ?? USUAL.blockBytes),
+    segmentBlocks: Number(segmentBlocks ?? USUAL.segmentBlocks),
+  };
+}
