@@ -53,6 +53,8 @@ sources:
       password: { env: SHOP_PASSWORD }
     store: local
     # backup: { level: 3, checkpoint: fast, partSize: 16MiB, parallel: 4 }
+    # auto reads the files on this host when it is the database's own, else the server sends them; or: local, stream
+    # files: { read: auto }
     # wal: { shipEvery: 5s, heartbeatEvery: 30s, spool: 64MiB }
     schedule:
       backup: { cron: "0 2 * * *", timezone: UTC }

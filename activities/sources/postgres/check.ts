@@ -6,6 +6,7 @@ import { placeOf, sqlStateOf } from '../../io/postgres/failures.ts';
 import { connectReplication } from '../../io/postgres/replication.ts';
 import type { Run } from '../../io/run.ts';
 import type { SourceCheck } from '../source.ts';
+import { lookForDataDirectory } from './backup/local/data-directory.ts';
 import type { PostgresOptions, Probe } from './options.ts';
 
 /** Clocks further apart than this make a time target mean something else than its author thinks. */
@@ -19,6 +20,7 @@ export async function checkSource(options: PostgresOptions, run: Run): Promise<S
     const sql = await withConnection(connection, { signal: run.signal }, async (client) => [
       ...(await checkServer(client, connection.user)),
       ...(await checkClock(client, run)),
+      await checkFiles(options, client, run),
     ]);
     const where = placeOf(addressOf(connection));
     return [
@@ -47,6 +49,16 @@ async function checkWalsender(options: PostgresOptions, run: Run): Promise<Sourc
   } catch (error) {
     return refused('replication connection', error);
   }
+}
+
+/** Whether a base backup reads the files on this host, which is the faster way, or has the server send them. */
+async function checkFiles(options: PostgresOptions, client: SqlClient, run: Run): Promise<SourceCheck> {
+  const name = 'files of the base backup';
+  const looked = await lookForDataDirectory(options, client, run);
+  if ('path' in looked) return { name, ok: true, found: `read here, in ${looked.path}` };
+  const { found, hint } = looked;
+  if (options.files.read === 'local') return { name, ok: false, found, hint };
+  return { name, ok: true, found: `sent by the server (${found})`, ...(options.files.read === 'auto' ? { hint } : {}) };
 }
 
 interface Facts {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, readFile, readlink, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failure } from '../../../../../workflows/model/failure.ts';
+import { failure, isFailure } from '../../../../../workflows/model/failure.ts';
 import type { SqlClient } from '../../../../io/postgres/connection.ts';
 import { query } from '../../../../io/postgres/connection.ts';
 import type { Run } from '../../../../io/run.ts';
@@ -47,38 +47,61 @@ export async function findDataDirectory(
   client: SqlClient,
   run: Run,
 ): Promise<DataDirectory | undefined> {
-  const { read, dataDirectory } = options.files;
-  if (read === 'stream') return undefined;
-  const [facts] = await query<ServerFacts & Record<string, unknown>>(client, FACTS);
-  if (!facts) throw failure('Bug', 'pg_control functions returned no row');
-  const path = dataDirectory ?? facts.path ?? undefined;
-  const obstacle = await obstacleTo(path, facts, run);
-  if (path !== undefined && obstacle === undefined) {
-    const { page: pageBytes, segment: pagesPerSegment, folder } = facts;
-    return { path, tablespaces: await tablespacesOf(path, folder), pageBytes, pagesPerSegment };
+  const found = await lookForDataDirectory(options, client, run);
+  if (!('expected' in found)) return found;
+  if (options.files.read !== 'local') {
+    run.log.info('files of the server are not read here: its walsender sends them', { reason: found.found });
+    return undefined;
   }
-  if (read === 'local') throw refused(path, obstacle as Obstacle);
-  run.log.info('files of the server are not read here: its walsender sends them', { reason: obstacle?.found });
-  return undefined;
+  const { expected, hint } = found;
+  throw failure('Precondition', `files.read is local, but the data directory cannot be read here: ${found.found}`, {
+    place: options.files.dataDirectory ?? 'files.dataDirectory',
+    expected,
+    found: found.found,
+    hint: `${hint}; or set files.read: auto`,
+  });
 }
 
-interface Obstacle {
+/** The same without a verdict: the directory, or what stands in its way. */
+export async function lookForDataDirectory(
+  { files: { read, dataDirectory } }: PostgresOptions,
+  client: SqlClient,
+  run: Run,
+): Promise<DataDirectory | Obstacle> {
+  if (read === 'stream') {
+    return { expected: 'files.read: auto or local', found: 'files.read: stream', hint: 'set files.read: auto' };
+  }
+  const facts = await askFacts(client);
+  if (!facts)
+    return { expected: 'a role that may call the pg_control functions', found: 'one that may not', hint: CONTROL };
+  const path = dataDirectory ?? facts.path ?? undefined;
+  const obstacle = await obstacleTo(path, facts, run);
+  if (path === undefined || obstacle) return obstacle as Obstacle;
+  const { page: pageBytes, segment: pagesPerSegment, folder } = facts;
+  return { path, tablespaces: await tablespacesOf(path, folder), pageBytes, pagesPerSegment };
+}
+
+export interface Obstacle {
   expected: string;
   found: string;
   hint: string;
 }
 
-function refused(path: string | undefined, { expected, found, hint }: Obstacle): Error {
-  return failure('Precondition', `files.read is local, but the data directory cannot be read here: ${found}`, {
-    place: path ?? 'files.dataDirectory',
-    expected,
-    found,
-    hint: `${hint}; or set files.read: auto`,
-  });
-}
-
 const GRANTS =
   'grant execute on function pg_backup_start(text, boolean), pg_backup_stop(boolean) to ROLE, in the database of connection.database';
+
+const CONTROL = 'grant execute on function pg_control_system(), pg_control_init() to ROLE';
+
+/** Undefined when this role may not ask. */
+async function askFacts(client: SqlClient): Promise<ServerFacts | undefined> {
+  try {
+    const [facts] = await query<ServerFacts & Record<string, unknown>>(client, FACTS);
+    return facts;
+  } catch (error) {
+    if (isFailure(error, 'Denied')) return undefined;
+    throw error;
+  }
+}
 
 async function obstacleTo(path: string | undefined, facts: ServerFacts, run: Run): Promise<Obstacle | undefined> {
   if (path === undefined) {
