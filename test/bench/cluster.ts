@@ -25,8 +25,11 @@ const SETTINGS = {
 };
 
 /** A cluster, an empty store and keys; gone afterwards. */
-export async function withCluster<T>(use: (cluster: Cluster) => Promise<T>): Promise<T> {
-  return withPostgres({ version: 18, settings: SETTINGS }, (server) =>
+export async function withCluster<T>(
+  use: (cluster: Cluster) => Promise<T>,
+  settings: Record<string, string> = {},
+): Promise<T> {
+  return withPostgres({ version: 18, settings: { ...SETTINGS, ...settings } }, (server) =>
     withServerDir(async (dir) => {
       const { connection, binaries } = server;
       process.once('SIGINT', () => void leave(server, dir)).once('SIGTERM', () => void leave(server, dir));

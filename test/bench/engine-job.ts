@@ -3,13 +3,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawn } from 'node:child_process';
 import type { ConnectionOptions } from '../../activities/io/postgres/connection.ts';
+import type { StoreUse } from '../../activities/stores/open.ts';
 import type { Finished } from './measured.ts';
 import { measure } from './measured.ts';
 
 /** Where the engine finds everything; plain data, because the engine runs in a process of its own. */
 export interface Bench {
-  /** Folder of the store. */
-  store: string;
+  /** A folder, or another store with its options. */
+  store: string | StoreUse;
+  /** Where the WAL is, when it is another one. */
+  walStore?: string | StoreUse;
   /** Folder of the key files. */
   keys: string;
   connection: Pick<ConnectionOptions, 'host' | 'port' | 'user' | 'database'>;
@@ -19,13 +22,16 @@ export interface Bench {
 }
 
 export type EngineJob = Bench &
+  /** `read`: by whom the files are read; absent: as configured by default. */
   (
-    | { kind: 'backup'; point: string }
+    | { kind: 'backup'; point: string; read?: 'stream' | 'local' }
     /** Prepares, fetches, starts, opens; replays nothing but what makes the base consistent. */
     | { kind: 'restore'; point: string; into: string; port: number }
     | { kind: 'replay'; point: string; into: string; port: number }
     /** Ships until the vault holds everything below `untilLsn`; without it, until the input ends. */
     | { kind: 'ship'; untilLsn?: string }
+    /** Reads and compares everything in the vault. */
+    | { kind: 'verify' }
   );
 
 /** What the engine says of its work, beside what is measured from outside. */
@@ -46,7 +52,8 @@ const MODULE = fileURLToPath(new URL('./engine.ts', import.meta.url));
 export async function runEngine(job: EngineJob): Promise<EngineSample> {
   const outside = await measure('"$@"', [process.execPath, MODULE, JSON.stringify(job)]);
   const inside = report(outside.stdout);
-  return { ...outside, ...inside, cpuSeconds: (inside.facts['cpuMs'] ?? Number.NaN) / 1000 };
+  const { cpuMs = Number.NaN, readBytes = Number.NaN } = inside.facts;
+  return { ...outside, ...inside, cpuSeconds: cpuMs / 1000, readBytes };
 }
 
 /** An engine that goes on until `end`. */

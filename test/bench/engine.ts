@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { plainRun } from '../../activities/io/run.ts';
@@ -9,6 +10,7 @@ import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
 import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
 import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
+import type { StoreUse } from '../../activities/stores/open.ts';
 import { openStore } from '../../activities/stores/open.ts';
 import { loadKeyRing, openVault } from '../../activities/vault/index.ts';
 import type { Vault } from '../../activities/vault/vault.ts';
@@ -17,6 +19,7 @@ import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import type { EngineJob, EngineReport } from './engine-job.ts';
 import { keyFile } from './engine-job.ts';
+import { cpuOf, postmasterPid } from './measured.ts';
 
 /** The defaults of the configuration. */
 const VAULT = { compressionLevel: 3, partBytes: 16 << 20, parallel: 4, tool: 'bench' };
@@ -32,6 +35,7 @@ type Facts = Record<string, number>;
 
 interface Tools {
   vault: Vault;
+  wal: WalVault;
   postgres: PostgresOptions;
   run: Run;
 }
@@ -45,9 +49,10 @@ async function main(): Promise<void> {
     delay.enable();
     const startedMs = performance.now();
     const before = process.cpuUsage();
+    const beforeBytes = await readBytes();
     const done = await work(job, tools);
     delay.disable();
-    const all: Facts = { cpuMs: cpuMsSince(before), ...done };
+    const all: Facts = { cpuMs: cpuMsSince(before), readBytes: (await readBytes()) - beforeBytes, ...done };
     return { facts: all, wallMs: performance.now() - startedMs };
   });
   const report: EngineReport = {
@@ -68,13 +73,26 @@ async function withTools<T>(job: EngineJob, use: (tools: Tools) => Promise<T>): 
     signing: keyFile(job, 'signing.key'),
     trusted: [],
   });
-  await using store = await openStore({ kind: 'filesystem', options: { path: job.store } }, run);
+  await using store = await openStore(storeUse(job.store), run);
   await using vault = await openVault(store, { ...VAULT, source: 'bench', keys }, run);
   const postgres = postgresSchema.parse({
     connection: job.connection,
     restore: { binaries: job.binaries, runAs: job.runAs },
+    ...(job.kind === 'backup' && job.read ? { files: { read: job.read } } : {}),
   });
-  return await use({ vault, postgres, run });
+  if (job.walStore === undefined) return await use({ vault, wal: vault.wal, postgres, run });
+  await using walStore = await openStore(storeUse(job.walStore), run);
+  await using walVault = await openVault(walStore, { ...VAULT, source: 'bench', keys }, run);
+  return await use({ vault, wal: walVault.wal, postgres, run });
+}
+
+function storeUse(store: EngineJob['store']): StoreUse {
+  return typeof store === 'string' ? { kind: 'filesystem', options: { path: store } } : store;
+}
+
+/** Of files and connections, by this process (proc(5), /proc/pid/io). */
+async function readBytes(): Promise<number> {
+  return Number(/^rchar: (\d+)/m.exec(await readFile('/proc/self/io', 'utf8'))?.[1]);
 }
 
 function cpuMsSince(before: NodeJS.CpuUsage): number {
@@ -91,6 +109,7 @@ async function warmUp(vault: Vault): Promise<void> {
 function work(job: EngineJob, tools: Tools): Promise<Facts> {
   if (job.kind === 'backup') return backup(job, tools);
   if (job.kind === 'ship') return ship(job, tools);
+  if (job.kind === 'verify') return verify(tools);
   return restore(job, tools);
 }
 
@@ -102,40 +121,48 @@ async function backup(job: JobOf<'backup'>, { vault, postgres, run }: Tools): Pr
   return { bytes, storedBytes };
 }
 
-async function restore(job: JobOf<'restore' | 'replay'>, { vault, postgres, run }: Tools): Promise<Facts> {
+async function restore(job: JobOf<'restore' | 'replay'>, { vault, wal, postgres, run }: Tools): Promise<Facts> {
   const startedMs = performance.now();
   const before = process.cpuUsage();
   const steps: Facts = {};
   let lastMs = startedMs;
+  let lastCpu = before;
   const step = (name: string): void => {
-    steps[name] = performance.now() - lastMs;
+    steps[`${name}Ms`] = performance.now() - lastMs;
+    steps[`${name}CpuMs`] = cpuMsSince(lastCpu);
     lastMs = performance.now();
+    lastCpu = process.cpuUsage();
   };
-  const plan = await planOf(job, vault);
+  const plan = await planOf(job, { vault, wal });
   const recovery = createRecovery('bench', postgres, run);
   try {
     await recovery.prepare(plan);
     await recovery.fetch(plan, await vault.open(job.point));
-    step('fetchMs');
-    await recovery.replay(plan, vault.wal);
-    step('replayMs');
-    await recovery.open(plan, vault.wal);
-    step('openMs');
+    step('fetch');
+    await recovery.replay(plan, wal);
+    step('replay');
+    await recovery.open(plan, wal);
+    step('open');
     // Here, because clearing away what was restored is no part of it.
     const wallMs = performance.now() - startedMs;
-    return { ...steps, wallMs, cpuMs: cpuMsSince(before), walBytes: plan.estimate.walBytes };
+    const server = await cpuOf(await postmasterPid(plan.into));
+    const serverCpuMs = (server.ownSeconds + server.waitedSeconds) * 1000;
+    return { ...steps, wallMs, cpuMs: cpuMsSince(before), serverCpuMs, walBytes: plan.estimate.walBytes };
   } finally {
     await recovery.discard(plan);
   }
 }
 
 /** As decided by the product, but without the choice: the named point, and as far as its WAL goes. */
-async function planOf(job: JobOf<'restore' | 'replay'>, vault: Vault): Promise<RecoveryPlan> {
+async function planOf(
+  job: JobOf<'restore' | 'replay'>,
+  { vault, wal }: Pick<Tools, 'vault' | 'wal'>,
+): Promise<RecoveryPlan> {
   const { points } = await vault.points();
   const base = points.find((point) => point.point === job.point);
   if (!base) throw new Error(`no point ${job.point}`);
   const { settings } = (await vault.open(job.point)).manifest;
-  const end = rangesOf(await vault.wal.list({ systemId: base.systemId })).at(-1)?.endLsn ?? base.stopLsn;
+  const end = rangesOf(await wal.list({ systemId: base.systemId })).at(-1)?.endLsn ?? base.stopLsn;
   const toLsn = job.kind === 'restore' ? base.stopLsn : end;
   const walBytes = lsnDistanceBytes(base.startLsn, toLsn);
   return {
@@ -148,9 +175,9 @@ async function planOf(job: JobOf<'restore' | 'replay'>, vault: Vault): Promise<R
   };
 }
 
-async function ship(job: JobOf<'ship'>, { vault, postgres }: Tools): Promise<Facts> {
+async function ship(job: JobOf<'ship'>, { wal, postgres }: Tools): Promise<Facts> {
   const stopper = new AbortController();
-  const stored = new Stored(vault.wal, () => {
+  const stored = new Stored(wal, () => {
     if (job.untilLsn !== undefined && compareLsn(stored.endLsn, job.untilLsn) >= 0) stopper.abort();
   });
   if (job.untilLsn === undefined) void once(process.stdin.resume(), 'end').then(() => stopper.abort());
@@ -158,6 +185,24 @@ async function ship(job: JobOf<'ship'>, { vault, postgres }: Tools): Promise<Fac
   await log.ship(stored.wal, SHIP);
   const { bytes, wallMs } = stored;
   return { bytes, wallMs, endLsn: Number(parseLsn(stored.endLsn)) };
+}
+
+/** Every part of every point, and all WAL, as many objects at once as a backup has. */
+async function verify({ vault, wal }: Tools): Promise<Facts> {
+  const { points, damaged } = await vault.points();
+  if (damaged.length > 0) throw new Error(`damaged: ${JSON.stringify(damaged)}`);
+  let storedBytes = 0;
+  for (const { point } of points) storedBytes += (await vault.verify(point, () => {})).storedBytes;
+  const systems = new Set(points.map(({ systemId }) => systemId));
+  let walBytes = 0;
+  for (const systemId of systems) {
+    const objects = (await wal.list({ systemId })).values();
+    const reader = async (): Promise<void> => {
+      for (const object of objects) walBytes += (await wal.read(object)).length;
+    };
+    await Promise.all(Array.from({ length: VAULT.parallel }, reader));
+  }
+  return { points: points.length, storedBytes, walBytes };
 }
 
 /** Counts what became durable, from the first byte on: what is stored behind a hole does not count yet. */

@@ -9,6 +9,7 @@ import type { BenchOptions } from './options.ts';
 import { readOptions, USAGE } from './options.ts';
 import { compareReplays, measureShipping, shipAll, shipBacklog } from './wal.ts';
 import { describeMachine, workTogether } from './measured.ts';
+import { benchRivals } from './rivals/main.ts';
 
 /** WAL runs write gigabytes each: fewer of them. */
 const MOST_WAL_RUNS = 3;
@@ -54,8 +55,12 @@ function say(what: string): void {
   console.error(`bench: ${what}`);
 }
 
-async function main(): Promise<void> {
-  const options = readOptions(process.argv.slice(2));
+async function main(args: string[]): Promise<void> {
+  if (args[0] === 'rivals') {
+    process.exitCode = await benchRivals(args.slice(1));
+    return;
+  }
+  const options = readOptions(args);
   const [load = 0] = loadavg();
   if (load > availableParallelism() / 2)
     say(`this machine is busy (load ${load.toFixed(1)}): wall times tell of the others too`);
@@ -65,7 +70,7 @@ async function main(): Promise<void> {
   if (options.json) console.log(JSON.stringify(ratios(measured)));
 }
 
-main().catch((error: unknown) => {
+main(process.argv.slice(2)).catch((error: unknown) => {
   console.error(error instanceof Error && error.message.startsWith('--') ? `${error.message}\n\n${USAGE}` : error);
   process.exitCode = 1;
 });

@@ -12,34 +12,44 @@ const TICKS_PER_SECOND = 100;
 
 export interface Finished extends Sample {
   stdout: string;
+  /** That it read, of files and connections, in and out of the page cache (rchar of proc(5), /proc/pid/io). */
+  readBytes: number;
 }
 
 /**
- * Runs a shell script and measures it and all that it starts: times by the shell's own accounting, memory by looking at
- * the peak of each process ten times a second, added up.
+ * Runs a shell script and measures it and all that it starts: times and reads by the kernel's account of what the shell has
+ * waited for, memory by adding up the peaks of all that lives, ten times a second.
  */
 export async function measure(script: string, args: string[] = []): Promise<Finished> {
-  const timed = `TIMEFORMAT='%R %U %S'; set -eo pipefail; time { ${script}\n}`;
+  const timed = `TIMEFORMAT='%R %U %S'; set -eo pipefail; time { ${script}\n}; read -r _ bytes < /proc/$$/io; echo $bytes >&2`;
   const child = spawn('bash', ['-c', timed, 'bash', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
   child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
-  const peaks = new Map<number, number>();
-  const timer = setInterval(() => void notePeaks(child.pid ?? 0, peaks), POLL_MS);
+  let peakRssBytes = 0;
+  const timer = setInterval(() => {
+    void residentPeaks(child.pid ?? 0).then((bytes) => (peakRssBytes = Math.max(peakRssBytes, bytes)));
+  }, POLL_MS);
   const [code] = (await once(child, 'close')) as [number | null];
   clearInterval(timer);
-  const [wall, user, system] = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr)?.slice(1).map(Number) ?? [];
-  if (code !== 0 || wall === undefined) throw new Error(`${script} ended with ${code}: ${stderr}`);
-  const peakRssBytes = [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { wallMs: wall * 1000, cpuSeconds: (user ?? 0) + (system ?? 0), peakRssBytes, stdout };
+  const [wall, user = 0, system = 0, readBytes = 0] = ACCOUNT.exec(stderr)?.slice(1).map(Number) ?? [];
+  if (code !== 0 || wall === undefined) throw new Error(`${[script, ...args].join(' ')} ended with ${code}: ${stderr}`);
+  return { wallMs: wall * 1000, cpuSeconds: user + system, peakRssBytes, readBytes, stdout };
 }
 
-async function notePeaks(root: number, peaks: Map<number, number>): Promise<void> {
-  for (const pid of await descendants(root)) {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-    const peak = Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
-    peaks.set(pid, Math.max(peak, peaks.get(pid) ?? 0));
-  }
+/** What the script says last: times and bytes. */
+const ACCOUNT = /([\d.]+) ([\d.]+) ([\d.]+)\s+(\d+)\s*$/;
+
+/** Of all that lives below a process, the most each of them has had. */
+async function residentPeaks(root: number): Promise<number> {
+  const peaks = await Promise.all((await descendants(root)).map((pid) => peakRssBytesOf(pid)));
+  return peaks.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** Nothing of a process that is gone. */
+export async function peakRssBytesOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
 }
 
 /** Not the shell itself. */
@@ -70,12 +80,28 @@ async function sessionsEnded(server: TestPostgres): Promise<void> {
   while (Number((await server.sql(count))[0]?.['n']) > 1) await new Promise((wait) => setTimeout(wait, POLL_MS));
 }
 
-/** Of the postmaster and the children it has waited for (proc(5), fields 14 to 17 of stat). */
-async function serverCpuSeconds(server: TestPostgres): Promise<number> {
-  const pid = (await readFile(join(server.dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0] ?? '';
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
+async function serverCpuSeconds(server: Pick<TestPostgres, 'dataDir'>): Promise<number> {
+  const { ownSeconds, waitedSeconds } = await cpuOf(await postmasterPid(server.dataDir));
+  return ownSeconds + waitedSeconds;
+}
+
+export async function postmasterPid(dataDir: string): Promise<number> {
+  return Number((await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0]);
+}
+
+/** Of a process, and of the children it has waited for (proc(5), fields 14 to 17 of stat); nothing of one that is gone. */
+export async function cpuOf(pid: number): Promise<{ ownSeconds: number; waitedSeconds: number }> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const [user = 0, system = 0, waitedUser = 0, waitedSystem = 0] = statFields(stat).slice(11, 15).map(Number);
+  return {
+    ownSeconds: (user + system) / TICKS_PER_SECOND,
+    waitedSeconds: (waitedUser + waitedSystem) / TICKS_PER_SECOND,
+  };
+}
+
+/** From the third field on: the second is a name that may hold anything. */
+export function statFields(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 const TOGETHER_BYTES = 256 << 20;

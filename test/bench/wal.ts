@@ -95,7 +95,7 @@ async function lagOf({ server }: Cluster): Promise<number> {
   return Number(row?.['bytes']);
 }
 
-async function streaming({ server }: Cluster): Promise<void> {
+export async function streaming({ server }: Cluster): Promise<void> {
   for (;;) {
     const rows = await server.sql(`select 1 from pg_stat_replication where state = 'streaming'`);
     if (rows.length > 0) return;

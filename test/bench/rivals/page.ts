@@ -1,0 +1,106 @@
+import type { PlaceKind } from './options.ts';
+import { ratiosOf } from './ratios.ts';
+import type { Outcome } from './report.ts';
+import { mebibytes, tables } from './report.ts';
+
+const PLACE_NAMES: Readonly<Record<PlaceKind, string>> = {
+  folder: 'To a local folder',
+  s3: 'To an S3 server on the same machine (versitygw, TLS)',
+};
+/** What the goals are for. */
+const WANTED = { scale: 200, runs: 5 };
+
+const GOALS = {
+  full: ['full backup, local mode', 0.7],
+  fullAgentless: ['full backup, agentless', 0.85],
+  incremental: ['incremental, 1 % of rows changed', 0.7],
+  restore: ['restore of a full backup, files on the disk', 0.8],
+  delta: ['restore in place, 5 % differs', 0.8],
+  replay: ['recovery, replay to opened', 0.9],
+  stored: ['bytes stored by a full backup', 1.0],
+  rss: ["peak RSS of a full backup, to WAL-G's", 1.0],
+} as const;
+
+/** The goals beside what was found on the first kind of store. */
+export function goals({ results }: Outcome): string {
+  const { ratios, lagP99Ms } = ratiosOf(results[0]?.lines ?? []);
+  const said = (found: number | null, most: number): string => (found === null ? '' : found <= most ? 'yes' : 'no');
+  const rows = Object.entries(GOALS).map(([key, [name, most]]) => {
+    const found = ratios[key as keyof typeof GOALS];
+    return `| ${name} | <= ${most.toFixed(2)} | ${found?.toFixed(2) ?? 'not measured, the table says why'} | ${said(found, most)} |`;
+  });
+  const lag = lagP99Ms === null ? 'not measured' : `${lagP99Ms.toFixed(0)} ms`;
+  return [
+    '| lifeboat to the best rival, by medians | wanted | found | met |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    `| lag to durable under full write load, p99 | <= 1000 ms | ${lag} | ${said(lagP99Ms, 1000)} |`,
+  ].join('\n');
+}
+
+/** docs/benchmarks-rivals.md, whole. */
+export function page(outcome: Outcome): string {
+  const { options, results, failures, absent } = outcome;
+  const trial = options.scale < WANTED.scale || options.runs < WANTED.runs;
+  const command = `npm run bench -- rivals --scale ${options.scale} --runs ${options.runs} --store ${options.places.join(',')}`;
+  return `# Benchmarks beside pgBackRest and WAL-G
+
+Written by \`${command}\`; run it on the machine that matters to you. Medians, with the least and the most in brackets.
+${trial ? `\n**A trial**: so small a database, or so few runs, show that everything works and nothing else. Figures that count have \`--scale ${WANTED.scale} --runs ${WANTED.runs}\`, on a machine that does nothing else.\n` : ''}
+| | |
+| --- | --- |
+| machine | ${outcome.machine} |
+| server | ${outcome.postgres}, page checksums on, \`fsync = off\`, \`shared_buffers = 1GB\`, \`summarize_wal = on\`, files in the page cache |
+| database | pgbench at scale ${options.scale}, ${mebibytes(outcome.databaseBytes)} |
+| runs | ${options.runs} of each, everyone in turn |
+
+${goals(outcome)}
+
+${results.map((result) => `## ${PLACE_NAMES[result.kind]}\n\n${tables(outcome, result)}`).join('\n\n')}
+${absent.length + failures.length === 0 ? '' : `\n## Without figures\n\n${[...absent.map(({ name, reason }) => `- ${name}: ${reason}`), ...failures.map((text) => `- ${text.replaceAll('\n', ' ')}`)].join('\n')}\n`}
+## Versions, commands and settings
+
+${outcome.contestants.map(({ name, program, settings }) => `- **${name}** (${program})\n${settings.map((line) => `  - ${line}`).join('\n')}`).join('\n')}
+
+${METHOD}
+${BUILD}`;
+}
+
+const METHOD = `## What is measured
+
+- Everyone backs up the same cluster from the same machine, compresses with zstd at its level 3, encrypts all it stores (pgBackRest
+  AES-256-CBC, WAL-G libsodium secretstream, lifeboat AES-256-GCM with a signed manifest), and stores to a folder or bucket of its own. WAL-G's level has a name,
+  \`default\`. That WAL-G really encrypts is looked at in what it stored.
+- **wall** is the command's, from start to end; lifeboat's work runs in a process that is there before, as a worker is, with its modules loaded.
+- **CPU** is the tool's, with all its processes; **server CPU** what the database server spent on it: sessions, walsender, archiver, the replay itself.
+  Processes that a tool leaves running by themselves are looked at twenty times a second, so that the end of each is missed.
+- **peak RSS** is the sum over the processes that live at once; **stored** what the folder or bucket grew by; **read** what the
+  processes read, of files and connections, in and out of the page cache: the database's bytes, and the store's where a tool reads it.
+- **incremental**: rows change a thousand neighbours at a time, all over the table. Everyone's chain goes on from run to run.
+- **restore**: to files that are on the disk, and on to a server that is open for writes, with the WAL that makes the backup consistent fetched
+  from the store. **In place**: one stretch of 128 KiB of twenty was overwritten; that none is left is looked at.
+- **WAL under full write load**: 4 sessions insert as fast as the server takes it, on the same processors. Stored counts until all of it was durable. Lag is the
+  time from when a position was on the server's disk until the server was told that it is durable elsewhere: for lifeboat by the stream, for the others when
+  \`archive_command\` has succeeded for the segment that holds it; their last segment is ended by hand, where a server would wait for \`archive_timeout\`.
+- **recovery**: from the start of the server on restored files to open for writes, after all WAL since the backup, prefetched as each tool does it.
+- Before each run what the one before left to write is written (\`sync\`), the order turns from run to run, and nothing is taken out of the page cache.
+- What differs and is not evened out: pgBackRest and lifeboat verify the pages' checksums while they copy, WAL-G does not unless asked; lifeboat's restore includes the check of
+  every file against the manifest.
+`;
+
+const BUILD = `## How to get the rivals
+
+- **pgBackRest** is unpacked from Debian's newest suite, outside of the system and the repository, by the benchmark itself
+  (\`npm run setup -- pgbackrest\`); Debian or Ubuntu with network is all it needs.
+- **WAL-G** is the program that \`WALG\` names, else \`wal-g\` on \`PATH\`. No package registry has a current one. With Go 1.26 and libsodium's headers
+  (Debian: \`apt-get install libsodium-dev\`):
+
+  \`\`\`sh
+  git clone --branch v3.0.9 --depth 1 https://github.com/wal-g/wal-g && cd wal-g/main/pg
+  GOEXPERIMENT=jsonv2 go build -tags libsodium -ldflags "-X github.com/wal-g/wal-g/cmd/pg.walgVersion=v3.0.9" -o wal-g
+  WALG=$PWD/wal-g npm run bench -- rivals
+  \`\`\`
+
+  Without \`-tags libsodium\` it takes the key and encrypts nothing; the benchmark refuses that.
+- A rival that is missing is named in the tables; the others are measured.
+`;
