@@ -1,16 +1,18 @@
-import { failure } from '../workflows/model/failure.ts';
+import { failure, findFailure, isFailure } from '../workflows/model/failure.ts';
 import type { Lsn } from '../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../workflows/model/lsn.ts';
-import type { PointSummary } from '../workflows/model/manifest.ts';
+import type { PointKind, PointSummary } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { BackupOrder } from '../workflows/model/orders.ts';
+import { chooseParent } from '../workflows/model/parent.ts';
 import type { WalRange } from '../workflows/model/wal.ts';
 import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
-import type { SourceSession } from './sources/source.ts';
+import type { BackupOptions, SourceSession } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
+import type { Vault } from './vault/vault.ts';
 import { logOf } from './wal.ts';
 
 export interface BackupTask extends BackupOrder {
@@ -56,17 +58,36 @@ function otherCluster(source: string, expected: string, found: string): Error {
   });
 }
 
-/** Streams a base backup into parts and a draft manifest. Nothing is visible until `publishPoint`. */
+/** Takes a base backup, or what changed since another point, into parts and a draft manifest. Nothing is visible until `publishPoint`. */
 export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> {
   return useSource(deps, task.source, async ({ session, vault, config }) => {
     await using draft = await vault.begin(`${task.prefix}-${attempt()}`);
+    const parent = await parentFor(vault, { kind: task.type ?? 'full', chainLimit: config.backup.chainLimit });
     const facts = await session.backup(draft, {
       checkpoint: task.checkpoint ?? config.backup.checkpoint,
       label: task.label ?? `lifeboat ${task.source}`,
       ...(config.backup.maxRateBytes === undefined ? {} : { maxRateBytes: config.backup.maxRateBytes }),
+      ...('since' in parent ? { since: parent.since } : {}),
     });
-    return summarise(await draft.finish(facts));
+    const fallback = 'fallback' in parent ? { fallback: parent.fallback } : {};
+    return summarise(await draft.finish({ ...facts, ...fallback }));
   });
+}
+
+type Parent = Pick<BackupOptions, 'since'> | { fallback: string };
+
+/** What a backup of this kind stands on, once every part that it will need is known to be stored; or why it cannot be had. */
+async function parentFor(vault: Vault, { kind, chainLimit }: { kind: PointKind; chainLimit: number }): Promise<Parent> {
+  if (kind === 'full') return {};
+  const chosen = chooseParent(await vault.points(), { kind, chainLimit });
+  if ('fallback' in chosen) return chosen;
+  try {
+    for (const { point } of chosen.chain) await vault.checkStored(point);
+    return { since: { kind, parent: await vault.open(chosen.chain.at(-1)?.point ?? '') } };
+  } catch (error) {
+    if (!isFailure(error, 'Integrity') && !isFailure(error, 'NotFound')) throw error;
+    return { fallback: findFailure(error)?.message ?? String(error) };
+  }
 }
 
 export type NeededWal = Pick<PointSummary, 'systemId' | 'timeline' | 'startLsn' | 'stopLsn'>;

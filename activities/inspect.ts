@@ -1,4 +1,5 @@
 import { failure, failureFacts, findFailure } from '../workflows/model/failure.ts';
+import { chainsOf } from '../workflows/model/chain.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
@@ -75,7 +76,9 @@ async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
   const { manifest } = await use.vault.open(point);
   const summary = summarise(manifest);
   const { systemId, timeline, startLsn, stopLsn } = summary;
-  const holdings = await holdingsOf(use.vault, { systemId, points: [summary] });
+  const all = await holdingsOf(use.vault, { systemId, points: (await use.vault.points()).points });
+  const holdings = { ...all, points: [summary], links: all.points };
+  const chain = chainsOf(all.points)(summary);
   const { kind, serverVersion } = manifest.identity;
   return {
     summary,
@@ -83,6 +86,7 @@ async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
     pageChecksums: manifest.pageChecksums,
     settings: manifest.settings,
     trees: manifest.trees.map(treeFacts),
+    ...('broken' in chain ? { broken: chain.broken } : { chain: chain.links.map((link) => link.point) }),
     walComplete: rangeHolding(holdings.ranges, timeline, { from: startLsn, to: stopLsn }) !== undefined,
     windows: windowsOf(holdings),
   };
@@ -122,8 +126,10 @@ function examineStore(deps: Deps, name: string): Promise<DoctorCheck[]> {
 function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
   const scope = `source ${name}`;
   return attempt(scope, 'open', () =>
-    useSource(deps, name, async ({ session, vault }) => {
-      const checks = (await session.check()).map((check) => ({ scope, ...check }));
+    useSource(deps, name, async ({ session, vault, config }) => {
+      const { incremental, differential } = config.schedule;
+      const increments = incremental !== undefined || differential !== undefined;
+      const checks = (await session.check({ increments })).map((check) => ({ scope, ...check }));
       const { points, damaged } = await vault.points();
       const found =
         damaged.length > 0 ? damaged.map((each) => each.point).join(', ') : `${points.length}, all readable`;

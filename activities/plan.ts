@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import { chainsOf } from '../workflows/model/chain.ts';
 import type { Choice } from '../workflows/model/choose.ts';
 import { chooseRoute } from '../workflows/model/choose.ts';
 import { estimateOf } from '../workflows/model/estimate.ts';
@@ -84,13 +85,16 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
   return {
     ...{ run, source: task.source, host: deps.host, base, target },
     ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
+    ...(choice.route.chain.length > 1 ? { chain: choice.route.chain.map(({ point }) => point) } : {}),
     legs: choice.legs,
     into,
     port: task.port ?? (await freePort()),
     tablespaces: tablespacesOf(manifest.trees, task.tablespaces ?? {}, into),
     settings: manifest.settings,
     ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
-    estimate: estimateOf(base, { legs: choice.legs, target, objects: holdings.objects }),
+    estimate: estimateOf(choice.route.chain, {
+      ...{ legs: choice.legs, target, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
+    }),
     window: choice.window,
     decidedAt: isoTime(deps.clock.nowMs()),
   };
@@ -114,8 +118,12 @@ function tablespacesOf(trees: FileTree[], wishes: Record<string, string>, into: 
   );
 }
 
-function notesOf(plan: RecoveryPlan, { gaps }: ClusterHoldings): string[] {
+function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[] {
   const notes: string[] = [];
+  const chainOf = chainsOf(points);
+  const broken = points.filter((point) => 'broken' in chainOf(point));
+  if (broken.length > 0)
+    notes.push(`${broken.length} points are left out, what they stand on is not there: lifeboat list ${plan.source}`);
   if (gaps.length > 0) notes.push(`the vault has ${gaps.length} gaps in its WAL: lifeboat wal ${plan.source}`);
   if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
   if (plan.target.kind === 'xid' || plan.target.kind === 'name')

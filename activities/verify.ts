@@ -1,4 +1,5 @@
-import { isFailure } from '../workflows/model/failure.ts';
+import { chainsOf } from '../workflows/model/chain.ts';
+import { failure, isFailure } from '../workflows/model/failure.ts';
 import { compareLsn } from '../workflows/model/lsn.ts';
 import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { summarise } from '../workflows/model/manifest.ts';
@@ -13,27 +14,56 @@ import type { Vault } from './vault/vault.ts';
 /** A segment is compacted once; what is missing in three lists was lost. */
 const LOOKS = 3;
 
-/** Reads every part of a point and compares every byte with what was signed; reads the WAL it needs, which the cipher vouches for. */
+/**
+ * Reads every part of a point, and of all that it stands on, and compares every byte with what was signed; reads the WAL it
+ * needs, which the cipher vouches for.
+ */
 export function verifyPoint(deps: Deps, { source, point }: VerifyOrder): Promise<VerifyResult> {
   return useSource(deps, source, async ({ vault, run }) => {
     const { manifest } = await vault.open(point);
     const summary = summarise(manifest);
+    const chain = await chainFor(vault, summary);
+    const sum = (pick: (link: PointSummary) => number): number => chain.reduce((total, link) => total + pick(link), 0);
+    const [wanted, totalBytes] = [sum((link) => link.parts), sum((link) => link.bytes)];
+    const read = { parts: 0, bytes: 0, storedBytes: 0 };
     let doneBytes = 0;
-    const counted = await vault.verify(point, (bytes) => {
-      doneBytes += bytes;
-      run.progress({ phase: 'verify', doneBytes, totalBytes: summary.bytes });
-    });
-    const parts = `${counted.parts} of ${summary.parts} parts`;
+    for (const link of chain) {
+      const counted = await vault.verify(link.point, (bytes) => {
+        doneBytes += bytes;
+        run.progress({ phase: 'verify', note: link.point, doneBytes, totalBytes });
+      });
+      for (const what of ['parts', 'bytes', 'storedBytes'] as const) read[what] += counted[what];
+    }
+    const found = `${read.parts} of ${wanted} parts`;
     return {
       point: summary,
-      ...counted,
+      ...read,
       checks: [
         { name: 'manifest signed by a trusted key', ok: true, expected: 'a signature', found: 'verified' },
-        { name: 'every part is what was signed', ok: true, expected: `${summary.parts} parts`, found: parts },
+        ...(chain.length > 1 ? [chainCheck(chain)] : []),
+        { name: 'every part is what was signed', ok: true, expected: `${wanted} parts`, found },
         await walCheck(vault, summary),
       ],
     };
   });
+}
+
+/** Integrity when something that the point stands on is not there. */
+async function chainFor(vault: Vault, point: PointSummary): Promise<PointSummary[]> {
+  if (point.kind === 'full') return [point];
+  const chain = chainsOf((await vault.points()).points)(point);
+  if ('links' in chain) return chain.links;
+  throw failure('Integrity', `point ${point.point} is not whole: ${chain.broken}`, {
+    place: `${point.source}/${point.point}`,
+    expected: 'every point that it stands on',
+    found: chain.broken,
+    hint: `take a full backup: lifeboat backup ${point.source}`,
+  });
+}
+
+function chainCheck(chain: readonly PointSummary[]): Check {
+  const found = `${chain.length} points, from ${chain[0]?.point}`;
+  return { name: 'every point that it stands on', ok: true, expected: 'down to a full one', found };
 }
 
 /** The objects that make the point consistent, each read and compared. */

@@ -36,10 +36,12 @@ export function pointLines(point: PointSummary): string[] {
   return pairLines(pointPairs(point));
 }
 
-function pointPairs(point: PointSummary): [string, string][] {
+function pointPairs(point: PointSummary): [string, string | undefined][] {
   return [
     ['point', `${point.source}/${point.point}`],
     ['kind', point.kind],
+    ['stands on', point.parent],
+    ['instead of less', point.fallback],
     ['taken', `${point.startedAt} to ${point.stoppedAt}`],
     ['size', `${formatBytes(point.bytes)} in ${point.files} files`],
     ['stored', `${formatBytes(point.storedBytes)} in ${point.parts} parts`],
@@ -53,6 +55,7 @@ export function detailLines(point: PointDetails): string[] {
   return [
     ...pairLines([
       ...pointPairs(point.summary),
+      ['chain', point.broken === undefined ? chainText(point.chain) : `BROKEN: ${point.broken}; it cannot be restored`],
       ['checksums', point.pageChecksums ? 'every page was checked by the server' : 'off on the source'],
       ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
       ...point.trees.map((tree): [string, string] => [
@@ -62,6 +65,10 @@ export function detailLines(point: PointDetails): string[] {
     ]),
     ...windowLines(point.windows),
   ];
+}
+
+function chainText(chain: readonly string[] = []): string | undefined {
+  return chain.length > 1 ? `${chain.length} points, from ${chain[0]}` : undefined;
 }
 
 /** 180004 is 18.4 (server_version_num). */

@@ -32,6 +32,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
     `${plan.source} can be recovered to ${describeTarget(plan.target)}; nothing was moved`,
     ...pairLines([
       ['  base', `${plan.base.point}, taken ${plan.base.stoppedAt}`],
+      ['  chain', plan.chain && `${plan.chain.length} points, from ${plan.chain[0]}`],
       ...plan.legs.map((leg): [string, string] => [
         '  WAL',
         `${leg.fromLsn} to ${leg.toLsn} on timeline ${leg.timeline}`,

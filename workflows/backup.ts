@@ -7,6 +7,7 @@ import { whenLonger } from './lib/patience.ts';
 import { isoNow } from './lib/time.ts';
 import { newBaseSignal } from './messages.ts';
 import type { PointSummary } from './model/manifest.ts';
+import { POINT_KINDS } from './model/manifest.ts';
 import { pointPrefix, workflowId } from './model/names.ts';
 import type { BackupOrder } from './model/orders.ts';
 import { formatBytes } from './model/units.ts';
@@ -16,14 +17,15 @@ import { bulk, quick } from './options.ts';
 const PATIENCE_MS = 60_000;
 
 /**
- * A full backup: WAL streams first, then the base, then it counts when the WAL that makes it consistent is in the vault.
- * Input: {"source":"shop"}.
+ * A backup: WAL streams first, then the base, then it counts when the WAL that makes it consistent is in the vault.
+ * Input: {"source":"shop"}, or {"source":"shop","type":"incremental"} for what changed since the newest point.
  */
 export async function backup(given: BackupOrder): Promise<PointSummary> {
   const begun = await begin<BackupOrder>('backup', given, {
     'source!': 'text',
     label: 'text',
     checkpoint: ['fast', 'spread'],
+    type: POINT_KINDS,
   });
   const { order, journal, facts, notices } = begun;
   const { source } = order;
@@ -42,6 +44,7 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       );
       journal.step('take the base backup');
       const draft = await bulk({ summary: `base backup of ${facts.place}` }).takeBackup({ ...order, prefix });
+      tellFallback(begun, draft);
       journal.note(`${formatBytes(draft.bytes)} in ${draft.parts} parts, WAL needed up to ${draft.stopLsn}`);
       journal.step('wait for the WAL of the backup');
       const arriving = bulk({ summary: `WAL ${draft.startLsn} to ${draft.stopLsn}` });
@@ -59,6 +62,14 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       finish: () => notices.settle(),
     },
   );
+}
+
+/** More than was ordered takes longer and more room, for a reason that may need somebody: it is said, and goes on. */
+function tellFallback({ order, journal, notices }: Begun<BackupOrder>, { fallback }: PointSummary): void {
+  if (fallback === undefined) return;
+  journal.note(`a full backup instead of ${order.type}: ${fallback}`);
+  const title = `backup of ${order.source} is a full one instead of ${order.type}`;
+  notices.send({ severity: 'warning', title, body: fallback });
 }
 
 /** The stream is another run's: what keeps it from going on is told there, and where to look is told here. */

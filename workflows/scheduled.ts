@@ -30,4 +30,11 @@ export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult>
 }
 
 /** The started workflow checks the rest. */
-const ANY_OF_BOTH = { 'source!': 'name', label: 'text', checkpoint: 'text', target: 'target', host: 'text' } as const;
+const ANY_OF_BOTH = {
+  'source!': 'name',
+  label: 'text',
+  checkpoint: 'text',
+  type: 'text',
+  target: 'target',
+  host: 'text',
+} as const;

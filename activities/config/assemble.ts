@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Config, ScheduleConfig, SourceConfig } from './config.ts';
+import { SCHEDULE_NAMES } from './config.ts';
 import { slotOf } from './cross-checks.ts';
 import type { CheckedFile } from './read.ts';
 import type { ConfigFile } from './schema.ts';
@@ -63,15 +64,14 @@ function optionsOf(data: unknown, ours: readonly string[]): unknown {
 }
 
 function sourceOf(name: string, source: SourceFile, options: unknown): SourceConfig {
-  const { level, checkpoint, partSize, parallel, maxRate } = source.backup;
+  const { level, checkpoint, partSize, parallel, chainLimit, maxRate } = source.backup;
   const { rto, rpo } = source.objectives;
-  const { backup, drill } = source.schedule;
   return {
     kind: source.kind,
     store: source.store,
     options,
     backup: {
-      ...{ level, checkpoint, partBytes: partSize, parallel },
+      ...{ level, checkpoint, partBytes: partSize, parallel, chainLimit },
       ...(maxRate === undefined ? {} : { maxRateBytes: maxRate }),
     },
     wal: {
@@ -80,10 +80,12 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
       spoolBytes: source.wal.spool,
       slot: slotOf(name, source.wal.slot),
     },
-    schedule: {
-      ...(backup ? { backup: scheduleOf(backup) } : {}),
-      ...(drill ? { drill: scheduleOf(drill) } : {}),
-    },
+    schedule: Object.fromEntries(
+      SCHEDULE_NAMES.flatMap((each) => {
+        const at = source.schedule[each];
+        return at ? [[each, scheduleOf(at)]] : [];
+      }),
+    ),
     objectives: { ...(rto === undefined ? {} : { rtoMs: rto }), ...(rpo === undefined ? {} : { rpoMs: rpo }) },
     notify: source.notify,
   };

@@ -33,13 +33,25 @@ export interface SourceConfig {
   store: string;
   /** Options of the source's own schema (connection, restore ...), as for stores. */
   options: unknown;
-  backup: { level: number; checkpoint: 'fast' | 'spread'; partBytes: number; parallel: number; maxRateBytes?: number };
+  backup: {
+    level: number;
+    checkpoint: 'fast' | 'spread';
+    partBytes: number;
+    parallel: number;
+    /** Points that may stand on a full one, one on the other. */
+    chainLimit: number;
+    maxRateBytes?: number;
+  };
   wal: { shipEveryMs: number; heartbeatEveryMs: number; spoolBytes: number; slot: string };
-  schedule: { backup?: ScheduleConfig; drill?: ScheduleConfig };
+  schedule: Partial<Record<ScheduleName, ScheduleConfig>>;
   objectives: { rtoMs?: number; rpoMs?: number };
   /** Names of notifiers. */
   notify: string[];
 }
+
+/** What can be scheduled: a full backup, two kinds of smaller ones, a drill. */
+export const SCHEDULE_NAMES = ['backup', 'incremental', 'differential', 'drill'] as const;
+export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
 
 /** Cron is the five-field form of activities/config/cron.ts; timezone an IANA name. */
 export type ScheduleConfig =

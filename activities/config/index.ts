@@ -13,7 +13,8 @@ import { configSchemaOf } from './schema.ts';
 import { secretProblems } from './secrets.ts';
 import type { Environment } from './temporal.ts';
 
-export type { Config, ScheduleConfig, SourceConfig } from './config.ts';
+export { SCHEDULE_NAMES } from './config.ts';
+export type { Config, ScheduleConfig, ScheduleName, SourceConfig } from './config.ts';
 export type { Explained } from './explain.ts';
 export type { Problem } from './problem.ts';
 export type { CronFields } from './cron.ts';

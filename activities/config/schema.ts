@@ -75,6 +75,7 @@ export const sourceShape = {
       checkpoint: z.enum(['fast', 'spread']).default('fast'),
       partSize: bytes(MIB, 256 * MIB, 'between 1MiB and 256MiB').prefault('16MiB'),
       parallel: z.int().min(1).max(64).default(4),
+      chainLimit: z.int().min(1).max(1000).default(14),
       maxRate: bytes(32 * 1024, 2 ** 40, 'at least 32KiB (a second)').optional(),
     })
     .prefault({}),
@@ -89,7 +90,12 @@ export const sourceShape = {
         .optional(),
     })
     .prefault({}),
-  schedule: z.strictObject({ backup: schedule.optional(), drill: schedule.optional() }).prefault({}),
+  schedule: z
+    .strictObject({
+      ...{ backup: schedule.optional(), incremental: schedule.optional(), differential: schedule.optional() },
+      drill: schedule.optional(),
+    })
+    .prefault({}),
   objectives: z
     .strictObject({ rto: duration(1000, '1s').optional(), rpo: duration(1000, '1s').optional() })
     .prefault({}),

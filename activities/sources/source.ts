@@ -102,6 +102,8 @@ export interface ShipOptions {
   /** WAL held in memory while the store is slow or down, bytes; when full, reading stops and the server's slot keeps the rest. */
   spoolBytes: number;
   slot: string;
+  /** Commits wait for us: WAL is stored as it comes, and the server hears of it at once, whatever `shipEveryMs` says. */
+  synchronous?: boolean;
   /**
    * Somebody has been told that this WAL is lost and that a new base is needed: the stream goes on behind it. Any other
    * hole, and one that has grown since, ends `ship` with Integrity and HoleEvidence.
@@ -146,11 +148,17 @@ export interface SourceCheck {
   backupGoesOn?: true;
 }
 
+/** What somebody means to do beyond a full backup. */
+export interface CheckWants {
+  /** Backups of what changed. */
+  increments?: boolean;
+}
+
 /** One source, opened. Opening connects to nothing: a restore must work when the source is gone. */
 export interface SourceSession extends AsyncDisposable {
   identity(): Promise<Identity>;
   /** Tries what backup, WAL stream and proof need (version, role, settings), each with the setting to change. */
-  check(): Promise<SourceCheck[]>;
+  check(wants?: CheckWants): Promise<SourceCheck[]>;
   backup(out: PartSink, options: BackupOptions): Promise<BackupFacts>;
   readonly recovery: Recovery;
   readonly log?: LogShipping;

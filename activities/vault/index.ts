@@ -10,7 +10,7 @@ import { beginPoint } from './draft.ts';
 import { createKekStore } from './keys/key-store.ts';
 import { layoutOf } from './layout.ts';
 import { discardPoints, listPoints } from './listing.ts';
-import { publishDraft } from './manifest/store.ts';
+import { checkPartsStored, publishDraft, readManifest } from './manifest/store.ts';
 import { openPoint, verifyPoint } from './points.ts';
 import type { Vault, VaultOptions } from './vault.ts';
 import { walOf } from './wal.ts';
@@ -41,6 +41,7 @@ function vaultOf(vault: VaultContext): Vault {
     discard: (prefix, keep) => discardPoints(vault, prefix, keep),
     points: () => listPoints(vault),
     open: (point) => openPoint(vault, point),
+    checkStored: async (point) => checkPartsStored(vault, await readManifest(vault, point)),
     verify: (point, onBytes) => verifyPoint(vault, point, onBytes),
     wal: walOf(vault),
     putReport: async (name, bytes) => {

@@ -15,6 +15,8 @@ export interface Vault extends AsyncDisposable {
   /** Published points, oldest first; a damaged manifest is reported in `damaged`, and hides no other point. */
   points(): Promise<{ points: PointSummary[]; damaged: { point: string; reason: string }[] }>;
   open(point: string): Promise<PointReader>;
+  /** Integrity unless every part of a point is stored in its full length; reads its manifest and no part. */
+  checkStored(point: string): Promise<void>;
   /** Reads every part of a point and checks every byte of it. */
   verify(
     point: string,

@@ -33,15 +33,17 @@ function pointsTable(sources: readonly SourcePoints[]): string[] {
     .map((point) => [
       point.source,
       point.point,
+      point.kind,
       point.stoppedAt,
       formatBytes(point.bytes),
       formatBytes(point.storedBytes),
       String(point.timeline),
+      point.parent ?? '',
     ]);
   const table =
     rows.length === 0
       ? ['no recovery points yet; take one: lifeboat backup SOURCE']
-      : tableLines(['SOURCE', 'POINT', 'REACHES FROM', 'SIZE', 'STORED', 'TIMELINE'], rows);
+      : tableLines(['SOURCE', 'POINT', 'KIND', 'REACHES FROM', 'SIZE', 'STORED', 'TIMELINE', 'STANDS ON'], rows);
   const damaged = sources.flatMap(({ source, damaged }) =>
     damaged.map(({ point, reason }) => `damaged: ${source}/${point}: ${reason}`),
   );

@@ -1,8 +1,9 @@
 import type { CalendarSpec, DayOfWeek, Month, ScheduleSpec } from '@temporalio/client';
 import { DAYS_OF_WEEK, MONTHS } from '@temporalio/client';
-import type { Config, CronFields, ScheduleConfig } from '../../activities/config/index.ts';
-import { parseCron } from '../../activities/config/index.ts';
+import type { Config, CronFields, ScheduleConfig, ScheduleName } from '../../activities/config/index.ts';
+import { parseCron, SCHEDULE_NAMES } from '../../activities/config/index.ts';
 import { scheduleId, TASK_QUEUE } from '../../workflows/model/names.ts';
+import type { ScheduledOrder } from '../../workflows/model/orders.ts';
 import { formatDuration } from '../../workflows/model/units.ts';
 import type { ScheduleDefinition, When } from './definition.ts';
 import { catchupOf } from './definition.ts';
@@ -14,30 +15,32 @@ export interface Desired extends ScheduleDefinition {
 /** Every Schedule that the configuration asks for, by id. */
 export function desiredSchedules(config: Config): Desired[] {
   return Object.entries(config.sources).flatMap(([source, { schedule }]) =>
-    (['backup', 'drill'] as const).flatMap((workflow) => {
-      const at = schedule[workflow];
-      return at ? [desired(config.name, { source, workflow }, at)] : [];
+    SCHEDULE_NAMES.flatMap((name) => {
+      const at = schedule[name];
+      return at ? [desired(config.name, { source, name }, at)] : [];
     }),
   );
 }
 
-function desired(
-  owner: string,
-  { source, workflow }: { source: string; workflow: 'backup' | 'drill' },
-  at: ScheduleConfig,
-): Desired {
+function desired(owner: string, { source, name }: { source: string; name: ScheduleName }, at: ScheduleConfig): Desired {
   return {
-    id: scheduleId(source, workflow),
+    id: scheduleId(source, name),
     owner,
     when: whenOf(at),
     catchupWindowMs: catchupOf('everyMs' in at ? at.everyMs : undefined),
     overlap: 'SKIP',
     workflow: 'scheduled',
     taskQueue: TASK_QUEUE,
-    order: { workflow, input: { source } },
+    order: orderOf(source, name),
     pause: at.paused === true ? 'by configuration' : 'no',
     spec: specOf(at),
   };
+}
+
+/** A backup is a full one unless its order says what else. */
+function orderOf(source: string, name: ScheduleName): ScheduledOrder {
+  if (name === 'drill' || name === 'backup') return { workflow: name, input: { source } };
+  return { workflow: 'backup', input: { source, type: name } };
 }
 
 function whenOf(at: ScheduleConfig): When {

@@ -34,6 +34,22 @@ test('schedules: the configuration as a definition', () => {
   assert.equal(wanted.when.text, '0 2 * * * UTC');
 });
 
+test('schedules: each kind of backup has its own, and orders the same workflow', () => {
+  const kinds = 'incremental: { cron: "0 3 * * 1-6" }, differential: { every: 12h }';
+  const found = desiredSchedules(
+    assembleConfig(check(withChange('backup: { cron: "0 2 * * *", timezone: UTC }', kinds)), {
+      TEMPORAL_CONFIG_FILE: '/nonexistent',
+    }),
+  );
+  assert.deepEqual(
+    found.map(({ id, order }) => [id, order]),
+    [
+      ['lifeboat/shop/incremental', { workflow: 'backup', input: { source: 'shop', type: 'incremental' } }],
+      ['lifeboat/shop/differential', { workflow: 'backup', input: { source: 'shop', type: 'differential' } }],
+    ],
+  );
+});
+
 test('schedules: two ways to write one time are the same', () => {
   const other = desiredSchedules(
     assembleConfig(check(withChange('"0 2 * * *"', '"0 2 * 1-12 sun-sat"')), { TEMPORAL_CONFIG_FILE: '/nonexistent' }),

@@ -38,7 +38,7 @@ test('config: units become numbers, paths absolute, gaps defaults', () => {
       connection: { host: '127.0.0.1', port: 5432, password: { env: 'SHOP_PASSWORD' } },
       probes: [{ sql: 'select count(*) > 0 from orders', equals: true }],
     },
-    backup: { level: 3, checkpoint: 'fast', partBytes: 16 * 2 ** 20, parallel: 4 },
+    backup: { level: 3, checkpoint: 'fast', partBytes: 16 * 2 ** 20, parallel: 4, chainLimit: 14 },
     wal: { shipEveryMs: 5000, heartbeatEveryMs: 30_000, spoolBytes: 64 * 2 ** 20, slot: 'lifeboat_shop' },
     schedule: { backup: { cron: '0 2 * * *', timezone: 'UTC' } },
     objectives: { rtoMs: 3_600_000, rpoMs: 300_000 },

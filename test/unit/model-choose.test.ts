@@ -214,7 +214,7 @@ test('estimate: WAL up to the target only', () => {
     endLsn: `0/${(0x6000000 + end * mib).toString(16).toUpperCase()}`,
     lastCommitMicros: timeMicros(at(22 + index)),
   }));
-  const walBytes = (target: Wish['target']): number => estimateOf(B, { legs, target, objects }).walBytes;
+  const walBytes = (target: Wish['target']): number => estimateOf([B], { legs, target, objects }).walBytes;
   assert.equal(walBytes({ kind: 'latest' }), 48 * mib);
   assert.equal(walBytes({ kind: 'immediate' }), 0x130);
   assert.equal(walBytes(lsn('0/6000200')), 0x200);
@@ -222,7 +222,7 @@ test('estimate: WAL up to the target only', () => {
   assert.equal(walBytes(time(at(21))), 16 * mib);
   assert.equal(walBytes(time(at(22))), 32 * mib);
   assert.equal(walBytes(time(at(24))), 48 * mib);
-  const { seconds, fetchBytes, storedBytes } = estimateOf({ ...B, bytes: 800 * mib }, { legs, target: { kind: 'latest' }, objects }); // prettier-ignore
+  const { seconds, fetchBytes, storedBytes } = estimateOf([{ ...B, bytes: 800 * mib }], { legs, target: { kind: 'latest' }, objects }); // prettier-ignore
   assert.deepEqual([seconds, fetchBytes, storedBytes], [17, 800 * mib, B.storedBytes]);
-  assert.equal(estimateOf(B, { legs: [], target: { kind: 'latest' }, objects }).walBytes, 0);
+  assert.equal(estimateOf([B], { legs: [], target: { kind: 'latest' }, objects }).walBytes, 0);
 });

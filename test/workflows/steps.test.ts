@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PHASES } from '../../workflows/model/recovery.ts';
 import type { DrillResult } from '../../workflows/model/results.ts';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import { factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
 import type { ActivityName, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
@@ -39,6 +40,22 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
         { source: run.source, point: pointOf(run.source).point, prefix: task?.prefix },
       ]);
       assert.deepEqual(run.of('awaitWal'), [{ source: run.source, need: pointOf(run.source) }]);
+    });
+
+    await t.test('backup: a full one instead of less is said on the run and to people', async () => {
+      const [run, result] = await finished(world, 'backup', {
+        input: { type: 'incremental' },
+        script: {
+          takeBackup: async ({ source }) => ({ ...pointOf(source), fallback: 'summarize_wal is off' }),
+          publishPoint: async ({ source }) => ({ ...pointOf(source), fallback: 'summarize_wal is off' }),
+        },
+      });
+      assert.equal((result as PointSummary).fallback, 'summarize_wal is off');
+      assert.equal(run.of('takeBackup')[0]?.type, 'incremental');
+      const [told] = run.of('notify');
+      assert.deepEqual([told?.severity, told?.body], ['warning', 'summarize_wal is off']);
+      const { timeline } = await run.progress();
+      assert.ok(timeline.some(({ what }) => what === 'a full backup instead of incremental: summarize_wal is off'));
     });
 
     await t.test('backup: the stream it started goes on, and a second backup finds it running', async () => {

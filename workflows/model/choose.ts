@@ -1,6 +1,8 @@
+import { chainsOf } from './chain.ts';
 import type { Holdings } from './coverage-walk.ts';
 import { failure } from './failure.ts';
 import { compareLsn } from './lsn.ts';
+import type { PointSummary } from './manifest.ts';
 import type { ReachableWindow, WalLeg } from './recovery.ts';
 import type { Route } from './reachable.ts';
 import { nearestMoments, routesTo, timelinesOf, windowOf, windowsOf } from './reachable.ts';
@@ -35,8 +37,9 @@ export function chooseRoute(holdings: Holdings, wish: Wish): Choice {
   const points = candidates(holdings, wish);
   const { target, source } = wish;
   if (target.kind === 'time' && timeMicros(target.time) > wish.nowMicros) throw inTheFuture(target.time, wish);
-  for (const timeline of timelinesFor({ ...holdings, points }, wish)) {
-    const routes = routesTo({ ...holdings, points }, timeline).filter((route) => reaches(route, target));
+  const bases = { ...holdings, points, links: holdings.points };
+  for (const timeline of timelinesFor(bases, wish)) {
+    const routes = routesTo(bases, timeline).filter((route) => reaches(route, target));
     const route = routes.at(-1);
     if (route) return { route, timeline, legs: route.walk.legs, window: windowOf(route) };
   }
@@ -54,7 +57,10 @@ function candidates({ points }: Holdings, { source, point }: Wish): Holdings['po
   }
   if (point === undefined) return points;
   const named = points.filter((each) => each.point === point);
-  if (named.length > 0) return named;
+  if (named[0]) {
+    checkChain({ source, point: named[0], points });
+    return named;
+  }
   throw failure('NotFound', `point ${point} does not exist`, {
     place: `${source}/${point}`,
     expected: `one of ${points
@@ -63,6 +69,19 @@ function candidates({ points }: Holdings, { source, point }: Wish): Holdings['po
       .join(', ')}`,
     found: point,
     hint: `lifeboat list ${source}`,
+  });
+}
+
+/** A point that is wished for by name is not left out in silence. */
+function checkChain(use: { source: string; point: PointSummary; points: Holdings['points'] }): void {
+  const { source, point, points } = use;
+  const chain = chainsOf(points)(point);
+  if ('links' in chain) return;
+  throw failure('Precondition', `point ${point.point} cannot be restored: ${chain.broken}`, {
+    place: `${source}/${point.point}`,
+    expected: `every point that this ${point.kind} one stands on`,
+    found: chain.broken,
+    hint: `leave out --point, or look for another: lifeboat list ${source}`,
   });
 }
 

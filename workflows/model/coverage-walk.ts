@@ -8,6 +8,8 @@ import type { TimelineHistory, WalRange } from './wal.ts';
 /** What the vault holds of one cluster. */
 export interface Holdings {
   points: readonly PointSummary[];
+  /** Points that those may stand on; absent: they themselves. */
+  links?: readonly PointSummary[];
   ranges: readonly WalRange[];
   histories: readonly TimelineHistory[];
 }

@@ -1,6 +1,6 @@
 import { compareLsn, lsnDistanceBytes } from './lsn.ts';
 import type { PointSummary } from './manifest.ts';
-import type { WalLeg } from './recovery.ts';
+import type { Estimate, WalLeg } from './recovery.ts';
 import type { Target } from './target.ts';
 import { timeMicros } from './target-parse.ts';
 import type { WalObject } from './wal.ts';
@@ -11,21 +11,31 @@ const REPLAY_BYTES_A_SECOND = 40 * 2 ** 20;
 /** Start of the server, promotion and proof of a small database. */
 const FIXED_SECONDS = 5;
 
-export interface Estimate {
-  fetchBytes: number;
-  storedBytes: number;
-  walBytes: number;
-  seconds: number;
+export interface Estimating {
+  legs: readonly WalLeg[];
+  target: Target;
+  objects: readonly WalObject[];
+  /** Of the databases when the base was taken, as far as the source could measure them. */
+  sizeBytes?: number;
 }
 
-/** What a recovery moves and about how long it takes. */
-export function estimateOf(
-  base: PointSummary,
-  use: { legs: readonly WalLeg[]; target: Target; objects: readonly WalObject[] },
-): Estimate {
-  const walBytes = walBytesTo(base, use);
-  const seconds = FIXED_SECONDS + base.bytes / FETCH_BYTES_A_SECOND + walBytes / REPLAY_BYTES_A_SECOND;
-  return { fetchBytes: base.bytes, storedBytes: base.storedBytes, walBytes, seconds: Math.ceil(seconds) };
+/** What a recovery from the newest point of a chain, the full one first, moves and about how long it takes. */
+export function estimateOf(chain: readonly PointSummary[], use: Estimating): Estimate {
+  const base = chain.at(-1);
+  const walBytes = base ? walBytesTo(base, use) : 0;
+  const sum = (pick: (point: PointSummary) => number): number => chain.reduce((total, point) => total + pick(point), 0);
+  const fetchBytes = sum((point) => point.bytes);
+  const seconds = FIXED_SECONDS + fetchBytes / FETCH_BYTES_A_SECOND + walBytes / REPLAY_BYTES_A_SECOND;
+  return {
+    ...{ fetchBytes, storedBytes: sum((point) => point.storedBytes), walBytes, seconds: Math.ceil(seconds) },
+    spaceBytes: Math.min(fetchBytes, spaceBytesOf(chain, use.sizeBytes ?? 0)),
+  };
+}
+
+/** The cluster as large as it ever was, and beside it the changed blocks of one point: never the whole chain. */
+function spaceBytesOf([full, ...increments]: readonly PointSummary[], sizeBytes: number): number {
+  const largest = Math.max(0, ...increments.map((point) => point.bytes));
+  return Math.max(full?.bytes ?? 0, sizeBytes) + largest;
 }
 
 function walBytesTo(

@@ -1,3 +1,4 @@
+import type { PointKind } from './manifest.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
 
 /** Inputs of the workflows: one object of names and options each, startable by hand with a small JSON. */
@@ -7,6 +8,8 @@ export interface BackupOrder {
   /** Free text kept in the point's label. */
   label?: string;
   checkpoint?: 'fast' | 'spread';
+  /** Default: full. What cannot be had becomes a full one, that says why (PointSummary.fallback). */
+  type?: PointKind;
 }
 
 export interface WalOrder {

@@ -1,3 +1,4 @@
+import { chainsOf } from './chain.ts';
 import type { Walk } from './coverage-walk.ts';
 import { walkFrom } from './coverage-walk.ts';
 import type { Holdings } from './coverage-walk.ts';
@@ -9,21 +10,25 @@ import type { TimelineHistory } from './wal.ts';
 import type { Moment } from './results.ts';
 import { timeMicros } from './target-parse.ts';
 
-/** A base and the WAL behind it, towards one timeline. */
+/** A base with all that it stands on, and the WAL behind it, towards one timeline. */
 export interface Route {
   base: PointSummary;
+  /** From the full one to the base. */
+  chain: PointSummary[];
   history: TimelineHistory;
   walk: Walk;
 }
 
-/** Every base that the WAL makes consistent, towards `timeline`; oldest base first. */
+/** Every base whose chain is whole and that the WAL makes consistent, towards `timeline`; oldest base first. */
 export function routesTo(holdings: Holdings, timeline: number): Route[] {
   const history = historyOf([...holdings.histories], timeline);
   if (!history) return [];
+  const chainOf = chainsOf(holdings.links ?? holdings.points);
   const routes: Route[] = [];
   for (const base of holdings.points) {
-    const walk = walkFrom(base, history, holdings.ranges);
-    if (walk && isConsistent(base, walk)) routes.push({ base, history, walk });
+    const chain = chainOf(base);
+    const walk = 'links' in chain ? walkFrom(base, history, holdings.ranges) : undefined;
+    if ('links' in chain && walk && isConsistent(base, walk)) routes.push({ base, chain: chain.links, history, walk });
   }
   return routes.sort((a, b) => compareLsn(a.base.stopLsn, b.base.stopLsn));
 }

@@ -90,6 +90,10 @@ export interface PointDetails {
   pageChecksums: boolean;
   settings: Record<string, string>;
   trees: { id: string; location?: string; files: number; bytes: number }[];
+  /** Points that it takes to restore it, from the full one to itself. */
+  chain?: string[];
+  /** Why those are not all there. */
+  broken?: string;
   /** Whether the WAL that makes it consistent is in the vault. */
   walComplete: boolean;
   windows: ReachableWindow[];

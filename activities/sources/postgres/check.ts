@@ -5,8 +5,9 @@ import { addressOf, query, withConnection } from '../../io/postgres/connection.t
 import { placeOf, sqlStateOf } from '../../io/postgres/failures.ts';
 import { connectReplication } from '../../io/postgres/replication.ts';
 import type { Run } from '../../io/run.ts';
-import type { SourceCheck } from '../source.ts';
+import type { CheckWants, SourceCheck } from '../source.ts';
 import { lookForDataDirectory } from './backup/local/data-directory.ts';
+import { whyNoIncrements } from './backup/why-full.ts';
 import type { PostgresOptions, Probe } from './options.ts';
 
 /** Clocks further apart than this make a time target mean something else than its author thinks. */
@@ -14,12 +15,13 @@ const MOST_SKEW_MS = 5_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** Tries everything that backup and WAL shipping need, and tells each with the setting to change. Changes nothing. */
-export async function checkSource(options: PostgresOptions, run: Run): Promise<SourceCheck[]> {
+export async function checkSource(options: PostgresOptions, run: Run, wants: CheckWants = {}): Promise<SourceCheck[]> {
   const { connection } = options;
   try {
     const sql = await withConnection(connection, { signal: run.signal }, async (client) => [
       ...(await checkServer(client, connection.user)),
       ...(await checkClock(client, run)),
+      ...(wants.increments ? [await checkIncrements(client)] : []),
       await checkFiles(options, client, run),
     ]);
     const where = placeOf(addressOf(connection));
@@ -33,6 +35,15 @@ export async function checkSource(options: PostgresOptions, run: Run): Promise<S
     run.signal.throwIfAborted();
     return [refused('connection', error)];
   }
+}
+
+/** A backup goes on without: it becomes a full one. */
+async function checkIncrements(client: SqlClient): Promise<SourceCheck> {
+  const why = await whyNoIncrements(client);
+  if (!why) return { name: 'incremental backups', ok: true, found: 'summarize_wal = on' };
+  const { found, hint } = why;
+  const full = 'the scheduled incremental or differential backups are full ones until then';
+  return { name: 'incremental backups', ok: true, found, hint: `${hint}; ${full}` };
 }
 
 function refused(name: string, error: unknown): SourceCheck {

@@ -15,7 +15,7 @@ export const postgresSource = defineSource({
   describe: (options) => placeOf(addressOf(options.connection)),
   open: (name, options, run) => ({
     identity: () => identityOf(options, run),
-    check: () => checkSource(options, run),
+    check: (wants) => checkSource(options, run, wants),
     backup: (out, backup) => takeBackup(options, { out, backup, run }),
     recovery: createRecovery(name, options, run),
     log: createLogShipping(name, options, run),

@@ -23,7 +23,7 @@ export interface Asking {
 /** Why nothing can be taken on top of `parent`, as far as the server can be asked beforehand; undefined when it may be tried. */
 export async function whyFull(use: Asking): Promise<string | undefined> {
   return (
-    (await whyNoIncrements(use.sql)) ??
+    (await unableServer(use.sql)) ??
     otherCluster(use) ??
     withoutManifest(use) ??
     otherChecksums(use) ??
@@ -32,17 +32,25 @@ export async function whyFull(use: Asking): Promise<string | undefined> {
   );
 }
 
-/** Why this server takes no incremental backups at all, with what to change; undefined when it does. */
-export async function whyNoIncrements(sql: SqlClient): Promise<string | undefined> {
+async function unableServer(sql: SqlClient): Promise<string | undefined> {
+  const why = await whyNoIncrements(sql);
+  return why && `${why.found}: ${why.hint}`;
+}
+
+/** Why this server takes no incremental backups at all, and what to change; undefined when it does. */
+export async function whyNoIncrements(sql: SqlClient): Promise<{ found: string; hint: string } | undefined> {
   const [row] = await query<{ version: number; summarize: string | null }>(
     sql,
     `select current_setting('server_version_num')::int as version, current_setting('summarize_wal', true) as summarize`,
   );
   const major = Math.floor((row?.version ?? 0) / 10_000);
   if (major < INCREMENTAL_FROM)
-    return `PostgreSQL ${major} takes no incremental backups, ${INCREMENTAL_FROM} and newer do`;
+    return {
+      found: `PostgreSQL ${major} takes no incremental backups`,
+      hint: `version ${INCREMENTAL_FROM} and newer do`,
+    };
   if (row?.summarize === 'on') return undefined;
-  return 'summarize_wal is off: alter system set summarize_wal = on; select pg_reload_conf()';
+  return { found: 'summarize_wal is off', hint: 'alter system set summarize_wal = on; select pg_reload_conf()' };
 }
 
 function otherCluster({ before, parent }: Asking): string | undefined {

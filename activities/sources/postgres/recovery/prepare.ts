@@ -142,7 +142,8 @@ function besideOf(setAside: string): string {
 async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
   const at = existingAbove(place.data);
   const freeBytes = await freeBytesOf(at);
-  const neededBytes = Math.round(plan.estimate.fetchBytes * SPARE);
+  const { fetchBytes, spaceBytes = fetchBytes } = plan.estimate;
+  const neededBytes = Math.round(spaceBytes * SPARE);
   if (freeBytes >= neededBytes) return;
   throw failure('Precondition', `disk of ${at} is too small for the restore`, {
     place: at,
