@@ -53,7 +53,7 @@ export async function compareBackups(cluster: Cluster, runs: number): Promise<Ba
 
 export function backup(cluster: Cluster, point: string): Promise<EngineSample> {
   const { server, dir: _dir, ...bench } = cluster;
-  return withServerCpu(server, () => runEngine({ ...bench, kind: 'backup', point }));
+  return withServerCpu(server, () => runEngine({ ...bench, kind: 'backup', point, read: 'stream' }));
 }
 
 /** Without WAL, as ours: that is in the vault already. */

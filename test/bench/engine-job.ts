@@ -22,9 +22,9 @@ export interface Bench {
 }
 
 export type EngineJob = Bench &
-  /** `read`: by whom the files are read; absent: as configured by default. */
+  /** `read`: by whom the files of a full one are read; `since`: the point that it is to stand on. */
   (
-    | { kind: 'backup'; point: string; read?: 'stream' | 'local' }
+    | { kind: 'backup'; point: string; read: 'stream' | 'local'; since?: string }
     /** Prepares, fetches, starts, opens; replays nothing but what makes the base consistent. */
     | { kind: 'restore'; point: string; into: string; port: number }
     | { kind: 'replay'; point: string; into: string; port: number }

@@ -9,12 +9,14 @@ import type { PostgresOptions } from '../../activities/sources/postgres/options.
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
 import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
-import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
+import type { BackupOptions, ShipOptions, WalVault } from '../../activities/sources/source.ts';
 import type { StoreUse } from '../../activities/stores/open.ts';
 import { openStore } from '../../activities/stores/open.ts';
 import { loadKeyRing, openVault } from '../../activities/vault/index.ts';
 import type { Vault } from '../../activities/vault/vault.ts';
+import { chainsOf } from '../../workflows/model/chain.ts';
 import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn } from '../../workflows/model/lsn.ts';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import type { EngineJob, EngineReport } from './engine-job.ts';
@@ -78,7 +80,7 @@ async function withTools<T>(job: EngineJob, use: (tools: Tools) => Promise<T>): 
   const postgres = postgresSchema.parse({
     connection: job.connection,
     restore: { binaries: job.binaries, runAs: job.runAs },
-    ...(job.kind === 'backup' && job.read ? { files: { read: job.read } } : {}),
+    ...(job.kind === 'backup' ? { files: { read: job.read } } : {}),
   });
   if (job.walStore === undefined) return await use({ vault, wal: vault.wal, postgres, run });
   await using walStore = await openStore(storeUse(job.walStore), run);
@@ -115,15 +117,33 @@ function work(job: EngineJob, tools: Tools): Promise<Facts> {
 
 async function backup(job: JobOf<'backup'>, { vault, postgres, run }: Tools): Promise<Facts> {
   await using draft = await vault.begin(job.point);
-  const options = { checkpoint: 'fast' as const, label: 'bench' };
-  await draft.finish(await takeBackup(postgres, { out: draft, backup: options, run }));
+  const since = job.since === undefined ? {} : { since: await sinceOf(vault, job.since) };
+  const options = { checkpoint: 'fast' as const, label: 'bench', ...since };
+  const facts = await takeBackup(postgres, { out: draft, backup: options, run });
+  if (facts.fallback !== undefined) throw new Error(`a full backup where less was wanted: ${facts.fallback}`);
+  await draft.finish(facts);
   const { bytes, storedBytes } = await vault.publish(job.point);
   return { bytes, storedBytes };
+}
+
+/** As the product does: only on what is stored in its full length. */
+async function sinceOf(vault: Vault, point: string): Promise<NonNullable<BackupOptions['since']>> {
+  for (const link of chainTo(point, (await vault.points()).points)) await vault.checkStored(link.point);
+  return { kind: 'incremental', parent: await vault.open(point) };
+}
+
+function chainTo(point: string, points: PointSummary[]): PointSummary[] {
+  const wanted = points.find((each) => each.point === point);
+  if (!wanted) throw new Error(`no point ${point}`);
+  const chain = chainsOf(points)(wanted);
+  if ('broken' in chain) throw new Error(chain.broken);
+  return chain.links;
 }
 
 async function restore(job: JobOf<'restore' | 'replay'>, { vault, wal, postgres, run }: Tools): Promise<Facts> {
   const startedMs = performance.now();
   const before = process.cpuUsage();
+  const beforeBytes = await readBytes();
   const steps: Facts = {};
   let lastMs = startedMs;
   let lastCpu = before;
@@ -139,6 +159,7 @@ async function restore(job: JobOf<'restore' | 'replay'>, { vault, wal, postgres,
     await recovery.prepare(plan);
     await recovery.fetch(plan, await vault.open(job.point));
     step('fetch');
+    steps['fetchReadBytes'] = (await readBytes()) - beforeBytes;
     await recovery.replay(plan, wal);
     step('replay');
     await recovery.open(plan, wal);
@@ -159,14 +180,15 @@ async function planOf(
   { vault, wal }: Pick<Tools, 'vault' | 'wal'>,
 ): Promise<RecoveryPlan> {
   const { points } = await vault.points();
-  const base = points.find((point) => point.point === job.point);
-  if (!base) throw new Error(`no point ${job.point}`);
+  const links = chainTo(job.point, points);
+  const base = links.at(-1) as PointSummary;
   const { settings } = (await vault.open(job.point)).manifest;
   const end = rangesOf(await wal.list({ systemId: base.systemId })).at(-1)?.endLsn ?? base.stopLsn;
   const toLsn = job.kind === 'restore' ? base.stopLsn : end;
   const walBytes = lsnDistanceBytes(base.startLsn, toLsn);
   return {
     ...{ run: 'bench', source: 'bench', host: 'bench', base, settings },
+    ...(links.length > 1 ? { chain: links.map(({ point }) => point) } : {}),
     ...{ timelineChoice: 'latest', timeline: base.timeline, action: 'promote', legs: [] },
     ...{ into: job.into, port: job.port, tablespaces: {}, decidedAt: base.stoppedAt },
     target: job.kind === 'restore' ? { kind: 'immediate' } : { kind: 'latest' },

@@ -1,10 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { postgresSchema } from '../../../activities/sources/postgres/options.ts';
 import type { StoreUse } from '../../../activities/stores/open.ts';
 import { parseLsn } from '../../../workflows/model/lsn.ts';
 import { freePort } from '../../support/postgres.ts';
-import type { EngineJob, EngineSample } from '../engine-job.ts';
+import type { EngineJob } from '../engine-job.ts';
 import { runEngine, startEngine } from '../engine-job.ts';
 import { cpuOf } from '../measured.ts';
 import { streaming } from '../wal.ts';
@@ -18,19 +17,12 @@ export const AGENTLESS = 'lifeboat';
 export const LOCAL = 'lifeboat, local mode';
 
 const NOT_YET = 'not available yet';
-/** What the engine can do by now. */
-const CAN = { local: 'files' in postgresSchema.shape, incremental: false };
 
 /** Both ways to read the database; each has its own store, and the WAL of both is in that of the first. */
 export async function openLifeboat(grounds: Grounds): Promise<Contestant[]> {
   const agentless = await Lifeboat.create(grounds, 'stream');
   const local = await Lifeboat.create(grounds, 'local', agentless);
-  return [await agentless.contestant(), CAN.local ? await local.contestant() : nothingYet(await local.contestant())];
-}
-
-function nothingYet(contestant: Contestant): Contestant {
-  const absent = unable(NOT_YET);
-  return { ...contestant, full: absent, incremental: absent, restore: absent, delta: absent };
+  return [agentless.contestant(), local.contestant()];
 }
 
 class Lifeboat {
@@ -59,7 +51,7 @@ class Lifeboat {
     return new Lifeboat(grounds, read, { spot, own, wal });
   }
 
-  async contestant(): Promise<Contestant> {
+  contestant(): Contestant {
     const agentless = this.#read === 'stream';
     const same = unable(`as ${AGENTLESS}`);
     const read = agentless ? 'files.read: stream (the server sends the files)' : 'files.read: local (on the host)';
@@ -69,7 +61,9 @@ class Lifeboat {
       settings: [`the defaults of the configuration (zstd 3, AES-256-GCM, parts of 16 MiB, 4 at once) with ${read}`],
       ours: true,
       full: () => this.#backup(),
-      incremental: CAN.incremental ? () => this.#backup() : unable(NOT_YET),
+      incremental: agentless
+        ? () => this.#backup(this.#newest)
+        : unable(`as ${AGENTLESS}: the server sends what changed`),
       restore: (into) => this.#restore(into),
       delta: unable(NOT_YET),
       replay: agentless ? (into) => this.#replay(into) : same,
@@ -87,20 +81,26 @@ class Lifeboat {
     return `run-${String(this.#backups).padStart(3, '0')}`;
   }
 
-  #backup(): Promise<Work> {
+  #backup(since?: string): Promise<Work> {
     this.#backups += 1;
-    const job: EngineJob = { ...this.#bench, kind: 'backup', point: this.#newest, read: this.#read };
+    const parent = since === undefined ? {} : { since };
+    const job: EngineJob = { ...this.#bench, kind: 'backup', point: this.#newest, read: this.#read, ...parent };
     return measureBackup(this.#grounds, this.#spot, () => runEngine(job));
   }
 
   async #restore(into: string): Promise<Restored> {
     const job = { ...this.#bench, kind: 'restore' as const, point: this.#newest };
     const sample = await runEngine({ ...job, into, port: await freePort() });
-    const { fetchMs = Number.NaN, fetchCpuMs = Number.NaN, serverCpuMs = 0 } = sample.facts;
-    const { peakRssBytes } = sample;
+    const {
+      fetchMs = Number.NaN,
+      fetchCpuMs = Number.NaN,
+      fetchReadBytes = Number.NaN,
+      serverCpuMs = 0,
+    } = sample.facts;
+    const { wallMs, cpuSeconds, peakRssBytes } = sample;
     return {
-      files: { wallMs: fetchMs, cpuSeconds: fetchCpuMs / 1000, peakRssBytes },
-      opened: { ...workOf(sample), serverCpuSeconds: serverCpuMs / 1000 },
+      files: { wallMs: fetchMs, cpuSeconds: fetchCpuMs / 1000, peakRssBytes, readBytes: fetchReadBytes },
+      opened: { wallMs, cpuSeconds, peakRssBytes, serverCpuSeconds: serverCpuMs / 1000 },
     };
   }
 
@@ -142,10 +142,6 @@ class Lifeboat {
   async #keepWal({ toLsn }: WalSpan): Promise<void> {
     await runEngine({ ...this.#bench, kind: 'ship', untilLsn: toLsn });
   }
-}
-
-function workOf({ wallMs, cpuSeconds, peakRssBytes, readBytes }: EngineSample): Work {
-  return { wallMs, cpuSeconds, peakRssBytes, readBytes };
 }
 
 async function storeOf({ dir }: Grounds, { folder, s3 }: Spot): Promise<StoreUse> {

@@ -24,11 +24,19 @@ function say(what: string): void {
 
 /** Everyone who is measured, ours first. */
 async function openAll(grounds: Grounds): Promise<{ contestants: Contestant[]; absent: Absent[] }> {
-  const rivals = [await openPgBackRest(grounds), await openWalG(grounds)];
+  const rivals = [
+    await present('pgBackRest', () => openPgBackRest(grounds)),
+    await present('WAL-G', () => openWalG(grounds)),
+  ];
   return {
     contestants: [...(await openLifeboat(grounds)), ...rivals.filter((rival) => 'full' in rival)],
     absent: rivals.filter((rival) => 'reason' in rival),
   };
+}
+
+/** A rival that cannot even begin is told of, and the others are measured. */
+async function present(name: string, open: () => Promise<Contestant | Absent>): Promise<Contestant | Absent> {
+  return open().catch((error: unknown) => ({ name, reason: error instanceof Error ? error.message : String(error) }));
 }
 
 async function measureAt(kind: PlaceKind, options: RivalOptions): Promise<Omit<Outcome, 'options'>> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -32,8 +33,11 @@ export async function recover(grounds: Grounds, order: RecoverOrder): Promise<Wo
   const startedMs = performance.now();
   try {
     await run(control, ['-D', data, '-l', join(grounds.dir, 'restored.log'), '-w', '-t', '3600', 'start']);
-    const commandSeconds = await openForWrites({ ...connection, port }, data);
+    const startup = await childNamed(await postmasterPid(data), 'startup');
+    const commandSeconds = await openForWrites({ ...connection, port }, startup);
     const wallMs = performance.now() - startedMs;
+    // Only a process that has ended is in the postmaster's account.
+    while (startup !== undefined && existsSync(`/proc/${startup}`)) await delay(POLL_MS);
     const { ownSeconds, waitedSeconds } = await cpuOf(await postmasterPid(data));
     const { detachedCpuSeconds, peakRssBytes } = await meter.end();
     await refuseEmpty({ ...connection, port });
@@ -65,8 +69,7 @@ async function configure(order: RecoverOrder & { port: number }): Promise<void> 
 }
 
 /** Until it is no standby any more; gives the CPU seconds of the restore commands that its recovery has waited for. */
-async function openForWrites(where: pg.ClientConfig, data: string): Promise<number> {
-  const startup = await childNamed(await postmasterPid(data), 'startup');
+async function openForWrites(where: pg.ClientConfig, startup: number | undefined): Promise<number> {
   const client = new pg.Client(where);
   client.on('error', () => {});
   await client.connect();

@@ -37,28 +37,28 @@ export function tables(outcome: Outcome, { lines }: PlaceResult): string {
       HEAD,
       bodyOf(
         lines.filter(({ name }) => name !== LINE.ship),
-        outcome.absent,
+        outcome,
         sampleRow,
       ),
     ),
   ];
   const ship = lines.filter(({ name }) => name === LINE.ship);
-  if (ship.length > 0) parts.push(aligned(SHIP_HEAD, bodyOf(ship, outcome.absent, shipRow)));
+  if (ship.length > 0) parts.push(aligned(SHIP_HEAD, bodyOf(ship, outcome, shipRow)));
   return parts.join('\n\n');
 }
 
 type RowOf = (line: Line, who: string, samples: Sample[]) => Row;
 
-/** A row for everyone who was to be measured, with a reason where there are no figures. */
-function bodyOf(lines: readonly Line[], absent: readonly Absent[], rowOf: RowOf): Row[] {
-  const rows: Row[] = [];
-  for (const line of lines) {
-    for (const [who, cell] of line.cells) {
-      rows.push('samples' in cell ? rowOf(line, who, cell.samples) : without(line, who, cell.reason));
-    }
-    for (const { name } of absent) rows.push(without(line, name, 'not on this machine, as said below'));
-  }
-  return rows;
+/** A row for everyone who was to be measured, in the same order everywhere, with a reason where there are no figures. */
+function bodyOf(lines: readonly Line[], { contestants, absent }: Outcome, rowOf: RowOf): Row[] {
+  return lines.flatMap((line) => [
+    ...contestants.flatMap(({ name }) => {
+      const cell = line.cells.get(name);
+      if (!cell) return [];
+      return ['samples' in cell ? rowOf(line, name, cell.samples) : without(line, name, cell.reason)];
+    }),
+    ...absent.map(({ name }) => without(line, name, 'not measured, as said below')),
+  ]);
 }
 
 function without({ name }: Line, who: string, reason: string): Row {

@@ -44,6 +44,7 @@ export const MEASURE: Readonly<Record<RowName, (field: Field) => Promise<void>>>
 
 /** Everyone has a backup of what is there now, unmeasured. */
 export async function backUpEveryone(field: Field): Promise<void> {
+  field.fallen.clear();
   await keeping(field, () =>
     withEveryone(field, 'full backup', async ({ full }) => (isAble(full) ? await full() : undefined)),
   );
@@ -172,7 +173,9 @@ async function keeping(field: Field, work: () => Promise<unknown>): Promise<void
 /** Ours holds a slot: what the others made the server write is not to be part of what is measured of it. */
 export async function catchUp(field: Field): Promise<void> {
   const toLsn = await endSpan(field);
-  for (const one of field.contestants) if (one.ours) await one.keepWal({ fromLsn: toLsn, toLsn });
+  await withEveryone(field, 'keeping WAL', async (one) => {
+    if (one.ours) await one.keepWal({ fromLsn: toLsn, toLsn });
+  });
 }
 
 /** A record, so that there is something to keep, and the end of its segment. */

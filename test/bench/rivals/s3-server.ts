@@ -27,6 +27,9 @@ export async function withS3<T>(dir: string, use: (place: Place) => Promise<T>):
   const env = { ...process.env, ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY };
   const server = spawn(versitygw, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(server, 'exit');
+  // Interrupted, we are gone at once.
+  const kill = (): boolean => server.kill('SIGKILL');
+  process.once('exit', kill);
   try {
     while (!(await answers(port))) {
       if (server.exitCode !== null) throw new Error(`versitygw ended with ${server.exitCode}`);
@@ -42,7 +45,8 @@ export async function withS3<T>(dir: string, use: (place: Place) => Promise<T>):
       },
     });
   } finally {
-    server.kill('SIGKILL');
+    process.off('exit', kill);
+    kill();
     await exited;
   }
 }
