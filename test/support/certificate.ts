@@ -56,7 +56,9 @@ function sequence(...parts: Buffer[]): Buffer {
 
 function der(tag: number, body: Buffer): Buffer {
   if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body]);
-  return Buffer.concat([Buffer.from([tag, 0x82, body.length >> 8, body.length & 0xff]), body]);
+  // DER wants the shortest form of a length, and Go insists.
+  const length = body.length < 0x100 ? [0x81, body.length] : [0x82, body.length >> 8, body.length & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...length]), body]);
 }
 
 function pem(bytes: Buffer): string {

@@ -10,11 +10,12 @@ import type { Place, Spot } from './place.ts';
 import { bytesIn, withPlace } from './place.ts';
 import type { Work } from './contestant.ts';
 
-/** Succeeds and does nothing: nobody archives until somebody is measured at it. */
+/** Succeeds and does nothing: nobody archives but who is measured at it. */
 export const NO_ARCHIVE = '/bin/true';
 
 const SETTINGS = {
-  archive_mode: 'on',
+  // Off but where archiving is measured: pg_backup_stop would wait for it, up to a second at a time, in the tools that let it.
+  archive_mode: 'off',
   archive_command: NO_ARCHIVE,
   summarize_wal: 'on',
   // For segments handed over later, out of pg_wal.
@@ -36,6 +37,20 @@ export function withGrounds<T>(kind: PlaceKind, use: (grounds: Grounds) => Promi
     const { dir, server } = cluster;
     return withPlace(kind, dir, (place) => use({ cluster, place, dir, socketDir: dirname(server.dataDir) }));
   }, SETTINGS);
+}
+
+/** With a server that archives while it lasts. */
+export async function withArchiving<T>({ cluster }: Grounds, work: () => Promise<T>): Promise<T> {
+  const { server } = cluster;
+  const restart = async (mode: 'on' | 'off'): Promise<void> => {
+    await server.sql(`alter system set archive_mode = '${mode}'`);
+    await server.stop();
+    await server.start();
+  };
+  await restart('on');
+  const result = await work();
+  await restart('off');
+  return result;
 }
 
 /** A command as the server's user, who owns the files; nothing of our environment that the tool may take for settings. */

@@ -82,6 +82,7 @@ const METHOD = `## What is measured
 - **WAL under full write load**: 4 sessions insert as fast as the server takes it, on the same processors. Stored counts until all of it was durable. Lag is the
   time from when a position was on the server's disk until the server was told that it is durable elsewhere: for lifeboat by the stream, for the others when
   \`archive_command\` has succeeded for the segment that holds it; their last segment is ended by hand, where a server would wait for \`archive_timeout\`.
+  \`archive_mode\` is on here alone: elsewhere \`pg_backup_stop\` would wait for an archiver, up to a second at a time, in the tools that let it.
 - **recovery**: from the start of the server on restored files to open for writes, after all WAL since the backup, prefetched as each tool does it.
 - Before each run what the one before left to write is written (\`sync\`), the order turns from run to run, and nothing is taken out of the page cache.
 - What differs and is not evened out: pgBackRest and lifeboat verify the pages' checksums while they copy, WAL-G does not unless asked; lifeboat's restore includes the check of

@@ -2,7 +2,7 @@ import { endSegment, flushLsn, WriteLoad, writeWal } from '../cluster.ts';
 import { changeRows, makeSmallRelations, refuseSpoilt, spoil } from './changes.ts';
 import type { Able, Contestant, Work, Works } from './contestant.ts';
 import { isAble, unable } from './contestant.ts';
-import { withFolder } from './grounds.ts';
+import { withArchiving, withFolder } from './grounds.ts';
 import type { RowName } from './options.ts';
 import { startOfSegment } from './segments.ts';
 import { measureShipping } from './shipping.ts';
@@ -110,17 +110,15 @@ async function measureIncremental(field: Field): Promise<void> {
 
 async function measureShip(field: Field): Promise<void> {
   const { grounds, options } = field;
-  await takeTurns(field, {
-    lines: [LINE.ship],
-    pick: ({ ship }) => {
-      if (!isAble(ship)) return ship;
-      return async () => {
-        await WriteLoad.prepare(grounds.cluster.server);
-        await catchUp(field);
-        return { [LINE.ship]: await measureShipping(grounds, await ship(), options.walBytes) };
-      };
-    },
-  });
+  const pick = ({ ship }: Contestant): Able<() => Promise<Works>> => {
+    if (!isAble(ship)) return ship;
+    return async () => {
+      await WriteLoad.prepare(grounds.cluster.server);
+      await catchUp(field);
+      return { [LINE.ship]: await measureShipping(grounds, await ship(), options.walBytes) };
+    };
+  };
+  await withArchiving(grounds, () => takeTurns(field, { lines: [LINE.ship], pick }));
   await grounds.cluster.server.sql('drop table if exists bench_sink, bench_rows');
   await catchUp(field);
 }
