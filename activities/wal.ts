@@ -19,8 +19,7 @@ export interface WalTask {
 /** Streams until it is cancelled. It returns only then: a stream that ends by itself would be a hole nobody notices. */
 export function streamWal(deps: Deps, { source, ...passing }: WalTask): Promise<void> {
   return useSource(deps, source, async (use) => {
-    const { shipEveryMs, heartbeatEveryMs, spoolBytes, slot } = use.config.wal;
-    await logOf(use).ship(use.vault.wal, { shipEveryMs, heartbeatEveryMs, spoolBytes, slot, ...passing });
+    await logOf(use).ship(use.vault.wal, { ...use.config.wal, ...passing });
     use.run.signal.throwIfAborted();
   });
 }

@@ -76,6 +76,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
     },
     wal: {
       shipEveryMs: source.wal.shipEvery,
+      synchronous: source.wal.synchronous,
       heartbeatEveryMs: source.wal.heartbeatEvery,
       spoolBytes: source.wal.spool,
       slot: slotOf(name, source.wal.slot),

@@ -42,7 +42,13 @@ export interface SourceConfig {
     chainLimit: number;
     maxRateBytes?: number;
   };
-  wal: { shipEveryMs: number; heartbeatEveryMs: number; spoolBytes: number; slot: string };
+  wal: {
+    shipEveryMs: number;
+    synchronous: boolean;
+    heartbeatEveryMs: number;
+    spoolBytes: number;
+    slot: string;
+  };
   schedule: Partial<Record<ScheduleName, ScheduleConfig>>;
   objectives: { rtoMs?: number; rpoMs?: number };
   /** Names of notifiers. */

@@ -55,7 +55,7 @@ sources:
     # backup: { level: 3, checkpoint: fast, partSize: 16MiB, parallel: 4 }
     # auto reads the files on this host when it is the database's own, else the server sends them; or: local, stream
     # files: { read: auto }
-    # wal: { shipEvery: 5s, heartbeatEvery: 30s, spool: 64MiB }
+    # wal: { shipEvery: 500ms, heartbeatEvery: 30s, spool: 64MiB }
     schedule:
       backup: { cron: "0 2 * * *", timezone: UTC }
       # drill: { cron: "0 5 * * 0", timezone: UTC }

@@ -55,7 +55,7 @@ async function aFolder(t: TestContext, world: Lifeboat): Promise<void> {
     const checked = await run('config', 'check', '--config', config);
     assert.equal(checked.out, `${config} is good: 1 sources, 1 stores, every secret and key is there\n`);
     const explained = await run('config', 'explain', 'sources.shop.wal', '--config', config);
-    assert.match(explained.out, /^KEY +VALUE +FROM\nsources\.shop\.wal\.shipEvery +"?5s"? +default\n/);
+    assert.match(explained.out, /^KEY +VALUE +FROM\nsources\.shop\.wal\.shipEvery +"?500ms"? +default\n/);
     const all = await run('config', 'explain', '--json', '--config', config);
     assert.ok(!all.out.includes('not to be shown'));
     delete process.env['SHOP_PASSWORD'];

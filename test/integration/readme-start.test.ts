@@ -54,7 +54,7 @@ async function configure({ server, scratch, vault, writeConfig }: Lifeboat): Pro
   const changes: [from: string, to: string][] = [
     ['/var/lib/lifeboat', vault],
     ['host: 10.0.0.7', `host: ${server.connection.host}, port: ${server.port}`],
-    ['shipEvery: 5s', 'shipEvery: 200ms, heartbeatEvery: 500ms'],
+    ['shipEvery: 500ms', 'shipEvery: 200ms, heartbeatEvery: 500ms'],
     [
       '    store: local\n',
       `    store: local\n    restore: { binaries: ${server.binaries}, scratch: ${scratch}${runAs} }\n`,

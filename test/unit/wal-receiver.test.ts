@@ -21,6 +21,7 @@ test('the server is told of nothing before it has sent something: it may no long
       ...{ segmentBytes: SEGMENT, sizeBytes: 1 },
     },
     resume: { timeline: 1, startLsn: '0/1000000', durableLsn: '0/1000500', pieces: [] },
+    onDurable: () => undefined,
     chunkBytes: SEGMENT,
   });
   assert.equal(receiver.flushed, 0n);

@@ -13,6 +13,8 @@ export interface Streaming extends Shipment {
   identity: Identity;
   resume: Resume;
   chunkBytes: number;
+  /** Called when more is durable than before. */
+  onDurable(): void;
 }
 
 /** Cuts the stream into chunks and pieces, and compares what the vault has of the open chunk with what the server sends. */
@@ -29,6 +31,7 @@ export class Receiver {
   readonly #comparing = new Set<Promise<void>>();
   #known: WalObject[];
   #received: bigint;
+  #shipping = false;
   #sentMicros = 0n;
   #fail!: (error: unknown) => void;
 
@@ -67,6 +70,7 @@ export class Receiver {
       at += fill(this.#chunk, bytes.subarray(at), this.#commits);
       if (isFull(this.#chunk)) this.#close();
     }
+    if (this.#at.ship.synchronous) void this.#shipNow();
     if (this.#uploads.full(this.#at.ship.spoolBytes)) return this.#uploads.room(this.#at.ship.spoolBytes);
     return undefined;
   }
@@ -80,7 +84,17 @@ export class Receiver {
       return;
     }
     this.#compareKnown(this.#chunk);
-    if (this.#chunk.filled > this.#chunk.shipped) this.#uploads.piece(this.#chunk);
+    void this.#uploads.piece(this.#chunk);
+  }
+
+  /** One piece at a time, so that commits which come while it is on its way share the next one. */
+  async #shipNow(): Promise<void> {
+    if (this.#shipping) return;
+    this.#shipping = true;
+    // What arrived together goes together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#chunk.filled > this.#chunk.shipped && !this.#at.run.signal.aborted) await this.#uploads.piece(this.#chunk);
+    this.#shipping = false;
   }
 
   report(): void {

@@ -25,12 +25,14 @@ export interface StreamedTo {
  * Streams one timeline until it ends, the connection breaks or the signal fires. What was on its way to the store has
  * ended then, so that the next stream neither works beside it nor holds a spool of its own beside its bytes.
  */
-export async function streamTimeline(at: Streaming): Promise<StreamedTo> {
+export async function streamTimeline(at: Omit<Streaming, 'onDurable'>): Promise<StreamedTo> {
   const { ship, resume, run } = at;
   await using connection = await connectWalsender(at, at.identity.systemId);
   const over = new AbortController();
   const signal = AbortSignal.any([run.signal, over.signal]);
-  const receiver = new Receiver({ ...at, run: { ...run, signal } });
+  // Commits may wait for it.
+  const onDurable = (): void => wire.status();
+  const receiver = new Receiver({ ...at, run: { ...run, signal }, onDurable });
   const wire = startReplication(connection, {
     ...{ slot: ship.slot, startLsn: resume.startLsn, timeline: resume.timeline },
     ...{ statusEveryMs: STATUS_MS, silenceMs: SILENCE_MS },

@@ -13,6 +13,8 @@ interface UploadUse {
   patience: Patience;
   identity: { systemId: string; timeline: number };
   durable: bigint;
+  /** Called when more is durable than before. */
+  onDurable(): void;
 }
 
 interface Upload {
@@ -32,6 +34,7 @@ export class Uploads {
   readonly #run: Run;
   readonly #patience: Patience;
   readonly #identity: { systemId: string; timeline: number };
+  readonly #onDurable: () => void;
   /** In order of position; those at the head that are done are dropped, which moves `durable`. */
   readonly #pending: Upload[] = [];
   readonly #flying = new Set<Promise<void>>();
@@ -47,6 +50,7 @@ export class Uploads {
     this.#patience = use.patience;
     this.#identity = use.identity;
     this.#durable = use.durable;
+    this.#onDurable = () => use.onDurable();
   }
 
   /** First position that is not yet durable in the vault. */
@@ -73,22 +77,23 @@ export class Uploads {
     if (this.#failed) throw this.#failed;
   }
 
-  /** The bytes of an open chunk that have not gone out yet, as one piece. */
-  piece(chunk: Chunk): void {
-    if (chunk.filled === chunk.shipped) return;
+  /** The bytes of an open chunk that have not gone out yet, as one piece. Resolves when it is over, however it went. */
+  async piece(chunk: Chunk): Promise<void> {
+    // After a restart the server sends again what is shipped already.
+    if (chunk.filled <= chunk.shipped) return;
     const from = chunk.shipped;
     const bytes = Buffer.from(chunk.bytes.subarray(from, chunk.filled));
     const commit = chunk.newestSincePieceMicros;
     chunk.shipped = chunk.filled;
     delete chunk.newestSincePieceMicros;
-    this.#start(chunkEnd(chunk), () => this.#put(chunk.start + BigInt(from), bytes, commit));
+    await this.#start(chunkEnd(chunk), () => this.#put(chunk.start + BigInt(from), bytes, commit));
   }
 
   /** A full chunk as one object; its pieces go when it is stored. */
   whole(chunk: Chunk, pieces: () => Promise<void>): void {
     if (!isFull(chunk)) throw new Error('chunk is not full');
     const earlier = [...this.#flying];
-    this.#start(chunkEnd(chunk), async () => {
+    void this.#start(chunkEnd(chunk), async () => {
       await this.#put(chunk.start, chunk.bytes, chunk.newestCommitMicros);
       // A piece of it that is still on its way would appear after the others were removed, and stay.
       await Promise.all(earlier);
@@ -109,7 +114,7 @@ export class Uploads {
     await Promise.all(this.#flying);
   }
 
-  #start(end: bigint, work: () => Promise<void>): void {
+  #start(end: bigint, work: () => Promise<void>): Promise<void> {
     const upload = { end, done: false };
     const bytes = Number(end - this.#lastEnd());
     this.#pending.push(upload);
@@ -123,6 +128,7 @@ export class Uploads {
         for (const wake of this.#wake.splice(0)) wake();
       });
     this.#flying.add(running);
+    return running;
   }
 
   #lastEnd(): bigint {
@@ -132,7 +138,9 @@ export class Uploads {
   #finish(upload: Upload): void {
     upload.done = true;
     if (this.#pending[0]?.done) this.#patience.good();
+    const before = this.#durable;
     while (this.#pending[0]?.done) this.#durable = this.#pending.shift()?.end ?? this.#durable;
+    if (this.#durable > before) this.#onDurable();
   }
 
   async #put(start: bigint, bytes: Buffer, lastCommitMicros: number | undefined): Promise<void> {
