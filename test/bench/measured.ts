@@ -7,6 +7,8 @@ import type { TestPostgres } from '../support/postgres.ts';
 import type { Sample } from './figures.ts';
 
 const POLL_MS = 100;
+/** Of a command and of its last words, characters. */
+const MOST_SAID = 600;
 /** USER_HZ: what /proc counts in on every Linux we know of. */
 const TICKS_PER_SECOND = 100;
 
@@ -33,7 +35,10 @@ export async function measure(script: string, args: string[] = []): Promise<Fini
   const [code] = (await once(child, 'close')) as [number | null];
   clearInterval(timer);
   const [wall, user = 0, system = 0, readBytes = 0] = ACCOUNT.exec(stderr)?.slice(1).map(Number) ?? [];
-  if (code !== 0 || wall === undefined) throw new Error(`${[script, ...args].join(' ')} ended with ${code}: ${stderr}`);
+  if (code !== 0 || wall === undefined) {
+    const said = `${stdout}\n${stderr}`.trim().slice(-MOST_SAID);
+    throw new Error(`${[script, ...args].join(' ').slice(0, MOST_SAID)} ended with ${code}: ${said}`);
+  }
   return { wallMs: wall * 1000, cpuSeconds: user + system, peakRssBytes, readBytes, stdout };
 }
 

@@ -58,7 +58,8 @@ export function readRivalOptions(args: string[]): RivalOptions {
     if (token.kind !== 'option') continue;
     if (!(token.name in ACCEPTED)) throw new WrongOptions(`${token.rawName} is no option of bench rivals`);
     const wantsValue = ACCEPTED[token.name as keyof typeof ACCEPTED].type === 'string';
-    if (wantsValue && !token.value) throw new WrongOptions(`${token.rawName} needs a value`);
+    if (wantsValue && (!token.value || token.value.startsWith('--')))
+      throw new WrongOptions(`${token.rawName} needs a value`);
     if (!wantsValue && token.value !== undefined) throw new WrongOptions(`${token.rawName} takes no value`);
   }
   if (positionals.length > 0) throw new WrongOptions(`${positionals[0]} is no option of bench rivals`);

@@ -102,6 +102,6 @@ const BUILD = `## How to get the rivals
   WALG=$PWD/wal-g npm run bench -- rivals
   \`\`\`
 
-  Without \`-tags libsodium\` it takes the key and encrypts nothing; the benchmark refuses that.
+  Without \`-tags libsodium\` it cannot encrypt as it does here; that what it stores is encrypted is looked at.
 - A rival that is missing is named in the tables; the others are measured.
 `;

@@ -45,7 +45,7 @@ export async function recover(grounds: Grounds, order: RecoverOrder): Promise<Wo
     return { wallMs, cpuSeconds: detachedCpuSeconds + commandSeconds, serverCpuSeconds, peakRssBytes };
   } catch (error) {
     const log = await readFile(join(grounds.dir, 'restored.log'), 'utf8').catch(() => '');
-    throw new Error(`${String(error)}: ${log.slice(-1500)}`, { cause: error });
+    throw new Error(`${log.slice(-1500)}${String(error)}`, { cause: error });
   } finally {
     await meter.end();
     await run(control, ['-D', data, '-m', 'immediate', '-w', 'stop']).catch(() => undefined);

@@ -33,6 +33,9 @@ export interface Turn {
   before?(run: number): Promise<void>;
 }
 
+/** The last words tell why, characters. */
+const MOST_SAID = 500;
+
 type Attempt = (run: number) => Promise<Works>;
 
 /** Everyone in turn, `runs` times; whoever fails is out of these lines, and the others go on. */
@@ -84,7 +87,7 @@ async function settle({ grounds }: Field): Promise<void> {
 function fail(field: Field, { name, what, error }: { name: string; what: string; error: unknown }): void {
   const text = error instanceof Error ? error.message : String(error);
   console.error(`bench: ${name} failed at ${what}: ${text}`);
-  field.failures.push(`${name} at ${what}: ${text.slice(0, 500)}`);
+  field.failures.push(`${name} at ${what}: ${text.slice(-MOST_SAID)}`);
 }
 
 function lineOf(field: Field, name: string): Line {

@@ -64,7 +64,7 @@ export async function openWalG(grounds: Grounds): Promise<Contestant | Absent> {
     ));
   if (!program || !usable) {
     const looked = named ? `WALG is ${named}, which is no program` : 'no wal-g on PATH, and WALG is not set';
-    return { name: NAME, reason: `${looked}; how to build it is said below` };
+    return { name: NAME, reason: `${looked}; docs/benchmarks-rivals.md says how to build it` };
   }
   const spot = await grounds.place.spot('walg');
   const tool = await WalG.create(grounds, spot, await realpath(program));
