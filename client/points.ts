@@ -42,6 +42,7 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
     ['kind', point.kind],
     ['stands on', point.parent],
     ['instead of less', point.fallback],
+    ['DAMAGED', damageText(point)],
     ['taken', `${point.startedAt} to ${point.stoppedAt}`],
     ['size', `${formatBytes(point.bytes)} in ${point.files} files`],
     ['stored', `${formatBytes(point.storedBytes)} in ${point.parts} parts`],
@@ -51,12 +52,16 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
   ];
 }
 
+function damageText({ damaged }: PointSummary): string | undefined {
+  return damaged && `${damaged.pages} pages were wrong on the source: ${damaged.first.join(', ')}`;
+}
+
 export function detailLines(point: PointDetails): string[] {
   return [
     ...pairLines([
       ...pointPairs(point.summary),
       ['chain', point.broken === undefined ? chainText(point.chain) : `BROKEN: ${point.broken}; it cannot be restored`],
-      ['checksums', point.pageChecksums ? 'every page was checked by the server' : 'off on the source'],
+      ['checksums', point.pageChecksums ? 'every page was checked' : 'off on the source'],
       ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
       ...point.trees.map((tree): [string, string] => [
         `tree ${tree.id}`,

@@ -45,6 +45,7 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       journal.step('take the base backup');
       const draft = await bulk({ summary: `base backup of ${facts.place}` }).takeBackup({ ...order, prefix });
       tellFallback(begun, draft);
+      tellDamage(begun, draft);
       journal.note(`${formatBytes(draft.bytes)} in ${draft.parts} parts, WAL needed up to ${draft.stopLsn}`);
       journal.step('wait for the WAL of the backup');
       const arriving = bulk({ summary: `WAL ${draft.startLsn} to ${draft.stopLsn}` });
@@ -70,6 +71,15 @@ function tellFallback({ order, journal, notices }: Begun<BackupOrder>, { fallbac
   journal.note(`a full backup instead of ${order.type}: ${fallback}`);
   const title = `backup of ${order.source} is a full one instead of ${order.type}`;
   notices.send({ severity: 'warning', title, body: fallback });
+}
+
+/** It is kept: what is whole in it is worth having. But the older backups that have those pages must not expire. */
+function tellDamage({ order, journal, notices }: Begun<BackupOrder>, { damaged }: PointSummary): void {
+  if (!damaged) return;
+  const what = `${damaged.pages} damaged pages on the source, so in this backup: ${damaged.first.join(', ')}`;
+  journal.note(what);
+  const body = `${what}. Look with pg_amcheck, and restore those pages from an older backup while there is one.`;
+  notices.send({ severity: 'critical', title: `${order.source} has damaged pages`, body });
 }
 
 /** The stream is another run's: what keeps it from going on is told there, and where to look is told here. */

@@ -52,6 +52,9 @@ async function backup(call: Call): Promise<Outcome> {
       data: { point },
       lines: [
         ...pointLines(point),
+        ...(point.damaged
+          ? [`DAMAGED: ${point.damaged.pages} pages on the source: ${point.damaged.first.join(', ')}`]
+          : []),
         ...(point.fallback === undefined ? [] : [`note: a full backup was taken instead: ${point.fallback}`]),
         `next: lifeboat verify ${point.source}/${point.point}, or lifeboat drill ${point.source}`,
       ],

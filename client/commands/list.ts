@@ -47,5 +47,10 @@ function pointsTable(sources: readonly SourcePoints[]): string[] {
   const damaged = sources.flatMap(({ source, damaged }) =>
     damaged.map(({ point, reason }) => `damaged: ${source}/${point}: ${reason}`),
   );
-  return [...table, ...damaged];
+  const pages = sources.flatMap(({ points }) =>
+    points.flatMap(({ source, point, damaged: wrong }) =>
+      wrong ? [`damaged pages: ${source}/${point}: ${wrong.pages}, the first ${wrong.first[0]}`] : [],
+    ),
+  );
+  return [...table, ...damaged, ...pages];
 }

@@ -58,6 +58,22 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       assert.ok(timeline.some(({ what }) => what === 'a full backup instead of incremental: summarize_wal is off'));
     });
 
+    await t.test('backup: damaged pages of the source are said on the run and to people, and it is kept', async () => {
+      const damaged = { pages: 2, first: ['base/5/16384 page 7', 'base/5/16384 page 9'] };
+      const [run, result] = await finished(world, 'backup', {
+        script: {
+          takeBackup: async ({ source }) => ({ ...pointOf(source), damaged }),
+          publishPoint: async ({ source }) => ({ ...pointOf(source), damaged }),
+        },
+      });
+      assert.deepEqual((result as PointSummary).damaged, damaged);
+      const [told] = run.of('notify');
+      assert.equal(told?.severity, 'critical');
+      assert.match(told?.body ?? '', /^2 damaged pages .*page 7, base\/5\/16384 page 9\. /);
+      const { timeline } = await run.progress();
+      assert.ok(timeline.some(({ what }) => what.startsWith('2 damaged pages on the source')));
+    });
+
     await t.test('backup: the stream it started goes on, and a second backup finds it running', async () => {
       const [run] = await finished(world, 'backup');
       const stream = world.client.workflow.getHandle(`wal/${run.source}`);

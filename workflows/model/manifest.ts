@@ -136,6 +136,19 @@ export interface PointSummary {
   parts: number;
   files: number;
   tool: string;
+  /** Pages that were wrong on the source: how many, and the first few in words. */
+  damaged?: { pages: number; first: string[] };
+}
+
+const DAMAGED_SHOWN = 5;
+
+/** "base/5/16384 page 7": what a person looks up in pg_filenode_relation. */
+export function describeDamage(pages: DamagedPage[]): NonNullable<PointSummary['damaged']> {
+  const first = pages.slice(0, DAMAGED_SHOWN).map(({ tree, path, block, lsn }) => {
+    const place = tree === 'base' ? path : `pg_tblspc/${tree}/${path}`;
+    return block === undefined ? `${place} with LSN ${lsn}, beyond the end of WAL` : `${place} page ${block}`;
+  });
+  return { pages: pages.length, first };
 }
 
 export function summarise(manifest: Manifest): PointSummary {
@@ -165,5 +178,6 @@ export function summarise(manifest: Manifest): PointSummary {
     ...(manifest.oldestXid === undefined ? {} : { oldestXid: manifest.oldestXid }),
     ...(manifest.parent === undefined ? {} : { parent: manifest.parent }),
     ...(manifest.fallback === undefined ? {} : { fallback: manifest.fallback }),
+    ...(manifest.damaged === undefined ? {} : { damaged: describeDamage(manifest.damaged) }),
   };
 }
