@@ -1,6 +1,6 @@
 // Runs a task of the project on the Node 24 that the packages bring, installing the packages first when they are missing
 // or older than package-lock.json. Plain JavaScript without a dependency: this is what runs before anything is installed.
-//   node workers/dev/bootstrap.mjs setup|demo|test|bench|build|assemble [ARGUMENT...]
+//   node workers/dev/bootstrap.mjs setup|demo|test|bench|soak|build|assemble [ARGUMENT...]
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -12,6 +12,7 @@ const TASKS = {
   demo: 'workers/dev/demo/main.ts',
   test: 'workers/dev/test.ts',
   bench: 'test/bench/main.ts',
+  soak: 'test/soak/main.ts',
   build: 'workers/dev/build.ts',
   assemble: 'workers/dev/assemble.ts',
 };

@@ -1,0 +1,48 @@
+import { compareLsn } from '../../../workflows/model/lsn.ts';
+import type { Model, Moment } from '../model/model.ts';
+
+interface Span {
+  fromLsn: string;
+  toLsn: string;
+}
+
+/**
+ * Which moments must be restorable, known without asking the product: all behind the end of the first backup, but for
+ * those between a slot that somebody dropped and the end of the next backup.
+ */
+export class Reach {
+  readonly #model: Model;
+  #from: number | undefined;
+  readonly #lost: { from: number; to: number }[] = [];
+  readonly #explained: Span[] = [];
+
+  constructor(model: Model) {
+    this.#model = model;
+  }
+
+  get hasBase(): boolean {
+    return this.#from !== undefined;
+  }
+
+  /** A backup has ended well: moments from here on can be reached. */
+  based(): void {
+    this.#from ??= this.#model.moments.length;
+  }
+
+  /** WAL between these positions may be missing, and moments from number `from` up to now cannot be counted on. */
+  lost(from: number, span: Span): void {
+    this.#lost.push({ from, to: this.#model.moments.length });
+    this.#explained.push(span);
+  }
+
+  explains({ fromLsn, toLsn }: Span): boolean {
+    return this.#explained.some((span) => compareLsn(span.fromLsn, fromLsn) <= 0 && compareLsn(span.toLsn, toLsn) >= 0);
+  }
+
+  moments(): Moment[] {
+    const from = this.#from ?? Infinity;
+    return this.#model.moments.filter(
+      ({ number }) => number >= from && !this.#lost.some((gap) => number >= gap.from && number < gap.to),
+    );
+  }
+}
