@@ -2,7 +2,8 @@
 """Reads a Lifeboat backup without Lifeboat; docs/format.md describes what it reads.
 
 Needs Python 3.9 or newer with the packages cryptography and zstandard (0.22 or newer), and a vault in a folder (of an
-S3 store: a copy made with any S3 client). Writes into a new folder: data/, tablespaces/<oid>/, config/ and wal/.
+S3 store: a copy made with any S3 client). Writes into a new folder: data/, tablespaces/<oid>/, config/ and wal/. What an
+incremental or differential point stands on is read along with it.
 
   read-backup.py --vault DIR --source shop --list
   read-backup.py --vault DIR --source shop --point POINT --root-key root.key --signer signing.pub --into NEW_DIR
@@ -14,6 +15,7 @@ import hmac
 import json
 import os
 import re
+import shutil
 import struct
 import sys
 
@@ -29,6 +31,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 FORMAT = "1"
 LONGEST_MANIFEST = 1 << 30
 FINAL_FRAME = 0xFFFFFFFF
+KINDS = ("full", "incremental", "differential")
+# First word of a file of changed blocks.
+INCREMENT_MAGIC = 0xD3AE1F0D
 
 
 class Refused(Exception):
@@ -339,6 +344,19 @@ class Vault:
         check_manifest(manifest, self.source, point)
         return manifest
 
+    def chain(self, point):
+        """Manifests of all that a point stands on, the full one first, and its own."""
+        chain = [self.manifest(point)]
+        while chain[0]["kind"] != "full":
+            child = chain[0]
+            if child["parent"] in [manifest["point"] for manifest in chain]:
+                raise Refused(f"point {child['point']} stands on itself")
+            parent = self.manifest(child["parent"])
+            if parent["identity"]["systemId"] != child["identity"]["systemId"]:
+                raise Refused(f"point {parent['point']} is of another cluster than {child['point']}, which stands on it")
+            chain.insert(0, parent)
+        return chain
+
     def part(self, point, part):
         number = part["number"]
         place = f"{self.source}/points/{point}/p{number:06d}"
@@ -357,6 +375,11 @@ def check_manifest(manifest, source, point):
     """That it may be followed: names fit, no path leaves its tree, every slice lies in a part, files add up."""
     if (manifest["format"], manifest["source"], manifest["point"]) != ("lifeboat-manifest/1", source, point):
         raise Refused(f"manifest inside of {source}/{point} is another one")
+    kind, parent = manifest["kind"], manifest.get("parent")
+    if kind not in KINDS:
+        raise Refused(f"manifest of {point} is of kind {kind}: this reader knows {', '.join(KINDS)}")
+    if kind != "full" and not re.fullmatch(r"[A-Za-z0-9_-]+", parent or ""):
+        raise Refused(f"manifest of {point} names no point that it stands on")
     parts = manifest["parts"]
     if [part["number"] for part in parts] != list(range(1, len(parts) + 1)):
         raise Refused(f"manifest of {point} does not list its parts one by one")
@@ -411,15 +434,37 @@ class Layout:
         return os.path.abspath(self.moved[oid]) if oid in self.moved else os.path.join(self.into, "tablespaces", oid)
 
 
-def write_point(vault, manifest, layout):
+def write_chain(vault, chain, layout):
+    """The full point first, then what each newer one changes of it: never more of them on the disk than one beside the copy."""
+    for index, manifest in enumerate(chain):
+        if index == 0:
+            write_files(vault, manifest, layout.root)
+        else:
+            newer = os.path.join(layout.staging, "newer")
+            write_files(vault, manifest, lambda tree: os.path.join(newer, tree))
+            bring_up_to_date(chain[index - 1], manifest, layout, newer)
+            shutil.rmtree(newer)
+    base = layout.root("base")
+    if len(chain) > 1:
+        finish_increments(base)
+    for tree in chain[-1]["trees"]:
+        if tree["id"].isdigit():
+            os.symlink(layout.tablespace(tree["id"]), os.path.join(base, "pg_tblspc", tree["id"]))
+    # It names the old places of the tablespaces, and a server would follow it rather than the links.
+    base_map = os.path.join(base, "tablespace_map")
+    if os.path.exists(base_map):
+        os.remove(base_map)
+
+
+def write_files(vault, manifest, root):
     pieces = {}
     for tree in manifest["trees"]:
-        os.makedirs(layout.root(tree["id"]), mode=0o700, exist_ok=True)
+        os.makedirs(root(tree["id"]), mode=0o700, exist_ok=True)
         for file in tree["files"]:
-            write_entry(layout, tree, file)
+            write_entry(root(tree["id"]), file)
             position = 0
             for piece in file.get("slices", []):
-                path = os.path.join(layout.root(tree["id"]), file["path"])
+                path = os.path.join(root(tree["id"]), file["path"])
                 pieces.setdefault(piece["part"], []).append((path, position, piece))
                 position += piece["bytes"]
     for part in manifest["parts"]:
@@ -431,18 +476,10 @@ def write_point(vault, manifest, layout):
             with open(path, "r+b") as file:
                 file.seek(position)
                 file.write(content)
-    links = os.path.join(layout.root("base"), "pg_tblspc")
-    for tree in manifest["trees"]:
-        if tree["id"].isdigit():
-            os.symlink(layout.tablespace(tree["id"]), os.path.join(links, tree["id"]))
-    # It names the old places of the tablespaces, and a server would follow it rather than the links.
-    base_map = os.path.join(layout.root("base"), "tablespace_map")
-    if os.path.exists(base_map):
-        os.remove(base_map)
 
 
-def write_entry(layout, tree, file):
-    path = os.path.join(layout.root(tree["id"]), file["path"])
+def write_entry(root, file):
+    path = os.path.join(root, file["path"])
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     if file["type"] == "file":
         open(path, "xb").close()
@@ -453,6 +490,91 @@ def write_entry(layout, tree, file):
         os.makedirs(path, mode=0o700, exist_ok=True)
     if file["type"] != "symlink":
         os.chmod(path, file["mode"] & 0o750)
+
+
+# Points that stand on others.
+
+
+def changed_file(tree, path):
+    """Path of the file whose changed blocks stand in this one; None for any other file."""
+    folder, name = os.path.split(path)
+    has_relations = tree.isdigit() or (tree == "base" and re.match(r"base/|global/|pg_tblspc/", path))
+    if not has_relations or not name.startswith("INCREMENTAL."):
+        return None
+    return os.path.join(folder, name[len("INCREMENTAL.") :])
+
+
+def bring_up_to_date(older, newer, layout, folder):
+    for tree in {tree["id"] for tree in older["trees"]} - {tree["id"] for tree in newer["trees"]}:
+        shutil.rmtree(layout.root(tree))
+    block_bytes = int(newer["settings"].get("block_size", 8192))
+    for tree in newer["trees"]:
+        root, brought = layout.root(tree["id"]), os.path.join(folder, tree["id"])
+        changed = {}
+        for file in tree["files"]:
+            target = changed_file(tree["id"], file["path"]) if file["type"] == "file" else None
+            if target:
+                changed[target] = os.path.join(brought, file["path"])
+        if any(file["path"] in changed for file in tree["files"]):
+            raise Refused(f"{newer['point']} has a file and changed blocks of it")
+        remove_others(root, set(changed), {file["path"] for file in tree["files"] if file["type"] != "file"})
+        for target, blocks in changed.items():
+            apply_blocks(blocks, os.path.join(root, target), block_bytes)
+            os.remove(blocks)
+        move_into(brought, root)
+
+
+def remove_others(root, files, folders):
+    if not os.path.isdir(root):
+        os.makedirs(root, mode=0o700)
+    for at, names, leaves in os.walk(root, topdown=False):
+        for leaf in leaves:
+            if os.path.relpath(os.path.join(at, leaf), root) not in files:
+                os.remove(os.path.join(at, leaf))
+        for name in names:
+            path = os.path.join(at, name)
+            if os.path.relpath(path, root) not in folders:
+                shutil.rmtree(path)
+
+
+def apply_blocks(source, target, block_bytes):
+    """Words: magic, number of blocks, truncation length, block numbers; padding to whole blocks; the blocks."""
+    with open(source, "rb") as changes:
+        magic, count, kept = struct.unpack("<III", changes.read(12))
+        numbers = struct.unpack(f"<{count}I", changes.read(4 * count))
+        start = -(-(12 + 4 * count) // block_bytes) * block_bytes if count else 12
+        size = os.fstat(changes.fileno()).st_size
+        if magic != INCREMENT_MAGIC or size != start + count * block_bytes or list(numbers) != sorted(set(numbers)):
+            raise Refused(f"{source} is no file of changed blocks")
+        if not os.path.isfile(target):
+            raise Refused(f"{source} changes a file that is not there")
+        with open(target, "r+b") as file:
+            file.truncate(min(os.fstat(file.fileno()).st_size, kept * block_bytes))
+            file.truncate(max(kept, numbers[-1] + 1 if numbers else 0) * block_bytes)
+            changes.seek(start)
+            for number in numbers:
+                file.seek(number * block_bytes)
+                file.write(changes.read(block_bytes))
+
+
+def move_into(folder, root):
+    for at, names, leaves in os.walk(folder):
+        to = os.path.normpath(os.path.join(root, os.path.relpath(at, folder)))
+        for name in names:
+            os.makedirs(os.path.join(to, name), mode=0o700, exist_ok=True)
+            shutil.copymode(os.path.join(at, name), os.path.join(to, name))
+        for leaf in leaves:
+            shutil.move(os.path.join(at, leaf), os.path.join(to, leaf))
+
+
+def finish_increments(base):
+    """With these lines a server takes the copy for changed blocks alone; the list is that of the newest point's own files."""
+    label = os.path.join(base, "backup_label")
+    with open(label, encoding="utf-8") as file:
+        lines = [line for line in file if not line.startswith("INCREMENTAL FROM ")]
+    with open(label, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    os.remove(os.path.join(base, "backup_manifest"))
 
 
 # WAL.
@@ -584,7 +706,8 @@ def list_points(vault):
             elif vault.envelope(point) is not None:
                 manifest = vault.manifest(point)
                 size = sum(part["bytes"] for part in manifest["parts"])
-                print(f"{point}  {manifest['stoppedAt']}  PostgreSQL {manifest['identity']['serverVersion'] // 10000}  "
+                stands = f" on {manifest['parent']}" if manifest["kind"] != "full" else ""
+                print(f"{point}  {manifest['kind']}{stands}  {manifest['stoppedAt']}  PostgreSQL {manifest['identity']['serverVersion'] // 10000}  "
                       f"timeline {manifest['timeline']}  {manifest['startLsn']} to {manifest['stopLsn']}  {size} bytes")
         except Refused as error:
             damaged += 1
@@ -593,10 +716,11 @@ def list_points(vault):
 
 
 def restore(vault, options):
-    manifest = vault.manifest(options.point)
+    chain = vault.chain(options.point)
+    manifest = chain[-1]
     layout = Layout(options.into, manifest, dict(options.tablespace))
     os.makedirs(layout.staging, mode=0o700)
-    write_point(vault, manifest, layout)
+    write_chain(vault, chain, layout)
     known = Wal(vault, manifest, os.path.join(layout.staging, "wal")).export()
     os.sync()
     if os.path.isdir(layout.into):

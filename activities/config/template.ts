@@ -52,12 +52,14 @@ sources:
       database: shop
       password: { env: SHOP_PASSWORD }
     store: local
-    # backup: { level: 3, checkpoint: fast, partSize: 16MiB, parallel: 4 }
+    # backup: { level: 3, checkpoint: fast, partSize: 16MiB, parallel: 4, chainLimit: 14 }
     # auto reads the files on this host when it is the database's own, else the server sends them; or: local, stream
     # files: { read: auto }
     # wal: { shipEvery: 500ms, heartbeatEvery: 30s, spool: 64MiB }
     schedule:
       backup: { cron: "0 2 * * *", timezone: UTC }
+      # Only what changed, PostgreSQL 17 with summarize_wal = on; not at the minute of a full one, of two at once one is skipped.
+      # incremental: { cron: "0 8-20/4 * * *", timezone: UTC }
       # drill: { cron: "0 5 * * 0", timezone: UTC }
     objectives: { rto: 1h, rpo: 5m }
     # notify: [ ops ]

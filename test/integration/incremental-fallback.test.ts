@@ -109,6 +109,10 @@ async function assertParents(server: TestPostgres, parent: Taken): Promise<void>
       /^parent is of another cluster: 1, not \d+$/,
     ],
     [changed(parent, { trees: [{ id: 'base', files: [] }] }), /^parent holds no backup_manifest/],
+    [
+      changed(parent, { damaged: [{ tree: 'base', path: 'base/5/1259', block: 3 }] }),
+      /^pages in parent were wrong on the source: 1$/,
+    ],
     [changed(parent, { timeline: 7 }), /^timeline 1 does not descend from parent on timeline 7$/],
     [
       changed(parent, { settings: { ...manifest.settings, data_checksums: 'off' } }),

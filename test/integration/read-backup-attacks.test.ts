@@ -290,13 +290,13 @@ test('read-backup.py lists what is there, and tells a damaged point from a good 
     const list = ['--vault', at.root, '--source', 'shop', '--list'];
     const keys = ['--root-key', join(at.keyDir, 'root.key'), '--signer', join(at.keyDir, 'signing.pub')];
     const line = (point: string): string =>
-      `${point}  2026-01-05T03:00:05.000Z  PostgreSQL 18  timeline 1  0/3000028 to 0/3000158  1100000 bytes\n`;
+      `${point}  full  2026-01-05T03:00:05.000Z  PostgreSQL 18  timeline 1  0/3000028 to 0/3000158  1100000 bytes\n`;
     assert.deepEqual(await readBackup(...list, ...keys), { code: 0, stdout: line(POINT) + line(OTHER), stderr: '' });
     assert.equal((await readBackup(...list)).stdout, `${POINT}  not verified\n${OTHER}  not verified\n`);
     await editEnvelope(at, { signature: '' });
     const { code, stdout } = await readBackup(...list, ...keys);
     assert.equal(code, 1);
-    assert.match(stdout, new RegExp(`^${POINT}  damaged: .*does not fit\n${OTHER}  2026`));
+    assert.match(stdout, new RegExp(`^${POINT}  damaged: .*does not fit\n${OTHER}  full  2026`));
   });
 });
 

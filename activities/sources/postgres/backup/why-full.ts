@@ -26,6 +26,7 @@ export async function whyFull(use: Asking): Promise<string | undefined> {
     (await unableServer(use.sql)) ??
     otherCluster(use) ??
     withoutManifest(use) ??
+    damagedParent(use) ??
     otherChecksums(use) ??
     (await otherTimeline(use)) ??
     (await missingSummaries(use))
@@ -61,6 +62,12 @@ function otherCluster({ before, parent }: Asking): string | undefined {
 
 function withoutManifest({ parent }: Asking): string | undefined {
   return serverManifestOf(parent) ? undefined : `${parent.point} holds no backup_manifest to build on`;
+}
+
+/** What was wrong in it and did not change since would come along unseen. */
+function damagedParent({ parent }: Asking): string | undefined {
+  const pages = parent.damaged?.length ?? 0;
+  return pages > 0 ? `pages in ${parent.point} were wrong on the source: ${pages}` : undefined;
 }
 
 /** Blocks of a file that was rewritten with checksums are in no WAL summary (manual, pg_combinebackup "Limitations"). */
