@@ -33,6 +33,11 @@ const WRONG: [words: string[], message: RegExp, next: string][] = [
   [['backup'], /missing required argument 'source'/, 'lifeboat backup --help'],
   [['backup', 'shop', 'crm'], /too many arguments/, 'lifeboat backup --help'],
   [['backup', 'shop', '--lable', 'x'], /unknown option '--lable'/, 'lifeboat backup --help'],
+  [
+    ['backup', 'shop', '--type', 'half'],
+    /--type is full, incremental, differential, not "half"/,
+    'lifeboat backup --help',
+  ],
   [['backup', 'shop', '--checkpoint', 'slow'], /--checkpoint is fast or spread, not "slow"/, 'lifeboat backup --help'],
   [['restore', 'shop', '--action', 'go'], /--action is promote, pause or shutdown/, 'lifeboat restore --help'],
   [['restore', 'shop', '--tablespace', '1=x'], /--tablespace is OLD=NEW/, '--tablespace 16385=/srv/ts1'],
