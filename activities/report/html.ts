@@ -106,7 +106,8 @@ function planSection(plan: RecoveryPlan | undefined): string {
   const legs = plan.legs.map((leg) => `timeline ${leg.timeline}: ${leg.fromLsn} to ${leg.toLsn}`).join('; ');
   const rows = [
     ['target', describeTarget(plan.target)],
-    ['base backup', `${plan.base.point}, ended ${plan.base.stoppedAt} at ${plan.base.stopLsn}`],
+    ['base backup', `${plan.base.point}, ${plan.base.kind}, ended ${plan.base.stoppedAt} at ${plan.base.stopLsn}`],
+    ...(plan.chain ? [['stands on', plan.chain.slice(0, -1).join(', ')]] : []),
     ['cluster', `system ${plan.base.systemId}, PostgreSQL ${plan.base.serverVersion}`],
     ['WAL', legs],
     ['into', `${plan.into} on ${plan.host}, port ${plan.port}`],

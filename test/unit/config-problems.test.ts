@@ -98,6 +98,15 @@ const CASES: {
     reason: /did you mean "fast"/,
   },
   {
+    name: 'a chain without a link',
+    from: 'wal: { shipEvery: 5s }',
+    to: 'backup: { chainLimit: 0 }',
+    path: 'sources.shop.backup.chainLimit',
+    at: '17:27',
+    expected: /1/,
+    found: /^0$/,
+  },
+  {
     name: 'an unknown kind',
     from: 'kind: filesystem',
     to: 'kind: filesystm',

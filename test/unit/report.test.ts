@@ -18,6 +18,15 @@ test('every event, span and check of the data is on the page', () => {
   for (const check of report.result?.proof.checks ?? []) assert.ok(html.includes(check.name), check.name);
 });
 
+test('a recovery from an increment names all that it stood on', () => {
+  const report = sampleReport();
+  assert.ok(report.result);
+  const plan = { ...report.result.plan, chain: ['20260101T030000Z-full-1', '20260102T030000Z-inc-1', 'newest'] };
+  const html = renderHtml({ ...report, result: { ...report.result, plan } });
+  assert.match(html, /stands on.*20260101T030000Z-full-1, 20260102T030000Z-inc-1</);
+  assert.doesNotMatch(renderHtml(report), /stands on/);
+});
+
 test('text from outside cannot become markup', () => {
   const hostile: Report = { ...sampleReport(), title: '<img onerror=1>', source: '"><b>' };
   const html = renderHtml(hostile);

@@ -16,6 +16,7 @@ const REFUSED: [workflow: string, order: unknown, place: string][] = [
   ['backup', { source: '' }, 'backup.source'],
   ['backup', { source: 'shop', chekpoint: 'fast' }, 'backup.chekpoint'],
   ['backup', { source: 'shop', checkpoint: 'soon' }, 'backup.checkpoint'],
+  ['backup', { source: 'shop', type: 'half' }, 'backup.type'],
   ['backup', { source: 'shop', label: null }, 'backup.label'],
   ['wal', { source: 'shop', slot: 'x' }, 'wal.slot'],
   ['restore', { source: 'shop', target: 'latest' }, 'restore.target'],
