@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawn } from 'node:child_process';
 import type { ConnectionOptions } from '../../activities/io/postgres/connection.ts';
+import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
 import type { StoreUse } from '../../activities/stores/open.ts';
 import type { Finished } from './measured.ts';
 import { measure } from './measured.ts';
@@ -28,6 +29,8 @@ export type EngineJob = Bench &
     /** Prepares, fetches, starts, opens; replays nothing but what makes the base consistent. */
     | { kind: 'restore'; point: string; into: string; port: number }
     | { kind: 'replay'; point: string; into: string; port: number }
+    /** Prepares and fetches, and leaves the files there; `plan` is what is ordered beside that. */
+    | { kind: 'fetch'; point: string; into: string; plan?: Partial<RecoveryPlan> }
     /** Ships until the vault holds everything below `untilLsn`; without it, until the input ends. */
     | { kind: 'ship'; untilLsn?: string }
     /** Reads and compares everything in the vault. */

@@ -188,6 +188,7 @@ export function markdown(measured: Measured): string {
 
 Written by \`npm run bench -- --scale ${options.scale} --runs ${options.runs}\`; run it on the machine that matters to you. Medians, with the
 least and the most in brackets; ratios are taken run by run, because what slows the machine slows both.
+[benchmarks-rivals.md](benchmarks-rivals.md) has the same, local mode and incremental backups among it, beside pgBackRest and WAL-G.
 
 | | |
 |---|---|
@@ -204,7 +205,7 @@ ${table(measured)}
 ## What is measured
 
 - **full backup**: from the first question to the published, signed manifest, in a process of its own that is warm as a worker is
-  (modules loaded, codec threads started); \`pg_basebackup\` with \`-X none --checkpoint=fast\`, tar compressed by the server or
+  (modules loaded, codec threads started), with \`files.read: stream\`: the server sends the files, as it does to \`pg_basebackup\`. That runs with \`-X none --checkpoint=fast\`, tar compressed by the server or
   plain files. "CPU" is what the work took there, "server CPU" what the database server spent on it, memory the whole process's.
   The server compresses with one processor while the others rest; lifeboat moves the whole stream to the worker, compresses,
   encrypts, hashes and compares it there, which is more work ("all CPU of both") on all of them: how it comes out depends on

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { serverUser } from '../../support/postgres.ts';
+import { makeOwned, serverUser } from '../../support/postgres.ts';
 import type { Cluster } from '../cluster.ts';
 import { withCluster } from '../cluster.ts';
 import type { Finished } from '../measured.ts';
@@ -77,10 +77,11 @@ export async function measureBackup(grounds: Grounds, spot: Spot, work: () => Pr
 
 /** A folder that is not there yet, and not afterwards. */
 export async function withFolder<T>(grounds: Grounds, use: (path: string) => Promise<T>): Promise<T> {
-  const path = join(grounds.dir, 'restored');
+  const parent = join(grounds.dir, 'restored');
+  await makeOwned(parent);
   try {
-    return await use(path);
+    return await use(join(parent, 'data'));
   } finally {
-    await rm(path, { recursive: true, force: true, maxRetries: 5 });
+    await rm(parent, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoreUse } from '../../../activities/stores/open.ts';
+import type { RecoveryPlan } from '../../../workflows/model/recovery.ts';
 import { parseLsn } from '../../../workflows/model/lsn.ts';
 import { freePort } from '../../support/postgres.ts';
 import type { EngineJob } from '../engine-job.ts';
 import { runEngine, startEngine } from '../engine-job.ts';
 import { cpuOf } from '../measured.ts';
 import { streaming } from '../wal.ts';
-import type { Able, Contestant, Restored, Shipping, WalSpan, Work } from './contestant.ts';
+import type { Able, Contestant, Restored, Shipping, Unable, WalSpan, Work } from './contestant.ts';
 import { unable } from './contestant.ts';
 import type { Grounds } from './grounds.ts';
 import { measureBackup } from './grounds.ts';
@@ -16,7 +17,8 @@ import type { Spot } from './place.ts';
 export const AGENTLESS = 'lifeboat';
 export const LOCAL = 'lifeboat, local mode';
 
-const NOT_YET = 'not available yet';
+/** What a plan says to restore in place, once the engine can. */
+const IN_PLACE: Partial<RecoveryPlan> | Unable = unable('not available yet');
 
 /** Both ways to read the database; each has its own store, and the WAL of both is in that of the first. */
 export async function openLifeboat(grounds: Grounds): Promise<Contestant[]> {
@@ -65,7 +67,7 @@ class Lifeboat {
         ? () => this.#backup(this.#newest)
         : unable(`as ${AGENTLESS}: the server sends what changed`),
       restore: (into) => this.#restore(into),
-      delta: unable(NOT_YET),
+      delta: 'reason' in IN_PLACE ? IN_PLACE : (into, spoil) => this.#delta(into, spoil, IN_PLACE),
       replay: agentless ? (into) => this.#replay(into) : same,
       ship: agentless ? () => this.#ship() : same,
       verify: this.#verify(agentless),
@@ -102,6 +104,13 @@ class Lifeboat {
       files: { wallMs: fetchMs, cpuSeconds: fetchCpuMs / 1000, peakRssBytes, readBytes: fetchReadBytes },
       opened: { wallMs, cpuSeconds, peakRssBytes, serverCpuSeconds: serverCpuMs / 1000 },
     };
+  }
+
+  async #delta(into: string, spoil: () => Promise<void>, plan: Partial<RecoveryPlan>): Promise<Work> {
+    const job = { ...this.#bench, kind: 'fetch' as const, point: this.#newest, into };
+    await runEngine(job);
+    await spoil();
+    return runEngine({ ...job, plan: { run: 'again', ...plan } });
   }
 
   async #replay(into: string): Promise<Work> {
