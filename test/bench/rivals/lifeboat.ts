@@ -8,8 +8,8 @@ import type { EngineJob } from '../engine-job.ts';
 import { runEngine, startEngine } from '../engine-job.ts';
 import { cpuOf } from '../measured.ts';
 import { streaming } from '../wal.ts';
-import type { Able, Contestant, Restored, Shipping, Unable, WalSpan, Work } from './contestant.ts';
-import { unable } from './contestant.ts';
+import type { Able, Contestant, Restored, Shipping, WalSpan, Work } from './contestant.ts';
+import { isAble, unable } from './contestant.ts';
 import type { Grounds } from './grounds.ts';
 import { measureBackup } from './grounds.ts';
 import type { Spot } from './place.ts';
@@ -18,7 +18,7 @@ export const AGENTLESS = 'lifeboat';
 export const LOCAL = 'lifeboat, local mode';
 
 /** What a plan says to restore in place, once the engine can. */
-const IN_PLACE: Partial<RecoveryPlan> | Unable = unable('not available yet');
+const IN_PLACE: Able<(into: string) => Partial<RecoveryPlan>> = unable('not available yet');
 
 /** Both ways to read the database; each has its own store, and the WAL of both is in that of the first. */
 export async function openLifeboat(grounds: Grounds): Promise<Contestant[]> {
@@ -67,7 +67,7 @@ class Lifeboat {
         ? () => this.#backup(this.#newest)
         : unable(`as ${AGENTLESS}: the server sends what changed`),
       restore: (into) => this.#restore(into),
-      delta: 'reason' in IN_PLACE ? IN_PLACE : (into, spoil) => this.#delta(into, spoil, IN_PLACE),
+      delta: isAble(IN_PLACE) ? (into, spoil) => this.#delta(into, spoil, IN_PLACE(into)) : IN_PLACE,
       replay: agentless ? (into) => this.#replay(into) : same,
       ship: agentless ? () => this.#ship() : same,
       verify: this.#verify(agentless),
