@@ -31,9 +31,11 @@ const workerKilled = fault('worker killed', 4, async ({ worker, signal }, random
 });
 
 const workerDrained = fault('worker drained', 2, async ({ worker }) => {
+  const startMs = performance.now();
   await worker.drain();
+  const tookMs = performance.now() - startMs;
   await worker.start();
-  return 'SIGTERM';
+  return `SIGTERM, ended after ${(tookMs / 1000).toFixed(1)} s`;
 });
 
 const serverRestarted = fault('server restarted', 4, async ({ server, signal }, random) => {

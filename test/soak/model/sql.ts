@@ -15,9 +15,7 @@ export function statementsOf(change: Change, width: number): string[] {
     case 'drop-database':
       return [databaseStatement(change)];
     case 'create-table':
-      return [
-        `create ${change.unlogged ? 'unlogged ' : ''}table ${change.table} (id int primary key, version int not null, payload text not null)`,
-      ];
+      return [tableStatement(change)];
     case 'drop-table':
     case 'truncate':
     case 'rewrite':
@@ -33,6 +31,11 @@ export function statementsOf(change: Change, width: number): string[] {
     default:
       return [rowStatement(change, width)];
   }
+}
+
+function tableStatement({ table, unlogged }: Change & { kind: 'create-table' }): string {
+  const columns = 'id int primary key, version int not null, payload text not null';
+  return `create ${unlogged ? 'unlogged ' : ''}table ${table} (${columns})`;
 }
 
 function databaseStatement({

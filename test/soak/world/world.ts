@@ -10,6 +10,7 @@ import { Orders } from '../model/orders.ts';
 import type { SoakOptions } from '../options.ts';
 import { randomOf } from '../random.ts';
 import { writeConfig } from './config.ts';
+import { discardCopies } from './copies.ts';
 import { Counts } from './counts.ts';
 import { Reach } from './reach.ts';
 import { Runs } from './runs.ts';
@@ -79,8 +80,14 @@ export async function withWorld<T>(
         reach: new Reach(model),
         counts: new Counts(),
       };
-      await world.worker.start();
-      return await callback(world);
+      try {
+        await world.worker.start();
+        return await callback(world);
+      } finally {
+        // Recovered servers outlive the worker that made them.
+        await world.worker.kill();
+        await discardCopies(world).catch(() => undefined);
+      }
     }),
   );
 }
