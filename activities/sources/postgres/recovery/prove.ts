@@ -38,6 +38,7 @@ export async function proveRecovered(use: Proving): Promise<Proof> {
     ...lastCommit(plan, replay),
     await checksums(plan),
     readable,
+    ...heldTables(reading.held),
     ...probes,
   ];
   const behind = behindMs(plan, replay);
@@ -48,6 +49,23 @@ export async function proveRecovered(use: Proving): Promise<Proof> {
     rows: reading.rows,
     ...(behind === undefined ? {} : { behindTargetMs: behind }),
   };
+}
+
+const MOST_NAMED = 5;
+
+/** The copy is what it must be at that moment, locks and all; what could not be read is said. */
+function heldTables(held: readonly string[]): Check[] {
+  if (held.length === 0) return [];
+  const more = held.length > MOST_NAMED ? ', ...' : '';
+  return [
+    {
+      name: 'tables not read',
+      ok: true,
+      expected: 'only those that a transaction of the source, prepared or under way, locks',
+      found: `${held.length}: ${held.slice(0, MOST_NAMED).join(', ')}${more}`,
+      detail: 'finish what is prepared (pg_prepared_xacts), then look at them',
+    },
+  ];
 }
 
 function consistent(plan: RecoveryPlan, replay: ReplayEvidence): Check {

@@ -13,6 +13,8 @@ export interface Reading {
   rows: number;
   /** What could not be read or is not sound, at most MOST_PROBLEMS of them. */
   problems: string[];
+  /** Tables that cannot be read by anybody: a transaction of the source that is not over locks them. */
+  held: string[];
   /** How: amcheck where the server has it, else reading every row. */
   method: 'amcheck and full scan' | 'full scan';
 }
@@ -30,7 +32,7 @@ export async function readEverything(plan: RecoveryPlan, run: Run): Promise<Read
         where datallowconn order by case when datconnlimit <> -2 then pg_database_size(oid) end desc nulls last`,
     ),
   );
-  const total: Reading = { relations: 0, rows: 0, problems: [], method: 'full scan' };
+  const total: Reading = { relations: 0, rows: 0, problems: [], held: [], method: 'full scan' };
   const queue = names.filter((row) => !row.invalid).map((row) => row.datname);
   for (const { datname } of names.filter((row) => row.invalid)) note({ database: datname, run, total }, DROPPED);
   const work = async (): Promise<void> => {
@@ -43,7 +45,17 @@ export async function readEverything(plan: RecoveryPlan, run: Run): Promise<Read
   return total;
 }
 
-type Table = { oid: string; name: string; kind: string; heap: boolean };
+/**
+ * Recovery brings back the locks of transactions that were under way: a prepared one keeps them until somebody finishes it,
+ * any other until recovery ends. To wait for a table that one of them truncates or alters is to wait for ever.
+ */
+const HELD = `exists (
+  select from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+   where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted and l.relation = c.oid
+     and l.database = (select oid from pg_database where datname = current_database())
+     and (l.pid is null or a.backend_type = 'startup'))`;
+
+type Table = { oid: string; name: string; kind: string; heap: boolean; held: boolean };
 
 interface Database {
   database: string;
@@ -55,10 +67,10 @@ function readDatabase(plan: RecoveryPlan, at: Database): Promise<void> {
   return withRecovered(plan, { database: at.database, statementTimeoutMs: 0 }, async (client) => {
     // A count answered from an index and the visibility map would read no page of the table.
     await query(client, 'set enable_indexonlyscan = off; set enable_indexscan = off; set enable_bitmapscan = off');
-    const tables = await query<Table>(
+    const found = await query<Table>(
       client,
       `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
-              coalesce(a.amname = 'heap', false) as heap
+              coalesce(a.amname = 'heap', false) as heap, ${HELD} as held
          from pg_class c join pg_namespace n on n.oid = c.relnamespace
          left join pg_am a on a.oid = c.relam
         where c.relkind in ('r', 'm', 't', 'S') and c.relispopulated and c.relpersistence <> 't'
@@ -66,6 +78,10 @@ function readDatabase(plan: RecoveryPlan, at: Database): Promise<void> {
           and not (c.relpersistence = 'u' and pg_is_in_recovery())
         order by c.relpages desc`,
     );
+    // Its TOAST table is held with it, and nobody knows that by name.
+    const held = found.filter((table) => table.held && table.kind !== 't');
+    at.total.held.push(...held.map(({ name }) => `${at.database}: ${name}`));
+    const tables = found.filter((table) => !table.held);
     for (const table of tables) await readTable(client, at, table);
     await checkStructure(client, at, tables);
   });
@@ -120,8 +136,10 @@ async function checkIndexes(client: SqlClient, at: Database): Promise<void> {
   const indexes = await query<{ oid: string; name: string }>(
     client,
     `select i.indexrelid::text as oid, i.indexrelid::regclass::text as name
-       from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
-      where a.amname = 'btree' and i.indisvalid and i.indisready and c.relpersistence <> 't' and c.relkind = 'i'`,
+       from pg_index i join pg_class c on c.oid = i.indrelid join pg_class x on x.oid = i.indexrelid
+       join pg_am a on a.oid = x.relam
+      where a.amname = 'btree' and i.indisvalid and i.indisready and x.relpersistence <> 't' and x.relkind = 'i'
+        and not ${HELD}`,
   );
   for (const index of indexes) {
     at.run.signal.throwIfAborted();
