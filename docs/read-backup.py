@@ -507,7 +507,7 @@ def changed_file(tree, path):
 def bring_up_to_date(older, newer, layout, folder):
     for tree in {tree["id"] for tree in older["trees"]} - {tree["id"] for tree in newer["trees"]}:
         shutil.rmtree(layout.root(tree))
-    block_bytes = int(newer["settings"].get("block_size", 8192))
+    sizes = [int(newer["settings"].get(name, usual)) for name, usual in (("block_size", 8192), ("segment_size", 131072))]
     for tree in newer["trees"]:
         root, brought = layout.root(tree["id"]), os.path.join(folder, tree["id"])
         changed = {}
@@ -519,7 +519,7 @@ def bring_up_to_date(older, newer, layout, folder):
             raise Refused(f"{newer['point']} has a file and changed blocks of it")
         remove_others(root, set(changed), {file["path"] for file in tree["files"] if file["type"] != "file"})
         for target, blocks in changed.items():
-            apply_blocks(blocks, os.path.join(root, target), block_bytes)
+            apply_blocks(blocks, os.path.join(root, target), *sizes)
             os.remove(blocks)
         move_into(brought, root)
 
@@ -537,10 +537,11 @@ def remove_others(root, files, folders):
                 shutil.rmtree(path)
 
 
-def apply_blocks(source, target, block_bytes):
+def apply_blocks(source, target, block_bytes, segment_blocks):
     """Words: magic, number of blocks, truncation length, block numbers; padding to whole blocks; the blocks."""
     with open(source, "rb") as changes:
         magic, count, kept = struct.unpack("<III", changes.read(12))
+        kept = min(kept, segment_blocks)
         numbers = struct.unpack(f"<{count}I", changes.read(4 * count))
         start = -(-(12 + 4 * count) // block_bytes) * block_bytes if count else 12
         size = os.fstat(changes.fileno()).st_size

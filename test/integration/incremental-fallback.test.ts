@@ -139,6 +139,14 @@ test('what changed cannot be had: a full backup instead, with the reason', async
     const { facts } = await take(server, parent.reader);
     assert.deepEqual([facts.kind, facts.parent, facts.fallback], ['incremental', 'parent', undefined]);
 
+    const dying = failingMidway(parent, failure('Bug', 'never thrown'));
+    const readPart: PointReader['readPart'] = async (part) => (
+      await server.stop('immediate'),
+      parent.reader.readPart(part)
+    );
+    await assert.rejects(take(server, { ...dying, readPart }), (error) => failureTypeOf(error) === 'Unavailable');
+    await server.start();
+
     await server.sql('alter system set summarize_wal = off');
     await server.sql('select pg_reload_conf()');
     while ((await server.sql('show summarize_wal'))[0]?.['summarize_wal'] !== 'off');

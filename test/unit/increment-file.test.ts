@@ -26,7 +26,8 @@ function encode({ truncation, blocks }: Change, magic = MAGIC): Buffer {
 }
 
 /** What the file has to be afterwards, block by block, said in the words of the manual rather than of the code. */
-function expected(older: Buffer, { truncation, blocks }: Change): Buffer {
+function expected(older: Buffer, { truncation: stated, blocks }: Change): Buffer {
+  const truncation = Math.min(stated, SIZES.segmentBlocks);
   const length = Math.max(truncation, ...[...blocks.keys()].map((block) => block + 1));
   return Buffer.concat(
     Array.from({ length }, (_, block) => {
@@ -56,6 +57,7 @@ const EDGES: [string, number, number, number[]][] = [
   ['grown without a changed block: zeros', 3, 9, []],
   ['grown by changed blocks alone', 0, 0, [0, 1, 2]],
   ['a hole inside of what is kept', 6, 6, [0, 5]],
+  ['a length beyond the segment counts as the whole segment', 400, 401, [3]],
   ['every block of a segment', 400, 400, Array.from({ length: 400 }, (_, at) => at)],
 ];
 
@@ -90,7 +92,7 @@ const DAMAGED: [string, Buffer, RegExp][] = [
   ['more than its blocks', Buffer.concat([one([1]), Buffer.alloc(1)]), /1024 bytes for 1 blocks/],
   ['blocks out of order', one([3, 2]), /in order behind 3/],
   ['a block beyond a segment', one([400]), /below 400/],
-  ['a length beyond a segment', one([1], 401), /at most 400/],
+  ['more blocks than a segment has', one(Array.from({ length: 401 }, (_, at) => at)), /at most 400/],
 ];
 
 for (const [name, bytes, wants] of DAMAGED) {

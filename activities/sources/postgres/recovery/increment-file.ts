@@ -66,10 +66,11 @@ function readHeader(increment: IncrementFile, { blockBytes, segmentBlocks }: Blo
   };
   if (increment.bytes < FIXED_BYTES) throw wrong(increment, 'a header', `${increment.bytes} bytes`);
   const fixed = words(0, 3);
-  const [magic, count, truncationBlocks] = [0, 4, 8].map((at) => fixed.getUint32(at, true)) as [number, number, number];
+  const [magic, count, length] = [0, 4, 8].map((at) => fixed.getUint32(at, true)) as [number, number, number];
   if (magic !== MAGIC) throw wrong(increment, `magic ${MAGIC.toString(16)}`, magic.toString(16));
-  for (const length of [count, truncationBlocks])
-    if (length > segmentBlocks) throw wrong(increment, `at most ${segmentBlocks} blocks`, `${length}`);
+  if (count > segmentBlocks) throw wrong(increment, `at most ${segmentBlocks} blocks`, `${count}`);
+  // Early minor versions of 17 and 18 state the length of the whole relation, which then was never shorter than this segment.
+  const truncationBlocks = Math.min(length, segmentBlocks);
   const plain = FIXED_BYTES + count * WORD_BYTES;
   const headerBytes = count === 0 ? plain : Math.ceil(plain / blockBytes) * blockBytes;
   const expected = headerBytes + count * blockBytes;
