@@ -29,6 +29,7 @@ export interface PlanTask extends RestoreOrder {
 const MILLION = 1_000_000;
 /** As many windows as a person reads, and a workflow's history carries. */
 const WINDOWS_SHOWN = 50;
+const POINTS_SHOWN = 5;
 
 /** Decides what a recovery will do, from what the vault holds, on the host that will do it; nothing is touched. */
 export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
@@ -123,7 +124,12 @@ function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[
   const chainOf = chainsOf(points);
   const broken = points.filter((point) => 'broken' in chainOf(point));
   if (broken.length > 0)
-    notes.push(`${broken.length} points are left out, what they stand on is not there: lifeboat list ${plan.source}`);
+    notes.push(
+      `left out, because what they stand on is not there: ${broken
+        .slice(-POINTS_SHOWN)
+        .map(({ point }) => point)
+        .join(', ')}`,
+    );
   if (gaps.length > 0) notes.push(`the vault has ${gaps.length} gaps in its WAL: lifeboat wal ${plan.source}`);
   if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
   if (plan.target.kind === 'xid' || plan.target.kind === 'name')
