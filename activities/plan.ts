@@ -82,6 +82,7 @@ interface Planning {
 async function planOf({ deps, task, use, choice, holdings, manifest }: Planning): Promise<RecoveryPlan> {
   const { base } = choice.route;
   const { target = { kind: 'latest' }, run } = task;
+  if (task.inPlace) checkInPlace(task);
   const into = task.into ?? join(use.session.recovery.scratch, `${task.source}-${shortRun(run)}`);
   return {
     ...{ run, source: task.source, host: deps.host, base, target },
@@ -92,6 +93,7 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     port: task.port ?? (await freePort()),
     tablespaces: tablespacesOf(manifest.trees, task.tablespaces ?? {}, into),
     settings: manifest.settings,
+    ...(task.inPlace ? { walAside: `${into}.pg_wal-before-${shortRun(run)}` } : {}),
     ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
     estimate: estimateOf(choice.route.chain, {
       ...{ legs: choice.legs, target, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
@@ -99,6 +101,16 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     window: choice.window,
     decidedAt: isoTime(deps.clock.nowMs()),
   };
+}
+
+/** What is written over has to be named, and cannot be kept as well. */
+function checkInPlace({ into, replace }: PlanTask): void {
+  if (into !== undefined && !replace) return;
+  const found = into === undefined ? 'no directory' : 'replace, which keeps what stands there';
+  throw failure('ConfigInvalid', `inPlace goes with a directory and without replace`, {
+    ...{ place: 'inPlace', expected: 'into, and no replace', found },
+    hint: 'lifeboat restore SOURCE --in-place --into DIR',
+  });
 }
 
 /** New place of every tablespace, by oid; a wish may name it by oid or by its old path. */
@@ -131,6 +143,8 @@ function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[
         .join(', ')}`,
     );
   if (gaps.length > 0) notes.push(`the vault has ${gaps.length} gaps in its WAL: lifeboat wal ${plan.source}`);
+  if (plan.walAside !== undefined)
+    notes.push(`what stands in ${plan.into} is written over where it differs; its WAL is kept as ${plan.walAside}`);
   if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
   if (plan.target.kind === 'xid' || plan.target.kind === 'name')
     notes.push('only the replay finds out whether the WAL holds this target; an older base is tried with --point');

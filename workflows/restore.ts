@@ -15,7 +15,15 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
   const { order, journal, facts, notices } = await begin<RestoreOrder>('restore', given, {
     'source!': 'text',
     ...{ target: 'target', timeline: 'timeline', action: ['promote', 'pause', 'shutdown'] },
-    ...{ into: 'text', port: 'port', replace: 'flag', tablespaces: 'texts', point: 'text', host: 'text' },
+    ...{
+      into: 'text',
+      port: 'port',
+      replace: 'flag',
+      inPlace: 'flag',
+      tablespaces: 'texts',
+      point: 'text',
+      host: 'text',
+    },
     preview: 'flag',
   });
   if (order.preview) {

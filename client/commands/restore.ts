@@ -20,6 +20,7 @@ export function define(command: Command): Handler {
     .option('--port <port>', 'of the recovered server (default: a free one)')
     .option('--action <action>', 'promote (default), pause or shutdown when the target is reached')
     .option('--replace', 'allow --into to hold something: it is renamed, never deleted')
+    .option('--in-place', 'use the stopped copy in --into: only what differs is fetched, and it is written over')
     .option('--tablespace <old=new>', 'new place of a tablespace, by oid or old path; may be repeated', collect, [])
     .option('--point <point>', 'restore from this recovery point rather than the best one')
     .option('--host <host>', 'restore on the worker of this host')
@@ -70,6 +71,7 @@ async function orderOf(source: string, options: Call['options']): Promise<Restor
       into: folderOf(options['into'], '--into'),
       port: portOf(options['port']),
       replace: flag('replace'),
+      inPlace: flag('inPlace'),
       tablespaces: tablespacesOf(options['tablespace'] as string[]),
       point: text('point')?.split('/').at(-1),
       host: text('host'),

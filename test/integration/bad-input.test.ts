@@ -207,7 +207,25 @@ function targetPlaces(
     {
       ...{ name: 'a folder that is not empty', words: restore('--into', used) },
       ...{ type: 'Precondition', message: `${used} is not empty`, place: used },
-      ...{ expected: 'an absent or empty directory', found: /./, next: /--into, or set this one aside with --replace/ },
+      ...{
+        expected: 'an absent or empty directory',
+        found: /./,
+        next: /--into, set this one aside with --replace, or use it with --in-place/,
+      },
+    },
+    {
+      ...{ name: 'in place, without a folder', words: restore('--in-place') },
+      ...{ type: 'ConfigInvalid', message: 'inPlace goes with a directory and without replace', place: 'inPlace' },
+      ...{ expected: 'into, and no replace', found: 'no directory', next: /--in-place --into DIR$/ },
+    },
+    {
+      ...{ name: 'in place, over what is no copy of the cluster', words: restore('--in-place', '--into', used) },
+      ...{ type: 'Precondition', message: `${used} is not a copy of this cluster`, place: used },
+      ...{
+        expected: /^system identifier \d+$/,
+        found: 'no global/pg_control',
+        next: /set this one aside with --replace/,
+      },
     },
     {
       ...{

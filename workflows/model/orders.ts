@@ -30,6 +30,11 @@ export interface RestoreOrder {
   port?: number;
   /** Allow `into` to hold something: it is set aside (renamed), never deleted. */
   replace?: boolean;
+  /**
+   * Use what stands in `into`, a stopped copy of the same cluster: only what differs is fetched. It is written over, nothing of
+   * it is kept but its WAL.
+   */
+  inPlace?: boolean;
   /** New place of each tablespace: oid or old location -> new absolute path. */
   tablespaces?: Record<string, string>;
   /** Restore from this point instead of the best one. */

@@ -55,6 +55,8 @@ export interface RecoveryPlan {
   settings: MatchedSettings;
   /** Name a non-empty `into` is renamed to. */
   setAside?: string;
+  /** A non-empty `into` is used where it is; its WAL, which may be all there is of the newest commits, is renamed to this. */
+  walAside?: string;
   estimate: Estimate;
   window: ReachableWindow;
   /** The server's own newest facts are not needed for a restore: the source may be gone. */
@@ -70,6 +72,8 @@ export interface FetchEvidence {
   storedBytes: number;
   /** Parts found already done by an earlier attempt. */
   resumedParts: number;
+  /** Bytes that stood in the directory already and were not fetched; absent unless it was restored in place. */
+  reusedBytes?: number;
   files: number;
 }
 

@@ -4,22 +4,32 @@ import type { FileTree } from '../../../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { Link } from './chain.ts';
 import { changedFiles, fileKey } from './changed-file.ts';
-import { rootOf } from './link-places.ts';
+import { OLD_CONTROL_FILE, placesOf, rootOf } from './link-places.ts';
 import { placeOf } from './place.ts';
 
 /**
  * Leaves what a point needs of the ones that it stands on: the files whose blocks it changes. Everything else in the copy it
  * brings whole, or it is gone. It is our own copy, that nobody has started yet.
  */
-export async function clearFor(plan: RecoveryPlan, { reader }: Link): Promise<void> {
-  const { kind, trees } = reader.manifest;
-  const kept = kind === 'full' ? new Set<string>() : changedFiles(trees);
+export async function clearFor(plan: RecoveryPlan, link: Link): Promise<void> {
+  const { kind, trees } = link.reader.manifest;
+  const kept = kind === 'full' ? reusable(plan, link) : changedFiles(trees);
   await rm(placeOf(plan).increments, { recursive: true, force: true });
   for (const id of ['base', ...Object.keys(plan.tablespaces)]) {
     const tree = trees.find((each) => each.id === id) ?? { id, files: [] };
     const root = rootOf(plan, tree);
     if (root !== undefined) await clear(root, '', { tree, folders: foldersOf(tree), kept });
   }
+}
+
+/** Files of a restore in place that may be what is wanted already. */
+function reusable(plan: RecoveryPlan, link: Link): Set<string> {
+  if (plan.walAside === undefined) return new Set();
+  const placeOfFile = placesOf(plan, link);
+  const wanted = link.reader.manifest.trees.flatMap((tree) =>
+    tree.files.filter((file) => placeOfFile(tree, file)).map((file) => fileKey(tree, file.path)),
+  );
+  return new Set([...wanted, fileKey({ id: 'base' }, OLD_CONTROL_FILE)]);
 }
 
 interface Clearing {

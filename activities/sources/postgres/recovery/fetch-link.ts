@@ -13,6 +13,7 @@ import type { Journal } from './journal.ts';
 import { placesOf, rootOf } from './link-places.ts';
 import type { PlaceOf } from './parts.ts';
 import { isStaged, writeParts } from './parts.ts';
+import { partsInPlace } from './parts-in-place.ts';
 import { placeOf } from './place.ts';
 
 export interface FetchingLink extends Fetching {
@@ -28,6 +29,8 @@ export interface LinkEvidence {
   /** Parts that the restore needs of this point. */
   needed: PartRef[];
   resumedParts: number;
+  /** Bytes that stood in the directory already. */
+  reusedBytes: number;
 }
 
 /**
@@ -45,6 +48,7 @@ export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
     await journal.add(entry('begun'));
   }
   if (!isWhole) await makeTree(use, placeOfFile);
+  const reusedBytes = isWhole ? 0 : await reuseParts({ ...use, entry, placeOfFile });
   const evidence = await writeParts({
     ...{ reader, run, placeOf: placeOfFile },
     ...(host.as ? { owner: host.as } : {}),
@@ -52,11 +56,21 @@ export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
     beside: { doneBytes, totalBytes: plan.estimate.fetchBytes },
     finished: (part) => journal.add(entry(part)),
   });
-  if (isWhole) return evidence;
+  if (isWhole) return { ...evidence, reusedBytes };
   await applyStaged(use, placeOfFile);
   await journal.add(entry('whole'));
   await rm(placeOf(plan).increments, { recursive: true, force: true });
-  return evidence;
+  return { ...evidence, reusedBytes };
+}
+
+type Reusing = FetchingLink & { entry: (part: number) => string; placeOfFile: PlaceOf };
+
+/** Restored in place, parts whose every byte stands there already count as fetched. */
+async function reuseParts({ plan, run, link, journal, entry, placeOfFile }: Reusing): Promise<number> {
+  const { manifest } = link.reader;
+  if (plan.walAside === undefined || manifest.kind !== 'full') return 0;
+  const isDone = (part: number): boolean => journal.has(entry(part));
+  return partsInPlace(manifest, { placeOf: placeOfFile, isDone, run, found: (part) => journal.add(entry(part)) });
 }
 
 /** Changed blocks that came in pieces go into the files they belong to. */
@@ -116,7 +130,7 @@ async function makeLink(use: FetchingLink, path: string, file: FileEntry): Promi
 }
 
 async function makeEmpty({ host }: FetchingLink, path: string, mode: number): Promise<void> {
-  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
+  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_TRUNC;
   const handle = await open(path, flags, mode & 0o700);
   try {
     if (host.as) await handle.chown(host.as.uid, host.as.gid);

@@ -11,7 +11,7 @@ import { checkChain, linksOf } from './chain.ts';
 import { fetchLink } from './fetch-link.ts';
 import type { Host } from './host.ts';
 import { openJournal } from './journal.ts';
-import { CONTROL_FILE, STAGED } from './link-places.ts';
+import { CONTROL_FILE, OLD_CONTROL_FILE, STAGED } from './link-places.ts';
 import { placeOf } from './place.ts';
 import { replaceFile } from './settings.ts';
 
@@ -38,9 +38,16 @@ export async function fetchBase(use: Fetching): Promise<FetchEvidence> {
     const files = reader.manifest.trees.reduce((count, tree) => count + tree.files.length, 0);
     const sum: FetchEvidence = { parts: 0, bytes: 0, storedBytes: 0, resumedParts: 0, files };
     for await (const link of linksOf(plan, reader)) {
-      const { needed, resumedParts } = await fetchLink({ ...use, link, journal, isDone, doneBytes: sum.bytes });
+      const { needed, resumedParts, reusedBytes } = await fetchLink({
+        ...use,
+        link,
+        journal,
+        isDone,
+        doneBytes: sum.bytes,
+      });
       sum.parts += needed.length;
       sum.resumedParts += resumedParts;
+      if (plan.walAside !== undefined) sum.reusedBytes = (sum.reusedBytes ?? 0) + reusedBytes;
       for (const part of needed) {
         sum.bytes += part.bytes;
         sum.storedBytes += part.storedBytes;
@@ -61,6 +68,7 @@ async function finishFetch(use: Fetching): Promise<void> {
   await rewriteTablespaceMap(use);
   await syncAll(use);
   await rename(join(data, CONTROL_FILE + STAGED), join(data, CONTROL_FILE));
+  await rm(join(data, OLD_CONTROL_FILE), { force: true });
   await syncFolder(dirname(join(data, CONTROL_FILE)));
 }
 

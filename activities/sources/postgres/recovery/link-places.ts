@@ -13,6 +13,8 @@ import { placeOf } from './place.ts';
 /** A data directory without it cannot be started, so it comes last and by rename. */
 export const CONTROL_FILE = 'global/pg_control';
 export const STAGED = '.lifeboat-new';
+/** That of a cluster which is being restored in place: it says whose files these are, and cannot be started with. */
+export const OLD_CONTROL_FILE = `${CONTROL_FILE}.lifeboat-old`;
 
 /** Folder that a tree is restored to; undefined for one that the newest point does not have. */
 export function rootOf(plan: RecoveryPlan, tree: Pick<FileTree, 'id'>): string | undefined {

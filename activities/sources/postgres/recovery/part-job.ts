@@ -13,6 +13,8 @@ export interface Placement {
   position: number;
   /** CRC-32C that these bytes must have, unsigned. */
   crc32c: number;
+  /** Length of the file whose last piece this is. */
+  fileBytes?: number;
   /** The piece is a whole file of changed blocks, and they are written into the file at `path`, which must be there. */
   increment?: BlockSizes;
 }

@@ -73,7 +73,7 @@ export function bytesOf(parts: readonly PartRef[]): number {
   return parts.reduce((sum, part) => sum + part.bytes, 0);
 }
 
-function placementsByPart(manifest: Manifest, placeOf: PlaceOf): Map<number, Placement[]> {
+export function placementsByPart(manifest: Manifest, placeOf: PlaceOf): Map<number, Placement[]> {
   const byPart = new Map<number, Placement[]>();
   for (const tree of manifest.trees) {
     for (const file of tree.files) {
@@ -83,7 +83,9 @@ function placementsByPart(manifest: Manifest, placeOf: PlaceOf): Map<number, Pla
       let position = 0;
       for (const { part, ...slice } of file.slices ?? []) {
         const pieces = byPart.get(part) ?? [];
-        pieces.push({ ...slice, ...to, mode: file.mode & 0o700, position });
+        const isLast = position + slice.bytes === file.bytes;
+        const end = isLast ? { fileBytes: file.bytes } : {};
+        pieces.push({ ...slice, ...to, ...end, mode: file.mode & 0o700, position });
         byPart.set(part, pieces);
         position += slice.bytes;
       }

@@ -8,6 +8,7 @@ import { fileFailure } from '../../../io/file-failure.ts';
 import { freeBytesOf } from './full-disk.ts';
 import type { Host } from './host.ts';
 import { checkPortFree } from './host.ts';
+import { checkSameCluster, disarm } from './in-place.ts';
 import { placeOf } from './place.ts';
 import type { Place } from './place.ts';
 import { runningServer } from './server.ts';
@@ -21,7 +22,7 @@ export async function prepareTarget(plan: RecoveryPlan, host: Host): Promise<voi
   try {
     if ((await ownerOf(place)) === plan.run) return;
     await checkTarget(plan);
-    if (await isOccupied(place.data)) await setAside(plan, place);
+    if (await isOccupied(place.data)) await (plan.walAside === undefined ? setAside(plan, place) : disarm(plan, place));
     await create(plan, place, host);
   } catch (error) {
     throw fileFailure(place.data, error);
@@ -37,7 +38,7 @@ export async function checkTarget(plan: RecoveryPlan): Promise<void> {
     await checkWritable(place);
     await checkSpace(plan, place);
     await checkTablespaces(plan);
-    if (await isOccupied(place.data)) await checkSetAside(plan, place);
+    if (await isOccupied(place.data)) await checkOccupied(plan, place);
   } catch (error) {
     throw fileFailure(place.data, error);
   }
@@ -58,6 +59,8 @@ interface Marker {
   run: string;
   source: string;
   setAside: string | null;
+  /** The directory was there before us, and stays, whatever it is now. */
+  inPlace?: true;
   /** Our copy is gone: what stands in the directory now was there before us. */
   discarded?: true;
 }
@@ -82,7 +85,7 @@ async function writeMarker(place: Place, marker: Marker): Promise<void> {
 
 async function checkOwner(place: Place, plan: RecoveryPlan): Promise<void> {
   const owner = await ownerOf(place);
-  if (owner === undefined || plan.setAside !== undefined) return;
+  if (owner === undefined || plan.setAside !== undefined || plan.walAside !== undefined) return;
   throw failure('Precondition', `${place.data} belongs to another restore`, {
     place: place.work,
     expected: `run ${plan.run}`,
@@ -99,13 +102,14 @@ async function isOccupied(path: string): Promise<boolean> {
   return entries.length > 0;
 }
 
-async function checkSetAside(plan: RecoveryPlan, place: Place): Promise<void> {
-  if (plan.setAside === undefined) {
+async function checkOccupied(plan: RecoveryPlan, place: Place): Promise<void> {
+  const { setAside: aside = plan.walAside } = plan;
+  if (aside === undefined) {
     throw failure('Precondition', `${place.data} is not empty`, {
       place: place.data,
       expected: 'an absent or empty directory',
       found: 'files',
-      hint: 'name another directory with --into, or set this one aside with --replace',
+      hint: 'name another directory with --into, set this one aside with --replace, or use it with --in-place',
     });
   }
   const running = await runningServer(place.data);
@@ -117,14 +121,14 @@ async function checkSetAside(plan: RecoveryPlan, place: Place): Promise<void> {
       hint: `pg_ctl -D ${place.data} stop`,
     });
   }
-  if (existsSync(plan.setAside)) {
-    throw failure('Precondition', `${plan.setAside} exists`, {
-      place: plan.setAside,
-      expected: 'a free name',
-      found: 'a directory',
-      hint: 'move it away, then run the same command again',
-    });
-  }
+  if (plan.walAside !== undefined) await checkSameCluster(plan, place);
+  if (!existsSync(aside)) return;
+  throw failure('Precondition', `${aside} exists`, {
+    place: aside,
+    expected: 'a free name',
+    found: 'a directory',
+    hint: 'move it away, then run the same command again',
+  });
 }
 
 /** Renames what stands there. It is never deleted: until the new copy is proven, it may be the only one. */
@@ -143,6 +147,8 @@ async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
   const at = existingAbove(place.data);
   const freeBytes = await freeBytesOf(at);
   const { fetchBytes, spaceBytes = fetchBytes } = plan.estimate;
+  // How much of it is there already only the comparison knows; a disk that gets full is waited for.
+  if (plan.walAside !== undefined && (await isOccupied(place.data))) return;
   const neededBytes = Math.round(spaceBytes * SPARE);
   if (freeBytes >= neededBytes) return;
   throw failure('Precondition', `disk of ${at} is too small for the restore`, {
@@ -155,7 +161,7 @@ async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
 
 async function checkTablespaces(plan: RecoveryPlan): Promise<void> {
   for (const path of Object.values(plan.tablespaces)) {
-    if (!(await isOccupied(path))) continue;
+    if (plan.walAside !== undefined || !(await isOccupied(path))) continue;
     throw failure('Precondition', `tablespace directory ${path} is not empty`, {
       place: path,
       expected: 'an absent or empty directory',
@@ -183,7 +189,8 @@ async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<voi
     await chmod(path, 0o700);
     if (host.as) await chown(path, host.as.uid, host.as.gid);
   }
-  await writeMarker(place, { run: plan.run, source: plan.source, setAside: plan.setAside ?? null });
+  const inPlace = plan.walAside === undefined ? {} : ({ inPlace: true } as const);
+  await writeMarker(place, { run: plan.run, source: plan.source, setAside: plan.setAside ?? null, ...inPlace });
 }
 
 /**
@@ -201,8 +208,8 @@ export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>
   if (marker?.run !== plan.run) return;
   if (marker.discarded === undefined) {
     await stop();
-    for (const path of [place.data, place.socket, ...Object.values(plan.tablespaces)])
-      await rm(path, { recursive: true, force: true });
+    const ours = marker.inPlace ? [] : [place.data, ...Object.values(plan.tablespaces)];
+    for (const path of [...ours, place.socket]) await rm(path, { recursive: true, force: true });
     await removeEmpty(`${plan.into}.tablespaces`);
     await writeMarker(place, { ...marker, discarded: true });
   }
