@@ -9,7 +9,7 @@ import { runEngine, startEngine } from '../engine-job.ts';
 import { cpuOf } from '../measured.ts';
 import { streaming } from '../wal.ts';
 import type { Able, Contestant, Restored, Shipping, WalSpan, Work } from './contestant.ts';
-import { isAble, unable } from './contestant.ts';
+import { unable } from './contestant.ts';
 import type { Grounds } from './grounds.ts';
 import { measureBackup } from './grounds.ts';
 import type { Spot } from './place.ts';
@@ -17,8 +17,8 @@ import type { Spot } from './place.ts';
 export const AGENTLESS = 'lifeboat';
 export const LOCAL = 'lifeboat, local mode';
 
-/** What a plan says to restore in place, once the engine can. */
-const IN_PLACE: Able<(into: string) => Partial<RecoveryPlan>> = unable('not available yet');
+/** What a plan says to restore in place. */
+const inPlace = (into: string): Partial<RecoveryPlan> => ({ walAside: `${into}.pg_wal-before-again` });
 
 /** Both ways to read the database; each has its own store, and the WAL of both is in that of the first. */
 export async function openLifeboat(grounds: Grounds): Promise<Contestant[]> {
@@ -67,7 +67,7 @@ class Lifeboat {
         ? () => this.#backup(this.#newest)
         : unable(`as ${AGENTLESS}: the server sends what changed`),
       restore: (into) => this.#restore(into),
-      delta: isAble(IN_PLACE) ? (into, spoil) => this.#delta(into, spoil, IN_PLACE(into)) : IN_PLACE,
+      delta: (into, spoil) => this.#delta(into, spoil, inPlace(into)),
       replay: agentless ? (into) => this.#replay(into) : same,
       ship: agentless ? () => this.#ship() : same,
       verify: this.#verify(agentless),
