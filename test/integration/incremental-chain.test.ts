@@ -112,7 +112,8 @@ for (const version of [17, 18]) {
       const time = await timeOf(server.sql);
       await server.sql('delete from same');
       await guard.caughtUp();
-      for (const chain of [points, points.slice(0, 2)]) {
+      // A chain that ends earlier is one of its own.
+      for (const chain of version === 18 ? [points, points.slice(0, 2)] : [points]) {
         await withServerDir(async (dir) => {
           const plan = await planOn(scene, dir, { chain });
           const ours = await fetchedSums(scene, plan);
