@@ -93,7 +93,8 @@ export class Receiver {
     this.#shipping = true;
     // What arrived together goes together.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#chunk.filled > this.#chunk.shipped && !this.#at.run.signal.aborted) await this.#uploads.piece(this.#chunk);
+    while (this.#chunk.filled > this.#chunk.shipped && !this.#at.run.signal.aborted)
+      await this.#uploads.piece(this.#chunk);
     this.#shipping = false;
   }
 
