@@ -83,10 +83,11 @@ async function attempt(
     return undefined;
   } catch (error) {
     world.signal.throwIfAborted();
-    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const causes = causesOf(error);
+    const message = [...causes, error instanceof Error ? error.stack : ''].join('\n');
     const { seed, postgres, store } = world.options;
     const replay = `npm run soak -- --seed ${seed} --actions ${number + 1} --postgres ${postgres} --store ${store}`;
-    const told = { seed, action: number + 1, name, message, replay, cause: causesOf(error), done };
+    const told = { seed, action: number + 1, name, message, replay, done };
     return { action: number + 1, name, message, replay, artefacts: await keepArtefacts(world, told) };
   }
 }

@@ -5,6 +5,7 @@ import type { StoreTrouble } from '../world/store.ts';
 import { troubled } from '../world/store.ts';
 import type { World } from '../world/world.ts';
 import type { Action } from './action.ts';
+import { arrived } from './target.ts';
 
 const TROUBLES: readonly StoreTrouble[] = ['fail', 'lost-reply', 'hang', 'slow'];
 
@@ -62,13 +63,23 @@ const streamCut = fault('stream cut', 3, async ({ server }, random) => {
   return `${times} times`;
 });
 
-/** As if somebody had set the worker's clock: from its next start on. */
-const clockStepped = fault('clock stepped', 2, async ({ store, worker }, random) => {
-  const offsetMs = random.pick([-3_600_000, -30_000, 0, 45_000, 7_200_000]);
-  await store.setClockOffset(offsetMs);
-  await worker.drain();
-  await worker.start();
-  return `${offsetMs} ms`;
+/** An S3 server refuses who is a quarter of an hour away. */
+const OFFSETS_MS = { folder: [-3_600_000, -30_000, 45_000, 7_200_000], s3: [-600_000, -30_000, 45_000, 600_000] };
+
+/** A worker works on with its clock set wrong, until another has the right time: a backup is refused meanwhile, as it should be. */
+const clockStepped = fault('clock stepped', 2, async (world, random) => {
+  const { store, worker, server, options } = world;
+  const offsetMs = random.pick(OFFSETS_MS[options.store]);
+  const startWith = async (clockOffsetMs: number): Promise<void> => {
+    await worker.drain();
+    await store.setClockOffset(clockOffsetMs);
+    await worker.start();
+  };
+  await startWith(offsetMs);
+  const [row] = await server.sql('select pg_current_wal_insert_lsn()::text as lsn');
+  await arrived(world, { lsn: String(row?.['lsn']) });
+  await startWith(0);
+  return `${offsetMs} ms and back`;
 });
 
 export const FAULTS: readonly Action[] = [

@@ -1,10 +1,10 @@
 import pg from 'pg';
 import type { RestoreResult } from '../../../workflows/model/recovery.ts';
 import type { ClusterState, TableState } from '../model/change.ts';
-import { HOME } from '../model/change.ts';
+import { apply, HOME } from '../model/change.ts';
 import type { Window } from '../model/model.ts';
 import { wrongOrders } from '../model/orders.ts';
-import { payloadSum } from '../model/sql.ts';
+import { payloadSum, statementsOf } from '../model/sql.ts';
 import type { World } from './world.ts';
 
 const MOST_SHOWN = 20;
@@ -33,8 +33,9 @@ export async function compareCopy(
   const state = model.asOf(commits);
   const copy: Copy = { port: open.port, isPaused: open.state === 'paused', wrong: [], tables: 0, rows: 0 };
   await compareNames(copy, state);
+  const locked = copy.isPaused ? lockedTables(state) : await finishPrepared(copy, state);
   for (const [database, tables] of state.databases)
-    await withCopy(copy, database, (client) => compareDatabase(copy, { client, database, tables }));
+    await withCopy(copy, database, (client) => compareDatabase(copy, { client, database, tables, locked }));
   const found = await withCopy(copy, HOME, (client) => client.query<{ id: number }>('select id from orders'));
   const ids = found.rows.map(({ id }) => id);
   const { before, after } = window;
@@ -68,16 +69,35 @@ interface InDatabase {
   client: pg.Client;
   database: string;
   tables: ReadonlyMap<string, TableState>;
+  /** As "database.table": nobody can read them. */
+  locked: ReadonlySet<string>;
 }
 
-async function compareDatabase(copy: Copy, { client, database, tables }: InDatabase): Promise<void> {
+/** Until recovery has ended, the locks of what is prepared stand, and nobody can finish it. */
+function lockedTables({ prepared }: ClusterState): Set<string> {
+  const changes = [...prepared.values()].flatMap((each) => each.changes);
+  return new Set(changes.flatMap((change) => ('table' in change ? [`${change.database}.${change.table}`] : [])));
+}
+
+/** What is prepared holds locks, and has to be whole: it is committed, in the copy and in what is expected of it. */
+async function finishPrepared(copy: Copy, state: ClusterState): Promise<Set<string>> {
+  if (copy.wrong.length > 0) return lockedTables(state);
+  for (const [gid, { database }] of [...state.prepared]) {
+    const change = { kind: 'commit-prepared', gid, database } as const;
+    await withCopy(copy, database, (client) => client.query(statementsOf(change, 0).join('; ')));
+    apply(state, change);
+  }
+  return new Set();
+}
+
+async function compareDatabase(copy: Copy, { client, database, tables, locked }: InDatabase): Promise<void> {
   const names = await client.query<{ name: string }>(
     `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'`,
   );
   const found = names.rows.map(({ name }) => name).filter((name) => database !== HOME || name !== 'orders');
   same(copy, `tables of ${database}`, { found, expected: [...tables.keys()] });
   for (const [name, table] of tables) {
-    if (!found.includes(name)) continue;
+    if (!found.includes(name) || locked.has(`${database}.${name}`)) continue;
     await compareTable(copy, client, { name, place: `${database}.${name}`, table });
   }
 }
@@ -141,7 +161,7 @@ function same(copy: Copy, what: string, { found, expected }: { found: string[]; 
 }
 
 async function withCopy<T>({ port }: Copy, database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  // A table that a prepared transaction has locked cannot be read: an answer, instead of waiting for ever.
+  // Nobody else is there: whoever waits for a lock waits for ever.
   const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database, lock_timeout: 60_000 });
   client.on('error', () => undefined);
   await client.connect();
