@@ -10,6 +10,7 @@ import { shortRun } from '../workflows/model/names.ts';
 import type { RestoreOrder } from '../workflows/model/orders.ts';
 import { nearestMoments, windowsOf } from '../workflows/model/reachable.ts';
 import type { RecoveryPlan } from '../workflows/model/recovery.ts';
+import { WAL_ASIDE } from '../workflows/model/recovery.ts';
 import type { RestorePreview } from '../workflows/model/results.ts';
 import type { Target } from '../workflows/model/target.ts';
 import { isoOfMicros, timeMicros } from '../workflows/model/target-parse.ts';
@@ -93,7 +94,7 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     port: task.port ?? (await freePort()),
     tablespaces: tablespacesOf(manifest.trees, task.tablespaces ?? {}, into),
     settings: manifest.settings,
-    ...(task.inPlace ? { walAside: `${into}.pg_wal-before-${shortRun(run)}` } : {}),
+    ...(task.inPlace ? { walAside: join(into, `${WAL_ASIDE}${shortRun(run)}`) } : {}),
     ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
     estimate: estimateOf(choice.route.chain, {
       ...{ legs: choice.legs, target, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
@@ -143,8 +144,10 @@ function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[
         .join(', ')}`,
     );
   if (gaps.length > 0) notes.push(`the vault has ${gaps.length} gaps in its WAL: lifeboat wal ${plan.source}`);
-  if (plan.walAside !== undefined)
-    notes.push(`what stands in ${plan.into} is written over where it differs; its WAL is kept as ${plan.walAside}`);
+  if (plan.walAside !== undefined) {
+    notes.push(`in ${plan.into} whatever the backup does not have is deleted, and what differs is written over`);
+    notes.push(`its WAL is kept as ${plan.walAside}; until the copy is whole no server can be started on it`);
+  }
   if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
   if (plan.target.kind === 'xid' || plan.target.kind === 'name')
     notes.push('only the replay finds out whether the WAL holds this target; an older base is tried with --point');

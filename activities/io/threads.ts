@@ -147,3 +147,20 @@ export class Threads<Job, Result> {
     if (!this.#closed) this.#dispatch();
   }
 }
+
+/** Does `work` with each item at once; the first failure ends those that have not begun, and is thrown when all are over. */
+export async function runAll<Item>(
+  items: readonly Item[],
+  signal: AbortSignal,
+  work: (item: Item, signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  const over = new AbortController();
+  const both = AbortSignal.any([signal, over.signal]);
+  let failed: { error: unknown } | undefined;
+  const fail = (error: unknown): void => {
+    failed ??= { error };
+    over.abort(error);
+  };
+  await Promise.all(items.map((item) => work(item, both).catch(fail)));
+  if (failed) throw (failed as { error: unknown }).error;
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { appendFile, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
@@ -29,7 +29,7 @@ async function stopCopy({ server }: Scene, { into }: RecoveryPlan): Promise<void
 
 /** The same directory once more, used where it is. */
 function inPlace(plan: RecoveryPlan, more: Partial<RecoveryPlan> = {}): RecoveryPlan {
-  return { ...plan, run: 'run-2', walAside: `${plan.into}.pg_wal-before`, ...more };
+  return { ...plan, run: 'run-2', walAside: join(plan.into, 'pg_wal.before-run2'), ...more };
 }
 
 /** Damage of every kind that a comparison has to find, in files that the backup has. */
@@ -122,6 +122,33 @@ test('stopped in the middle and taken up again, and with changed blocks on top',
   });
 });
 
+test('killed while the directory is taken out of use: the repeat finishes that, and keeps its WAL', async () => {
+  await withScene({ version: 18 }, async (scene) => {
+    const { server, vault, guard } = scene;
+    await server.sql('create table t as select 1 as x');
+    await guard.caughtUp();
+    const expected = await tableSums(server.sql);
+    await withServerDir(async (dir) => {
+      const copy = await stoppedCopy(scene, dir);
+      const plan = inPlace(copy);
+      // As it stands when the run has said what it is about to do, and has done half of it.
+      const marker = { run: plan.run, source: plan.source, setAside: null, inPlace: true, disarming: true };
+      await rm(`${plan.into}.lifeboat`, { recursive: true });
+      await mkdir(`${plan.into}.lifeboat`);
+      await writeFile(`${plan.into}.lifeboat/run.json`, JSON.stringify(marker));
+      await rename(join(plan.into, 'global/pg_control'), join(plan.into, 'global/pg_control.lifeboat-old'));
+      const { proof } = await recover(server, { vault, plan });
+      assert.ok(proof.ok, JSON.stringify(proof.checks));
+      assert.deepEqual(await tableSums(sqlOf(plan)), expected);
+      assert.ok(
+        (await readdir(plan.walAside ?? '')).some((name) => /^[0-9A-F]{24}$/.test(name)),
+        'its WAL is gone',
+      );
+      await createRecovery('shop', recoveryOptions(server), plainRun()).discard(plan);
+    });
+  });
+});
+
 test('a running server, another cluster, and a WAL folder of an earlier try are refused, and nothing is touched', async () => {
   await withScene({ version: 18 }, async (scene) => {
     const { server, guard } = scene;
@@ -139,6 +166,13 @@ test('a running server, another cluster, and a WAL folder of an earlier try are 
         assert.ok(existsSync(join(plan.into, 'pg_wal')));
       };
       await refused(inPlace(copy, { into: server.dataDir }), /in use by a running server/);
+      const precious = join(dir, 'precious');
+      await mkdir(join(precious, 'PG_17_202406281'), { recursive: true });
+      await refused(inPlace(copy, { tablespaces: { 16384: precious } }), /tablespace directory .* is not empty/);
+      const lock = join(copy.into, 'postmaster.pid');
+      await writeFile(lock, '1\n');
+      await refused(inPlace(copy), /may be in use by a server/);
+      await rm(lock);
       await refused(inPlace(copy, { base: { ...copy.base, systemId: '1' } }), /not a copy of this cluster/);
       await refused(inPlace(copy, { walAside: dir }), /exists/);
     });

@@ -55,13 +55,16 @@ export interface RecoveryPlan {
   settings: MatchedSettings;
   /** Name a non-empty `into` is renamed to. */
   setAside?: string;
-  /** A non-empty `into` is used where it is; its WAL, which may be all there is of the newest commits, is renamed to this. */
+  /** A non-empty `into` is used where it is; its WAL, which may be all there is of the newest commits, is renamed to this, inside. */
   walAside?: string;
   estimate: Estimate;
   window: ReachableWindow;
   /** The server's own newest facts are not needed for a restore: the source may be gone. */
   decidedAt: string;
 }
+
+/** How the WAL of a directory that is restored in place is named, before the run that did it. */
+export const WAL_ASIDE = 'pg_wal.before-';
 
 export const PHASES = ['find', 'fetch', 'replay', 'open', 'prove'] as const;
 export type Phase = (typeof PHASES)[number];

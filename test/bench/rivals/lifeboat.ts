@@ -18,7 +18,7 @@ export const AGENTLESS = 'lifeboat';
 export const LOCAL = 'lifeboat, local mode';
 
 /** What a plan says to restore in place. */
-const inPlace = (into: string): Partial<RecoveryPlan> => ({ walAside: `${into}.pg_wal-before-again` });
+const inPlace = (into: string): Partial<RecoveryPlan> => ({ walAside: `${into}/pg_wal.before-again` });
 
 /** Both ways to read the database; each has its own store, and the WAL of both is in that of the first. */
 export async function openLifeboat(grounds: Grounds): Promise<Contestant[]> {

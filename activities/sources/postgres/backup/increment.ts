@@ -36,7 +36,7 @@ export async function takeIncrement(options: PostgresOptions, use: BackupUse): P
     return { facts: { ...facts, kind, parent: parent.manifest.point } };
   } catch (error) {
     const reason = refusalOf(error);
-    if (reason === undefined) throw error;
+    if (reason === undefined) throw error instanceof NotBegun ? error.cause : error;
     use.run.log.warn('no incremental backup', { reason });
     return { refused: reason };
   }

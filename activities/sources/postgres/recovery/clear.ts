@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileTree } from '../../../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { WAL_ASIDE } from '../../../../workflows/model/recovery.ts';
 import type { Link } from './chain.ts';
 import { changedFiles, fileKey } from './changed-file.ts';
 import { OLD_CONTROL_FILE, placesOf, rootOf } from './link-places.ts';
@@ -41,10 +42,17 @@ interface Clearing {
 async function clear(root: string, folder: string, use: Clearing): Promise<void> {
   for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (isNotOurs(use, path)) continue;
     if (entry.isDirectory() && use.folders.has(path)) await clear(root, path, use);
     else if (entry.isDirectory() || !use.kept.has(fileKey(use.tree, path)))
       await rm(join(root, path), { recursive: true, force: true });
   }
+}
+
+/** WAL that was kept, by this run or an earlier one; and in the folder of a tablespace, what another server has there. */
+function isNotOurs({ tree, folders }: Clearing, path: string): boolean {
+  if (tree.id === 'base') return path.startsWith(WAL_ASIDE);
+  return !path.includes('/') && !folders.has(path);
 }
 
 /** Those that are listed, and those that listed files stand in. */

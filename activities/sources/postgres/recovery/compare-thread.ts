@@ -1,26 +1,27 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fchownSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { crc32c } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import { serveJobs } from '../../../io/thread-side.ts';
-import type { Placement } from './part-job.ts';
+import type { CompareJob, Placement } from './part-job.ts';
 
 const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW;
 
 /** Whether all pieces of a part stand at their places. */
-serveJobs((placements: Placement[]) => {
+serveJobs(({ placements, owner }: CompareJob) => {
   let isThere = true;
   // Each of them, though one is enough to know: files that are too long are cut on the way.
-  for (const placement of placements) isThere = stands(placement) && isThere;
+  for (const placement of placements) isThere = stands(placement, owner) && isThere;
   return { result: isThere, moved: [] };
 });
 
 let memory = Buffer.alloc(0);
 
-function stands(placement: Placement): boolean {
+function stands(placement: Placement, owner: CompareJob['owner']): boolean {
   const { path, position, bytes, crc32c: wanted, fileBytes } = placement;
   try {
     const file = openSync(path, FLAGS);
     try {
+      if (owner) fchownSync(file, owner.uid, owner.gid);
       const { size } = fstatSync(file);
       if (fileBytes !== undefined && size > fileBytes) ftruncateSync(file, fileBytes);
       return size >= position + bytes && crc32c(read(file, placement)) === wanted;

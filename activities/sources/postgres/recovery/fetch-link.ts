@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FileEntry, PartRef } from '../../../../workflows/model/manifest.ts';
 import { threadModule } from '../../../io/thread.ts';
-import { Threads } from '../../../io/threads.ts';
+import { runAll, Threads } from '../../../io/threads.ts';
 import type { ApplyJob } from './apply-job.ts';
 import type { Link } from './chain.ts';
 import { clearFor } from './clear.ts';
@@ -66,11 +66,14 @@ export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
 type Reusing = FetchingLink & { entry: (part: number) => string; placeOfFile: PlaceOf };
 
 /** Restored in place, parts whose every byte stands there already count as fetched. */
-async function reuseParts({ plan, run, link, journal, entry, placeOfFile }: Reusing): Promise<number> {
+async function reuseParts({ plan, host, run, link, journal, entry, placeOfFile }: Reusing): Promise<number> {
   const { manifest } = link.reader;
   if (plan.walAside === undefined || manifest.kind !== 'full') return 0;
   const isDone = (part: number): boolean => journal.has(entry(part));
-  return partsInPlace(manifest, { placeOf: placeOfFile, isDone, run, found: (part) => journal.add(entry(part)) });
+  return partsInPlace(manifest, {
+    ...{ placeOf: placeOfFile, isDone, run, found: (part) => journal.add(entry(part)) },
+    ...(host.as ? { owner: host.as } : {}),
+  });
 }
 
 /** Changed blocks that came in pieces go into the files they belong to. */
@@ -89,9 +92,7 @@ async function applyStaged({ link, run }: FetchingLink, placeOfFile: PlaceOf): P
     threadModule('apply-thread', import.meta.url),
   );
   try {
-    const done = jobs.map((job) => threads.run({ job, moved: [], signal: run.signal, isEffect: true }));
-    const failed = (await Promise.allSettled(done)).find((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
+    await runAll(jobs, run.signal, (job, signal) => threads.run({ job, moved: [], signal, isEffect: true }));
   } finally {
     await threads.close();
   }

@@ -1,4 +1,5 @@
-import { readFile, rename } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, realpath, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
@@ -25,6 +26,26 @@ async function systemIdIn(data: string, name: string): Promise<string | undefine
     throw error;
   });
   return bytes && bytes.length >= 8 ? String(bytes.readBigUInt64LE(0)) : undefined;
+}
+
+/**
+ * A server in another container is not among our processes, and this would be the end of it: its lock file is believed.
+ */
+export async function checkNotLocked(place: Place): Promise<void> {
+  const path = join(place.data, 'postmaster.pid');
+  if (!existsSync(path)) return;
+  throw failure('Precondition', `${place.data} may be in use by a server`, {
+    place: path,
+    expected: 'no lock file',
+    found: `process ${(await readFile(path, 'utf8')).split('\n')[0]}, which may run elsewhere`,
+    hint: `stop it: pg_ctl -D ${place.data} stop; or, when you are sure that none runs: rm ${path}`,
+  });
+}
+
+/** Whether a tablespace's folder is that of the cluster that stands in the directory, which is to be used again. */
+export async function isTablespaceOf(place: Place, { oid, path }: { oid: string; path: string }): Promise<boolean> {
+  const target = await realpath(join(place.data, 'pg_tblspc', oid)).catch(() => undefined);
+  return target !== undefined && target === (await realpath(path).catch(() => undefined));
 }
 
 /** From here on nobody can start what stands there. Each step may be repeated; the WAL goes out of the way, and is kept. */

@@ -26,3 +26,6 @@ export interface PartJob {
   /** Who is to own the files; absent: whoever we are. */
   owner?: RunAs;
 }
+
+/** Pieces that may stand at their places already. */
+export type CompareJob = Pick<PartJob, 'placements' | 'owner'>;

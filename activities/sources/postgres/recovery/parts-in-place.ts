@@ -2,14 +2,17 @@ import { availableParallelism } from 'node:os';
 import type { Manifest } from '../../../../workflows/model/manifest.ts';
 import type { Run } from '../../../io/run.ts';
 import { threadModule } from '../../../io/thread.ts';
-import { Threads } from '../../../io/threads.ts';
-import type { Placement } from './part-job.ts';
+import { runAll, Threads } from '../../../io/threads.ts';
+import type { RunAs } from '../../../io/run-command.ts';
+import type { CompareJob } from './part-job.ts';
 import type { PlaceOf } from './parts.ts';
 import { bytesOf, placementsByPart } from './parts.ts';
 
 export interface InPlaceUse {
   placeOf: PlaceOf;
   isDone(part: number): boolean;
+  /** Who is to own the files; absent: whoever does. */
+  owner?: RunAs;
   run: Run;
   /** All bytes of the part stand where they belong. */
   found(part: number): Promise<void>;
@@ -21,10 +24,10 @@ export interface InPlaceUse {
  * that need not be fetched.
  */
 export async function partsInPlace(manifest: Manifest, use: InPlaceUse): Promise<number> {
-  const { run } = use;
+  const { owner, run } = use;
   const placements = placementsByPart(manifest, use.placeOf);
   const parts = manifest.parts.filter(({ number }) => placements.has(number) && !use.isDone(number));
-  const threads = new Threads<Placement[], boolean>(
+  const threads = new Threads<CompareJob, boolean>(
     availableParallelism(),
     threadModule('compare-thread', import.meta.url),
   );
@@ -32,17 +35,15 @@ export async function partsInPlace(manifest: Manifest, use: InPlaceUse): Promise
   let doneBytes = 0;
   let reusedBytes = 0;
   try {
-    const compared = parts.map(async ({ number, bytes }) => {
-      const job = placements.get(number) ?? [];
-      const isThere = await threads.run({ job, moved: [], signal: run.signal, isEffect: true });
+    await runAll(parts, run.signal, async ({ number, bytes }, signal) => {
+      const job: CompareJob = { placements: placements.get(number) ?? [], ...(owner ? { owner } : {}) };
+      const isThere = await threads.run({ job, moved: [], signal, isEffect: true });
       doneBytes += bytes;
       run.progress({ phase: 'compare', doneBytes, totalBytes });
       if (!isThere) return;
       reusedBytes += bytes;
       await use.found(number);
     });
-    const failed = (await Promise.allSettled(compared)).find((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
     return reusedBytes;
   } finally {
     await threads.close();

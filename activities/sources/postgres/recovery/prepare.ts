@@ -8,7 +8,7 @@ import { fileFailure } from '../../../io/file-failure.ts';
 import { freeBytesOf } from './full-disk.ts';
 import type { Host } from './host.ts';
 import { checkPortFree } from './host.ts';
-import { checkSameCluster, disarm } from './in-place.ts';
+import { checkNotLocked, checkSameCluster, disarm, isTablespaceOf } from './in-place.ts';
 import { placeOf } from './place.ts';
 import type { Place } from './place.ts';
 import { runningServer } from './server.ts';
@@ -20,10 +20,15 @@ const SPARE = 1.05;
 export async function prepareTarget(plan: RecoveryPlan, host: Host): Promise<void> {
   const place = placeOf(plan);
   try {
-    if ((await ownerOf(place)) === plan.run) return;
-    await checkTarget(plan);
-    if (await isOccupied(place.data)) await (plan.walAside === undefined ? setAside(plan, place) : disarm(plan, place));
-    await create(plan, place, host);
+    const marker = await readMarker(place);
+    const isBegun = marker?.run === plan.run;
+    if (isBegun && !marker.disarming) return;
+    if (!isBegun) await checkTarget(plan);
+    const isUsed = isBegun || (plan.walAside !== undefined && (await isOccupied(place.data)));
+    if (!isUsed && (await isOccupied(place.data))) await setAside(plan, place);
+    // What another run left there, a journal of parts among it, says nothing of ours.
+    if (!isBegun) await rm(place.work, { recursive: true, force: true });
+    await create(plan, place, { host, disarming: isUsed });
   } catch (error) {
     throw fileFailure(place.data, error);
   }
@@ -61,6 +66,8 @@ interface Marker {
   setAside: string | null;
   /** The directory was there before us, and stays, whatever it is now. */
   inPlace?: true;
+  /** It is being taken out of use. */
+  disarming?: true;
   /** Our copy is gone: what stands in the directory now was there before us. */
   discarded?: true;
 }
@@ -121,7 +128,10 @@ async function checkOccupied(plan: RecoveryPlan, place: Place): Promise<void> {
       hint: `pg_ctl -D ${place.data} stop`,
     });
   }
-  if (plan.walAside !== undefined) await checkSameCluster(plan, place);
+  if (plan.walAside !== undefined) {
+    await checkNotLocked(place);
+    await checkSameCluster(plan, place);
+  }
   if (!existsSync(aside)) return;
   throw failure('Precondition', `${aside} exists`, {
     place: aside,
@@ -160,8 +170,9 @@ async function checkSpace(plan: RecoveryPlan, place: Place): Promise<void> {
 }
 
 async function checkTablespaces(plan: RecoveryPlan): Promise<void> {
-  for (const path of Object.values(plan.tablespaces)) {
-    if (plan.walAside !== undefined || !(await isOccupied(path))) continue;
+  for (const [oid, path] of Object.entries(plan.tablespaces)) {
+    if (!(await isOccupied(path))) continue;
+    if (plan.walAside !== undefined && (await isTablespaceOf(placeOf(plan), { oid, path }))) continue;
     throw failure('Precondition', `tablespace directory ${path} is not empty`, {
       place: path,
       expected: 'an absent or empty directory',
@@ -171,9 +182,8 @@ async function checkTablespaces(plan: RecoveryPlan): Promise<void> {
   }
 }
 
-async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<void> {
-  // What another run left there, a journal of parts among it, says nothing of ours.
-  await rm(place.work, { recursive: true, force: true });
+async function create(plan: RecoveryPlan, place: Place, use: { host: Host; disarming: boolean }): Promise<void> {
+  const { host } = use;
   for (const path of [
     place.data,
     place.work,
@@ -190,7 +200,13 @@ async function create(plan: RecoveryPlan, place: Place, host: Host): Promise<voi
     if (host.as) await chown(path, host.as.uid, host.as.gid);
   }
   const inPlace = plan.walAside === undefined ? {} : ({ inPlace: true } as const);
-  await writeMarker(place, { run: plan.run, source: plan.source, setAside: plan.setAside ?? null, ...inPlace });
+  const marker: Marker = { run: plan.run, source: plan.source, setAside: plan.setAside ?? null, ...inPlace };
+  if (use.disarming) {
+    // A repeat must know that what it finds half done is ours.
+    await writeMarker(place, { ...marker, disarming: true });
+    await disarm(plan, place);
+  }
+  await writeMarker(place, marker);
 }
 
 /**
