@@ -61,7 +61,7 @@ export function detailLines(point: PointDetails): string[] {
     ...pairLines([
       ...pointPairs(point.summary),
       ['chain', point.broken === undefined ? chainText(point.chain) : `BROKEN: ${point.broken}; it cannot be restored`],
-      ['checksums', point.pageChecksums ? 'every page was checked' : 'off on the source'],
+      ['checksums', point.pageChecksums ? 'page checksums were verified' : 'off on the source'],
       ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
       ...point.trees.map((tree): [string, string] => [
         `tree ${tree.id}`,

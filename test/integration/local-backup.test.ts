@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
-import { open } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { renameSync } from 'node:fs';
+import { open, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemClock } from '../../activities/io/clock.ts';
+import { connect as connectSql } from '../../activities/io/postgres/connection.ts';
+import type { Progress, Run } from '../../activities/io/run.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
+import { lookForDataDirectory } from '../../activities/sources/postgres/backup/local/data-directory.ts';
 import type { PostgresOptions } from '../../activities/sources/postgres/options.ts';
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import type { BackupFacts } from '../../activities/sources/source.ts';
@@ -46,6 +55,11 @@ for (const version of [15, 17, 18]) {
     await withPostgres({ version }, async (server) => {
       const place = join(server.dataDir, '..', 'space');
       await makeOwned(place);
+      // Links in place of folders that a backup empties.
+      for (const name of ['pg_stat_tmp', 'pg_snapshots']) {
+        await rename(join(server.dataDir, name), `${place}.${name}`);
+        await symlink(`${place}.${name}`, join(server.dataDir, name));
+      }
       await server.sql(`create tablespace space location '${place}'`);
       await server.sql(`create table far tablespace space as select generate_series(1, 5000) as x`);
       await server.sql(`create table t as select g, repeat(md5(g::text), 10) as body from generate_series(1, 20000) g`);
@@ -125,6 +139,137 @@ test('where the files cannot be read the walsender sends them, unless that is re
       await assert.rejects(attempt({ read: 'local', dataDirectory: other.dataDir }), (error) => {
         return /files of cluster \d+/.test(String(error));
       });
+    });
+  });
+});
+
+interface How {
+  run?: Partial<Run>;
+  files?: Record<string, unknown>;
+  maxRateBytes?: number;
+}
+
+async function localBackup(server: TestPostgres, { run, files, maxRateBytes }: How = {}): Promise<Taken> {
+  const out = memorySink();
+  const backup = { ...ORDER, ...(maxRateBytes === undefined ? {} : { maxRateBytes }) };
+  const options = optionsFor(server, { read: 'local', ...files });
+  const facts = await takeBackup(options, { out, backup, run: plainRun(run) });
+  return { facts, parts: out.parts };
+}
+
+/** Does something while a backup stands still at a point: statements by psql, because it waits for nobody. */
+function at(phase: string, act: () => void): Partial<Run> {
+  let done = false;
+  const isIt = ({ note, phase: now }: Progress): boolean => !done && now === phase && note !== undefined;
+  return {
+    progress: (update) => {
+      if (!isIt(update)) return;
+      done = true;
+      act();
+    },
+  };
+}
+
+function psql({ binaries, port }: TestPostgres, ...statements: string[]): void {
+  const args = ['-h', '127.0.0.1', '-p', `${port}`, '-U', 'postgres', '-v', 'ON_ERROR_STOP=1'];
+  const { status, stderr } = spawnSync(join(binaries, 'psql'), [
+    ...args,
+    ...statements.flatMap((text) => ['-c', text]),
+  ]);
+  assert.equal(status, 0, String(stderr));
+}
+
+function fails(type: string, says: RegExp) {
+  return (error: unknown): boolean => {
+    assert.equal(failureTypeOf(error), type, String(error));
+    assert.match(JSON.stringify(error) + String(error), says);
+    return true;
+  };
+}
+
+test('a tablespace is read whole, whenever it was made, or the backup is refused', async () => {
+  await withPostgres({ version: 18 }, async (server) => {
+    const place = join(server.dataDir, '..', 'space');
+    for (const name of ['', '.new', '.dropped']) await makeOwned(place + name);
+    await server.sql(`create tablespace space location '${place}'`);
+    await server.sql('create table far tablespace space as select generate_series(1, 5000) as x');
+    const [row] = await server.sql(`select oid::text from pg_tablespace where spcname = 'space'`);
+    const oid = String(row?.['oid']);
+
+    const early = at('checkpoint', () => {
+      psql(server, `create tablespace fresh location '${place}.new'`);
+      psql(server, 'create table young tablespace fresh as select 1 as x', 'checkpoint');
+    });
+    const { facts } = await localBackup(server, { run: early });
+    const [young] = await server.sql(`select pg_relation_filepath('young') as path`);
+    const inTree = String(young?.['path']).replace(/^pg_tblspc\/\d+\//, '');
+    assert.ok(facts.trees.some(({ id, files }) => id !== oid && files.some(({ path }) => path === inTree)));
+
+    await server.sql(`create tablespace gone location '${place}.dropped'`);
+    const taken = await localBackup(server, { run: at('copy', () => psql(server, 'drop tablespace gone')) });
+    assert.equal(taken.facts.trees.length, 4);
+    await verifies(server, taken);
+
+    const hide = at('copy', () => renameSync(place, `${place}.hidden`));
+    await assert.rejects(localBackup(server, { run: hide }), fails('Integrity', new RegExp(`tablespace ${oid}`)));
+
+    await assert.rejects(localBackup(server), fails('Precondition', new RegExp(`tablespace ${oid}: ENOENT`)));
+    await rename(`${place}.hidden`, place);
+    await localBackup(server);
+  });
+});
+
+test('the session of a backup stays alive, or ends it; names and starts are what the server makes', async () => {
+  await withPostgres({ version: 18, settings: { idle_session_timeout: '300ms' } }, async (server) => {
+    await verifies(server, await localBackup(server, { maxRateBytes: 15_000_000 }));
+
+    // A minute is short here, and the copy would take hours.
+    const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+      systemClock.sleep(ms === 60_000 ? 20 : ms, signal);
+    const kill = `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lifeboat'`;
+    const ended = { clock: { ...systemClock, sleep }, ...at('copy', () => psql(server, kill)) };
+    await assert.rejects(localBackup(server, { run: ended, maxRateBytes: 2000 }), fails('Unavailable', /postgres/));
+
+    const odd = Buffer.concat([Buffer.from(join(server.dataDir, 'base/odd-')), Buffer.from([0xff])]);
+    await writeFile(odd, '');
+    for (const read of ['local', 'stream'])
+      await assert.rejects(localBackup(server, { files: { read } }), fails('Precondition', /not UTF-8/));
+    await rm(odd);
+    await writeFile(join(server.dataDir, 'base/odd-\ufffd'), '');
+    assert.ok((await localBackup(server)).facts.trees[0]?.files.some(({ path }) => path === 'base/odd-\ufffd'));
+
+    const path = join(server.dataDir, 'postmaster.pid');
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    const isFound = async (earlierSeconds: number): Promise<boolean> => {
+      const changed = lines.with(2, String(Number(lines[2]) - earlierSeconds));
+      await writeFile(path, changed.join('\n'));
+      const options = optionsFor(server, {});
+      const sql = await connectSql(options.connection);
+      const looked = await lookForDataDirectory(options, sql, plainRun()).finally(() => sql.end());
+      return 'path' in looked;
+    };
+    const found = [];
+    for (const seconds of [0, 300, 700, -5]) found.push(await isFound(seconds));
+    assert.deepEqual(found, [true, true, false, false]);
+    await writeFile(path, lines.join('\n'));
+  });
+});
+
+test('a backup whose session comes to another server than the one whose files are here is refused', async () => {
+  await withPostgres({ version: 18 }, async (server) => {
+    await withPostgres({ version: 18 }, async (other) => {
+      const ports = [server.port];
+      const proxy = createServer((socket) => {
+        const to = connect(ports.shift() ?? other.port, '127.0.0.1');
+        for (const end of [socket, to]) end.on('error', () => {});
+        socket.pipe(to).pipe(socket);
+      }).listen(0, '127.0.0.1');
+      await once(proxy, 'listening');
+      const { port } = proxy.address() as AddressInfo;
+      const moved = { ...server, connection: { ...server.connection, port } };
+      const files = { dataDirectory: server.dataDir };
+      await assert.rejects(localBackup(moved, { files }), fails('Precondition', /files of cluster \d+/));
+      proxy.close();
     });
   });
 });

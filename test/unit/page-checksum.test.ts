@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import fs from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { PageMemory } from '../../activities/sources/postgres/backup/local/page-checksum.ts';
+import { fill } from '../../activities/sources/postgres/backup/local/read-part.ts';
 import { assemble } from '../../workers/dev/assemble.ts';
 
 const CODE = new URL('../../activities/sources/postgres/backup/local/page-checksum-code.ts', import.meta.url);
@@ -62,4 +67,37 @@ test('wrong pages are found, new ones and those of the backup itself are passed 
   assert.equal(memory.takeNewest(), 39n);
   pageOf(3).writeUInt16LE(0, 14);
   assert.deepEqual(wrong(never), [1005, 1030], 'a new page has no checksum');
+});
+
+test('a job that fails leaves nothing of its pages to the next one', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'lifeboat-pages-'));
+  const { readSync } = fs;
+  try {
+    const path = join(dir, '1');
+    // The first page is not zeros and has a wrong checksum, the second an LSN from far ahead.
+    const pages = Buffer.alloc(2 * PAGE_BYTES);
+    pages.fill(1, 14, PAGE_BYTES);
+    pages.fill(1, PAGE_BYTES);
+    await writeFile(path, pages);
+    const job = (bytes: number) => ({
+      pieces: [{ path, position: 0, bytes, block: 0 }],
+      pageBytes: PAGE_BYTES,
+      since: '9',
+    });
+    assert.equal(fill(job(2 * PAGE_BYTES)).said.newest?.lsn, String(0x01010101_01010101n));
+    let calls = 0;
+    fs.readSync = ((...args: Parameters<typeof readSync>) => {
+      if (++calls > 1) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      return readSync(...args);
+    }) as typeof readSync;
+    syncBuiltinESMExports();
+    assert.throws(() => fill(job(2 * PAGE_BYTES)), /EIO/);
+    fs.readSync = readSync;
+    syncBuiltinESMExports();
+    assert.equal(fill(job(PAGE_BYTES)).said.newest, undefined);
+  } finally {
+    fs.readSync = readSync;
+    syncBuiltinESMExports();
+    await rm(dir, { recursive: true });
+  }
 });

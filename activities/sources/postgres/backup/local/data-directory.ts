@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { access, readFile, readlink, readdir } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failure, isFailure } from '../../../../../workflows/model/failure.ts';
+import { isFailure } from '../../../../../workflows/model/failure.ts';
+import { translateFileError } from '../../../../io/file-failure.ts';
 import type { SqlClient } from '../../../../io/postgres/connection.ts';
 import { query } from '../../../../io/postgres/connection.ts';
 import type { Run } from '../../../../io/run.ts';
@@ -9,6 +10,9 @@ import type { PostgresOptions } from '../../options.ts';
 import { readControlFile } from './control-file.ts';
 import { CONTROL_FILE } from './exclusions.ts';
 import type { TreeRoot } from './list-files.ts';
+import type { Obstacle } from './obstacle.ts';
+import { refuseObstacle } from './obstacle.ts';
+import { findTablespaces } from './tablespaces.ts';
 
 /** The files of the server that SQL reaches, as this host sees them. */
 export interface DataDirectory {
@@ -53,12 +57,23 @@ export async function findDataDirectory(
     run.log.info('files of the server are not read here: its walsender sends them', { reason: found.found });
     return undefined;
   }
-  const { expected, hint } = found;
-  throw failure('Precondition', `files.read is local, but the data directory cannot be read here: ${found.found}`, {
-    place: options.files.dataDirectory ?? 'files.dataDirectory',
-    expected,
-    found: found.found,
-    hint: `${hint}; or set files.read: auto`,
+  refuseObstacle(options, found, {
+    says: 'files.read is local, but the data directory cannot be read here',
+    set: 'auto',
+  });
+}
+
+/** The same on the session of the backup, which may have come to another server than the one before. */
+export async function confirmDataDirectory(
+  options: PostgresOptions,
+  client: SqlClient,
+  run: Run,
+): Promise<DataDirectory> {
+  const found = await lookForDataDirectory(options, client, run);
+  if (!('expected' in found)) return found;
+  refuseObstacle(options, found, {
+    says: 'the session of the backup is not with the server whose files were found here before',
+    set: 'stream',
   });
 }
 
@@ -78,13 +93,8 @@ export async function lookForDataDirectory(
   const obstacle = await obstacleTo(path, facts, run);
   if (path === undefined || obstacle) return obstacle as Obstacle;
   const { page: pageBytes, segment: pagesPerSegment, folder } = facts;
-  return { path, tablespaces: await tablespacesOf(path, folder), pageBytes, pagesPerSegment };
-}
-
-export interface Obstacle {
-  expected: string;
-  found: string;
-  hint: string;
+  const tablespaces = await translateFileError(path, () => findTablespaces(path, folder));
+  return 'expected' in tablespaces ? tablespaces : { path, tablespaces, pageBytes, pagesPerSegment };
 }
 
 const GRANTS =
@@ -136,15 +146,11 @@ function otherServer({ system }: ServerFacts, found: string): Obstacle {
   };
 }
 
-/** postmaster.pid has it in whole seconds (miscadmin.h, LOCK_FILE_LINE_START_TIME), taken a moment before. */
-function isSameStart(file: string, sql: string): boolean {
-  return Math.abs(Number(file) - Number(sql)) <= 2;
-}
+/** A server that takes long to set up its memory and to remove what temporary files an earlier one left. */
+const MOST_START_SECONDS = 600;
 
-async function tablespacesOf(path: string, folder: string): Promise<TreeRoot[]> {
-  const links = await readdir(join(path, 'pg_tblspc'), { withFileTypes: true });
-  const spaces = links.filter((entry) => entry.isSymbolicLink() && /^\d+$/.test(entry.name));
-  return Promise.all(
-    spaces.map(async ({ name: id }) => ({ id, root: await readlink(join(path, 'pg_tblspc', id)), only: folder })),
-  );
+/** postmaster.pid has it in whole seconds (miscadmin.h, LOCK_FILE_LINE_START_TIME), from before the server sets itself up. */
+function isSameStart(file: string, sql: string): boolean {
+  const later = Number(sql) - Number(file);
+  return later >= -1 && later <= MOST_START_SECONDS;
 }

@@ -16,11 +16,14 @@ import type { BackupUse } from '../order.ts';
 import { endOf } from '../order.ts';
 import { readControlFile } from './control-file.ts';
 import type { DataDirectory } from './data-directory.ts';
+import { confirmDataDirectory } from './data-directory.ts';
 import { CONTROL_FILE } from './exclusions.ts';
 import { addLastFiles } from './last-files.ts';
 import type { ListedTree, ListJob } from './list-files.ts';
 import type { FilesRead } from './read-parts.ts';
 import { readFiles } from './read-parts.ts';
+import { whileSessionLives } from './session.ts';
+import { checkTablespaces } from './tablespaces.ts';
 
 /** A spread checkpoint takes up to checkpoint_timeout, which is a day at most. */
 const START_MS = 25 * 3_600_000;
@@ -51,9 +54,13 @@ export async function readBackup(options: PostgresOptions, use: LocalUse): Promi
   // The session that started a backup is the one that can stop it; if it ends, so does the backup.
   return withConnection(options.connection, mode, async (sql) => {
     const started = await start(sql, use);
-    const read = await readAll(use, started);
-    const control = await readControlFile(join(use.directory.path, CONTROL_FILE), run);
+    // From here on every tablespace is either listed or made by replay.
+    const directory = await confirmDataDirectory(options, sql, run);
+    const { listed, ...all } = await whileSessionLives(sql, run, (run) => readAll({ ...use, directory, run }, started));
+    const control = await readControlFile(join(directory.path, CONTROL_FILE), run);
     const stopped = await stop(sql);
+    const named = await checkTablespaces(directory.path, stopped.map, listed);
+    const read = { ...all, trees: all.trees.filter(({ id }) => id === 'base' || named.has(id)) };
     checkSameIdentity(started.identity, await readIdentity(sql));
     const positions = positionsOf(stopped);
     const { identity, settings, startedAt } = started;
@@ -69,6 +76,8 @@ export async function readBackup(options: PostgresOptions, use: LocalUse): Promi
 }
 
 async function start(sql: SqlClient, { backup, run }: LocalUse): Promise<Started> {
+  // Nothing is asked of it while the files are read.
+  await query(sql, 'set idle_session_timeout = 0');
   const identity = await readIdentity(sql);
   const settings = await readSettings(sql);
   const startedAt = await serverTime(sql);
@@ -80,14 +89,19 @@ async function start(sql: SqlClient, { backup, run }: LocalUse): Promise<Started
   return { sql, identity, settings, startedAt, startLsn: parseLsn(row?.lsn ?? '') };
 }
 
-async function readAll({ out, backup, directory, run }: LocalUse, { settings, startLsn }: Started): Promise<FilesRead> {
+async function readAll(
+  { out, backup, directory, run }: LocalUse,
+  { settings, startLsn }: Started,
+): Promise<FilesRead & { listed: ListedTree[] }> {
+  const listed = await listTrees(directory, run);
   const { pageBytes, pagesPerSegment } = directory;
-  return readFiles({
-    ...{ out, run, trees: await listTrees(directory, run) },
+  const read = await readFiles({
+    ...{ out, run, trees: listed },
     limits: { partBytes: out.partBytes, pageBytes, pagesPerSegment },
     ...(settings['data_checksums'] === 'on' ? { since: startLsn } : {}),
     ...(backup.maxRateBytes === undefined ? {} : { maxRateBytes: backup.maxRateBytes }),
   });
+  return { ...read, listed };
 }
 
 /** In a thread of its own: a walk through a hundred thousand files would hold up everything else. */

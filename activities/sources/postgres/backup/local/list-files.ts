@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import type { Dirent, Stats } from 'node:fs';
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure } from '../../../../../workflows/model/failure.ts';
 import { fileFailure } from '../../../../io/file-failure.ts';
 import { isDatabaseFolder, isEmptied, isLeftOut, isWalFolder, leftOutRelations, segmentOf } from './exclusions.ts';
 
@@ -31,6 +33,8 @@ export interface ListedTree extends TreeRoot {
   files: LocalFile[];
   /** What is neither file nor folder and so stays behind; the server leaves it out as well. */
   strange: string[];
+  /** Its folder was not there; whether it was dropped, the caller finds out. */
+  vanished: boolean;
 }
 
 const MODE_BITS = 0o7777;
@@ -39,16 +43,18 @@ const MODE_BITS = 0o7777;
 export function listFiles({ trees }: ListJob): ListedTree[] {
   const roots = new Set(trees.map((tree) => tree.root));
   return trees.map((tree) => {
-    const listed: ListedTree = { ...tree, files: [], strange: [] };
+    const listed: ListedTree = { ...tree, files: [], strange: [], vanished: false };
     walk(listed, roots, '');
+    if (listed.files.length === 0) listed.vanished = true;
     return listed;
   });
 }
 
 function walk(tree: ListedTree, roots: ReadonlySet<string>, folder: string): void {
-  const entries = readFolder(join(tree.root, folder)).filter(
-    ({ name }) => folder !== '' || tree.only === undefined || name === tree.only,
-  );
+  const place = join(tree.root, folder);
+  const there = unlessGone(place, () => readdirSync(place, { withFileTypes: true }));
+  if (!there && folder === (tree.only ?? '')) tree.vanished = true;
+  const entries = (there ?? []).filter(({ name }) => folder !== '' || tree.only === undefined || name === tree.only);
   const leftOut = isDatabaseFolder(folder) ? leftOutRelations(entries.map(({ name }) => name)) : new Set<string>();
   for (const entry of entries) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
@@ -69,6 +75,7 @@ function add(tree: ListedTree, roots: ReadonlySet<string>, found: Found): void {
   if (type === 'file' && isWalFolder(folder)) return;
   // Links of tablespaces: tablespace_map has them.
   if (type === 'strange') return void (folder === 'pg_tblspc' || tree.strange.push(path));
+  if (entry.name.includes(REPLACEMENT)) refuseOddNames(join(tree.root, folder));
   const place = join(tree.root, path);
   const stats = statOf(place);
   if (!stats) return;
@@ -84,14 +91,27 @@ function add(tree: ListedTree, roots: ReadonlySet<string>, found: Found): void {
   tree.files.push({ path, type, mode: stats.mode & MODE_BITS, mtimeMs, bytes: stats.size, ...pages });
 }
 
-/** The WAL folder may be a link to another disk: it is a folder in the copy. */
+/** The WAL folder, and those that are emptied, may be links to another disk: they are folders in the copy. */
 function typeOf({ path, entry }: Found): LocalFile['type'] | 'strange' {
-  if (entry.isDirectory() || (entry.isSymbolicLink() && isWalFolder(path))) return 'directory';
+  const isKept = isWalFolder(path) || isEmptied(path);
+  if (entry.isDirectory() || (entry.isSymbolicLink() && isKept)) return 'directory';
   return entry.isFile() ? 'file' : 'strange';
 }
 
-function readFolder(path: string): Dirent[] {
-  return unlessGone(path, () => readdirSync(path, { withFileTypes: true })) ?? [];
+/** What Node puts in place of bytes that are not UTF-8. A file may also be named so. */
+const REPLACEMENT = '\ufffd';
+
+/** A name that no manifest can hold is refused here as in what the server sends. */
+function refuseOddNames(folder: string): void {
+  const names = unlessGone(folder, () => readdirSync(folder, { encoding: 'buffer' })) ?? [];
+  const odd = names.find((name) => !isUtf8(name));
+  if (!odd) return;
+  throw failure('Precondition', `data directory holds a name that is not UTF-8: ${odd.toString('latin1')}`, {
+    place: folder,
+    expected: 'names in UTF-8',
+    found: odd.toString('hex'),
+    hint: 'PostgreSQL makes no such name: move that file out of the data directory',
+  });
 }
 
 function statOf(path: string): Stats | undefined {

@@ -38,6 +38,8 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 export function fill(job: ReadJob): Filled<ReadSaid> {
   const { pieces, pageBytes } = job;
   const reading = { job, memory: (memory ??= new PageMemory()), said: { sums: [], damaged: [] } } as Reading;
+  // A job that failed may have left its own.
+  reading.memory.takeNewest();
   const buffer = reading.memory.ofAtLeast(
     pieces.reduce((sum, piece) => sum + piece.bytes, 0),
     pageBytes,
