@@ -268,8 +268,8 @@ test('a backup whose session comes to another server than the one whose files ar
       const { port } = proxy.address() as AddressInfo;
       const moved = { ...server, connection: { ...server.connection, port } };
       const files = { dataDirectory: server.dataDir };
-      await assert.rejects(localBackup(moved, { files }), fails('Precondition', /files of cluster \d+/));
-      proxy.close();
+      const attempt = localBackup(moved, { files }).finally(() => proxy.close());
+      await assert.rejects(attempt, fails('Precondition', /files of cluster \d+/));
     });
   });
 });
