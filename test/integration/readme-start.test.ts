@@ -107,7 +107,18 @@ test('what README says of a first start and of the temporal CLI works as it is w
       assert.equal(code, 0, `lifeboat ${words.join(' ')}\n${out}${err}\n${worker.log().slice(-2000)}`);
       done.push(words[0] ?? '');
     }
-    assert.deepEqual(done, ['doctor', 'apply', 'apply', 'backup', 'wal', 'restore', 'restore', 'restore', 'drill']);
+    assert.deepEqual(done, [
+      'doctor',
+      'apply',
+      'apply',
+      'backup',
+      'wal',
+      'backup',
+      'restore',
+      'restore',
+      'restore',
+      'drill',
+    ]);
     const { scratch, server } = world;
     const restored = new pg.Client({ ...server.connection, port: Number(places.get('5433')), database: 'shop' });
     await restored.connect();
