@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
-import { runningServer } from '../../activities/sources/postgres/recovery/server.ts';
+import { runningServer } from '../../activities/io/postgres/server.ts';
 import type { WalVault } from '../../activities/sources/source.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import { compareLsn } from '../../workflows/model/lsn.ts';

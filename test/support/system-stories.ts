@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { isAlive } from '../../activities/sources/postgres/recovery/server.ts';
+import { isAlive } from '../../activities/io/postgres/server.ts';
 import { ACTIVITY_NAMES } from '../../activities/index.ts';
 import type { Activities } from '../../activities/index.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';

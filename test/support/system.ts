@@ -8,7 +8,7 @@ import { writeBundle } from '../../workers/bundle.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';
 import type { Stack, StackProcess } from '../../workers/dev/stack/index.ts';
 import { startStack } from '../../workers/dev/stack/index.ts';
-import { runningServer } from '../../activities/sources/postgres/recovery/server.ts';
+import { runningServer } from '../../activities/io/postgres/server.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { runCommand } from '../../activities/io/run-command.ts';
 import { TASK_QUEUE } from '../../workflows/model/names.ts';

@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isAlive } from '../../../activities/sources/postgres/recovery/server.ts';
+import { isAlive } from '../../../activities/io/postgres/server.ts';
 import type { TestPostgres } from '../../support/postgres.ts';
 import { childrenOf } from './processes.ts';
 import { until } from './until.ts';

@@ -10,7 +10,7 @@ import type { Run } from '../../../io/run.ts';
 import { settledWithin } from '../../../io/settled-within.ts';
 import type { WalVault } from '../../source.ts';
 import { assembleSegment } from '../wal/segments.ts';
-import type { Host } from './host.ts';
+import type { Host } from '../../../io/postgres/host.ts';
 import type { Place } from './place.ts';
 import { SegmentIndex } from './segment-index.ts';
 

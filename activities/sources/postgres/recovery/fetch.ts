@@ -9,7 +9,7 @@ import { runCommand } from '../../../io/run-command.ts';
 import type { PointReader } from '../../source.ts';
 import { checkChain, linksOf } from './chain.ts';
 import { fetchLink } from './fetch-link.ts';
-import type { Host } from './host.ts';
+import type { Host } from '../../../io/postgres/host.ts';
 import { openJournal } from './journal.ts';
 import { CONTROL_FILE, OLD_CONTROL_FILE, STAGED } from './link-places.ts';
 import { placeOf } from './place.ts';

@@ -6,15 +6,15 @@ import type { PostgresOptions } from '../options.ts';
 import { fetchBase } from './fetch.ts';
 import { discardRestore, finishRestore } from './finish.ts';
 import { sayingFull } from './full-disk.ts';
-import type { Host } from './host.ts';
-import { findHost } from './host.ts';
+import type { Host } from '../../../io/postgres/host.ts';
+import { findHost } from '../../../io/postgres/host.ts';
 import { openRecovered } from './open.ts';
 import { checkTarget, prepareTarget } from './prepare.ts';
 import { proveRecovered } from './prove.ts';
 import { replayWal } from './replay.ts';
 
 export function createRecovery(_name: string, options: PostgresOptions, run: Run): Recovery {
-  const host = (plan: RecoveryPlan): Promise<Host> => findHost(options, plan.base.serverVersion);
+  const host = (plan: RecoveryPlan): Promise<Host> => findHost(options.restore, plan.base.serverVersion);
   // An attempt that is late would write over what the server of its successor has changed.
   const alone = <T>(plan: RecoveryPlan, step: () => Promise<T>): Promise<T> =>
     exclusively(plan.into, run, () => sayingFull(plan.into, step));

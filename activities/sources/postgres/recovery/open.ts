@@ -7,7 +7,7 @@ import { whileFeeding } from './feeder.ts';
 import { placeOf } from './place.ts';
 import { replayWal } from './replay.ts';
 import { hasStopped, readRecoveryLog } from './server-log.ts';
-import { runningServer } from './server.ts';
+import { runningServer } from '../../../io/postgres/server.ts';
 import { withRecovered } from './session.ts';
 import type { Replaying } from './start.ts';
 

@@ -6,12 +6,12 @@ import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { formatBytes } from '../../../../workflows/model/units.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import { freeBytesOf } from './full-disk.ts';
-import type { Host } from './host.ts';
-import { checkPortFree } from './host.ts';
+import type { Host } from '../../../io/postgres/host.ts';
+import { checkPortFree } from '../../../io/postgres/host.ts';
 import { checkNotLocked, checkSameCluster, disarm, isTablespaceOf } from './in-place.ts';
 import { placeOf } from './place.ts';
 import type { Place } from './place.ts';
-import { runningServer } from './server.ts';
+import { runningServer } from '../../../io/postgres/server.ts';
 
 /** Room left free beside what is restored. */
 const SPARE = 1.05;

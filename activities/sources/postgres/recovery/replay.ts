@@ -11,7 +11,7 @@ import { placeOf } from './place.ts';
 import { fatalFailure, refuseHole, tooLow } from './replay-failures.ts';
 import type { RecoveryLog } from './server-log.ts';
 import { hasStopped, readRecoveryLog } from './server-log.ts';
-import { isAlive, runningServer, stopServer } from './server.ts';
+import { isAlive, runningServer, stopServer } from '../../../io/postgres/server.ts';
 import { withRecovered } from './session.ts';
 import { raiseSettings } from './settings.ts';
 import type { Launched, Replaying } from './start.ts';

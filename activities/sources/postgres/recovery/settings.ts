@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { PostgresOptions } from '../options.ts';
-import type { Host } from './host.ts';
+import type { Host } from '../../../io/postgres/host.ts';
 import type { Place } from './place.ts';
 
 /** Settings a standby or recovering server must have at least as high as the source had (manual 26.4.3). */

@@ -6,10 +6,10 @@ import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { Run } from '../../../io/run.ts';
 import type { WalVault } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
-import type { Host } from './host.ts';
+import type { Host } from '../../../io/postgres/host.ts';
 import type { Place } from './place.ts';
 import { restoreCommandScript } from './restore-command.ts';
-import { launchServer, removeStalePid, runningServer } from './server.ts';
+import { launchServer, removeStalePid, runningServer } from '../../../io/postgres/server.ts';
 import { writeRecoverySettings } from './settings.ts';
 
 export interface Replaying {

@@ -2,10 +2,9 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { failure } from '../../../../workflows/model/failure.ts';
-import type { RunAs } from '../../../io/run-command.ts';
-import { runCommand } from '../../../io/run-command.ts';
-import type { PostgresOptions } from '../options.ts';
+import { failure } from '../../../workflows/model/failure.ts';
+import type { RunAs } from '../run-command.ts';
+import { runCommand } from '../run-command.ts';
 
 /** What the restoring host offers. */
 export interface Host {
@@ -15,9 +14,17 @@ export interface Host {
   as?: RunAs;
 }
 
-export async function findHost(options: PostgresOptions, serverVersion: number): Promise<Host> {
-  const as = await findUser(options.restore.runAs);
-  const binaries = await findBinaries(options.restore.binaries, Math.floor(serverVersion / 10_000));
+/** Where a source's `restore` says that recovered servers come from. */
+export interface HostOptions {
+  /** Folder with postgres of the right major version; absent: looked for in the usual places. */
+  binaries?: string | undefined;
+  runAs?: string | undefined;
+}
+
+/** The programs of one major version, and who runs them. Unsupported when this host has none. */
+export async function findHost(options: HostOptions, serverVersion: number): Promise<Host> {
+  const as = await findUser(options.runAs);
+  const binaries = await findBinaries(options.binaries, Math.floor(serverVersion / 10_000));
   return { binaries, ...(as ? { as } : {}) };
 }
 

@@ -2,11 +2,18 @@ import { spawn } from 'node:child_process';
 import { existsSync, openSync, closeSync } from 'node:fs';
 import { readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failure } from '../../../../workflows/model/failure.ts';
-import type { Run } from '../../../io/run.ts';
-import { spawnOptions } from '../../../io/run-command.ts';
+import { failure } from '../../../workflows/model/failure.ts';
+import type { Run } from '../run.ts';
+import { spawnOptions } from '../run-command.ts';
 import type { Host } from './host.ts';
-import type { Place } from './place.ts';
+
+/** Where a server of ours stands. */
+export interface ServerPlace {
+  /** The data directory. */
+  data: string;
+  /** Folder for what it says. */
+  log: string;
+}
 
 /** Removes the pid file that a crash left; the server itself refuses while the number in it belongs to any process. */
 export async function removeStalePid(data: string): Promise<void> {
@@ -37,7 +44,7 @@ async function startingServer(paths: string[]): Promise<number | undefined> {
 }
 
 /** Starts the server on its own: it must outlive the worker, which may be killed and come back. */
-export function launchServer(place: Place, host: Host): number {
+export function launchServer(place: ServerPlace, host: Host): number {
   const log = openSync(join(place.log, 'stderr'), 'a');
   try {
     const config = ['-c', `config_file=${join(place.data, 'postgresql.conf')}`, '-c', `data_directory=${place.data}`];
