@@ -3,9 +3,15 @@ import { failure } from '../../workflows/model/failure.ts';
 /** What the clear header of an AWS Encryption SDK message (version 2) says, before anything is decrypted. */
 export interface MessageHeader {
   context: Record<string, string>;
+  /** The same as it stands there. */
+  contextBytes: Buffer;
+  messageId: Buffer;
   /** Wrapped data keys: who wrapped them. */
   wrappedBy: KeyName[];
+  wrapped: WrappedKey[];
   frameBytes: number;
+  commitment: Buffer;
+  tag: Buffer;
   /** Length of header and header authentication. */
   headerBytes: number;
 }
@@ -15,6 +21,13 @@ export interface KeyName {
   name: string;
 }
 
+/** The data key as one key wrapped it; `info` is that key's name, and what else its kind of wrapping needs. */
+export interface WrappedKey {
+  namespace: string;
+  info: Buffer;
+  wrapped: Buffer;
+}
+
 /** Names of keys: "key provider id" of the message format. */
 export const ROOT_NAMESPACE = 'lifeboat-root';
 export const RECOVERY_NAMESPACE = 'lifeboat-recovery';
@@ -22,13 +35,13 @@ export const KEK_NAMESPACE = 'lifeboat-kek';
 
 /** AES-256-GCM with HKDF-SHA-512 and key commitment, unsigned. */
 export const SUITE = 0x0478;
-const VERSION = 2;
-const FRAMED = 2;
-const MESSAGE_ID_BYTES = 32;
+export const VERSION = 2;
+export const FRAMED = 2;
+export const MESSAGE_ID_BYTES = 32;
 const COMMITMENT_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
-const FINAL_FRAME = 0xffffffff;
+export const FINAL_FRAME = 0xffffffff;
 /** A raw-AES key provider appends tag length, IV length and IV to the name. */
 const RAW_AES_SUFFIX_BYTES = 4 + 4 + IV_BYTES;
 
@@ -75,19 +88,23 @@ function parse(cursor: Cursor): MessageHeader {
   if (version !== VERSION || suite !== SUITE) {
     throw new TypeError(`version ${version}, suite ${suite.toString(16).padStart(4, '0')}`);
   }
-  cursor.take(MESSAGE_ID_BYTES);
-  const context = readContext(cursor.field());
-  const wrappedBy = Array.from({ length: cursor.take(2).readUInt16BE() }, () => readKeyName(cursor));
+  const messageId = cursor.take(MESSAGE_ID_BYTES);
+  const contextBytes = cursor.field();
+  const wrapped = Array.from({ length: cursor.take(2).readUInt16BE() }, () => ({
+    namespace: cursor.field().toString(),
+    info: cursor.field(),
+    wrapped: cursor.field(),
+  }));
   if (cursor.take(1).readUInt8() !== FRAMED) throw new TypeError('content that is not framed');
   const frameBytes = cursor.take(4).readUInt32BE();
-  cursor.take(COMMITMENT_BYTES + TAG_BYTES);
-  return { context, wrappedBy, frameBytes, headerBytes: cursor.at };
+  const [commitment, tag] = [cursor.take(COMMITMENT_BYTES), cursor.take(TAG_BYTES)];
+  const context = readContext(contextBytes);
+  const wrappedBy = wrapped.map(keyNameOf);
+  return { context, contextBytes, messageId, wrappedBy, wrapped, frameBytes, commitment, tag, headerBytes: cursor.at };
 }
 
-function readKeyName(cursor: Cursor): KeyName {
-  const namespace = cursor.field().toString();
-  const info = cursor.field();
-  cursor.field();
+/** Who wrapped a data key. */
+export function keyNameOf({ namespace, info }: WrappedKey): KeyName {
   const name = namespace === RECOVERY_NAMESPACE ? info : info.subarray(0, -RAW_AES_SUFFIX_BYTES);
   return { namespace, name: name.toString() };
 }
@@ -100,6 +117,16 @@ function readContext(bytes: Buffer): Record<string, string> {
     cursor.field().toString(),
   ]);
   return Object.fromEntries(pairs) as Record<string, string>;
+}
+
+/** A context in the one form that it has in a message: sorted by name, without a length in front. */
+export function contextBytes(context: Record<string, string>): Buffer {
+  const pairs = Object.entries(context).map((pair) => pair.map((text) => Buffer.from(text)) as [Buffer, Buffer]);
+  const short = (value: number): Buffer => Buffer.from([value >> 8, value & 0xff]);
+  const fields = pairs
+    .toSorted(([a], [b]) => a.compare(b))
+    .flatMap(([name, value]) => [short(name.length), name, short(value.length), value]);
+  return Buffer.concat([short(pairs.length), ...fields]);
 }
 
 /**

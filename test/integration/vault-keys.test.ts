@@ -191,7 +191,7 @@ test('with the recovery key, a key file that somebody planted is refused by name
     const month = `shop-${new Date().toISOString().slice(0, 7)}`;
     const plant = async (version: number): Promise<void> => {
       const place = `shop/keys/${month}.${version}.key`;
-      const file = await createKeyFile(theirs, { scope: month, version, source: 'shop', place });
+      const file = createKeyFile(theirs, { scope: month, version, source: 'shop', place });
       await writeFile(join(at.root, place), file);
     };
     await at.newRoot();
@@ -268,7 +268,7 @@ test('with the root key, a planted key file does not open, whoever signed what',
     const theirs = { ...(await newKeyRing(join(at.dir, 'theirs'))), recoveryPublic: at.keys.recoveryPublic ?? '' };
     const impostor = { ...theirs, root: { id: at.keys.root.id, key: theirs.root.key } };
     const place = 'shop/keys/shop-2026-01.1.key';
-    const file = await createKeyFile(impostor, { scope: 'shop-2026-01', version: 1, source: 'shop', place });
+    const file = createKeyFile(impostor, { scope: 'shop-2026-01', version: 1, source: 'shop', place });
     await writeFile(join(at.root, place), file);
     await at.newRoot();
     await refused(at, ['--from-root', at.key('root.old')], { code: EXIT.integrity, by: /shop-2026-01.1.key is not/ });

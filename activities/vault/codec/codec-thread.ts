@@ -6,9 +6,9 @@ import { decode, encode, SPARE_BYTES } from './codec.ts';
 import type { FillJob, Job, Result } from './job.ts';
 
 serveJobs(async (job: Job): Promise<Outcome<Result>> => {
-  if (job.kind === 'encode') return moving(await encode(job));
+  if (job.kind === 'encode') return moving(encode(job));
   if (job.kind === 'fill') return moving(await fill(job));
-  const bytes = await decode(job);
+  const bytes = decode(job);
   if (!job.use) return moving({ bytes });
   await use(bytes, job.use);
   return { result: { bytes: NOTHING }, moved: [] };
@@ -20,7 +20,7 @@ async function fill({ fill: { module, job }, ...how }: FillJob): Promise<Result>
   const filler = (await import(module)) as { fill(job: unknown): Filled };
   const { bytes, said } = filler.fill(job);
   const plainBytes = bytes.length;
-  return { ...(await encode({ ...how, kind: 'encode', bytes })), brought: { plainBytes, said } };
+  return { ...encode({ ...how, kind: 'encode', bytes }), brought: { plainBytes, said } };
 }
 
 /** The memory comes back at once: the next part finds it warm. */

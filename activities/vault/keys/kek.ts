@@ -1,15 +1,16 @@
-import { constants, createPublicKey, randomBytes } from 'node:crypto';
-import { MultiKeyringNode } from '@aws-crypto/material-management-node';
-import type { RawAesKeyringNode } from '@aws-crypto/raw-aes-keyring-node';
-import { RawRsaKeyringNode } from '@aws-crypto/raw-rsa-keyring-node';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { failure } from '../../../workflows/model/failure.ts';
-import { aesKeyring, esdk, FORMAT, MESSAGE_OPTIONS } from '../codec/codec.ts';
+import { FORMAT } from '../codec/codec.ts';
 import type { Kek } from '../codec/job.ts';
 import type { KekId } from '../layout.ts';
 import { kekName } from '../layout.ts';
+import { readMessage } from '../message-read.ts';
+import { writeMessage } from '../message-write.ts';
 import type { KeyName, MessageHeader } from '../message.ts';
 import { KEK_NAMESPACE, messageBytes, readHeader, RECOVERY_NAMESPACE, ROOT_NAMESPACE } from '../message.ts';
 import type { KeyRing } from '../vault.ts';
+import { aesWrapper, rsaWrapper } from '../wrapped-key.ts';
+import type { Wrapper } from '../wrapped-key.ts';
 import { publicId } from './fingerprint.ts';
 
 const KEK_BYTES = 32;
@@ -24,28 +25,27 @@ export interface KeyFilePlace extends KekId {
 }
 
 /** A new key-encryption key as the content of its key file. */
-export function createKeyFile(keys: KeyRing, at: KeyFilePlace): Promise<Buffer> {
+export function createKeyFile(keys: KeyRing, at: KeyFilePlace): Buffer {
   return wrapKek(keys, at, randomBytes(KEK_BYTES));
 }
 
 /** The root wraps; the recovery key, of which only the public half is here, can open it too. */
-export async function wrapKek(keys: KeyRing, at: KeyFilePlace, key: Uint8Array): Promise<Buffer> {
-  const children = keys.recoveryPublic === undefined ? [] : [recoveryWrapper(keys.recoveryPublic)];
-  const keyring = new MultiKeyringNode({ generator: rootKeyring(keys.root), children });
-  const { result } = await esdk.encrypt(keyring, key, { ...MESSAGE_OPTIONS, encryptionContext: contextOf(at) });
-  return result;
+export function wrapKek(keys: KeyRing, at: KeyFilePlace, key: Uint8Array): Buffer {
+  const recovery =
+    keys.recoveryPublic === undefined ? [] : [rsaWrapper(recoveryName(keys.recoveryPublic), keys.recoveryPublic)];
+  return writeMessage(key, contextOf(at), [rootWrapper(keys.root), ...recovery]);
 }
 
 /**
  * Opens a key file. Integrity when it is another key's, cut, longer or changed; Denied when the opener is none of those it
  * was wrapped for.
  */
-export async function openKek(opener: Opener, at: KeyFilePlace, file: Buffer): Promise<Kek> {
+export function openKek(opener: Opener, at: KeyFilePlace, file: Buffer): Kek {
   const header = readHeader(file, at.place);
   checkClear(at, file, header);
   const own = openerName(opener);
   if (!header.wrappedBy.some((name) => sameName(name, own))) throw notForUs(at, header, own);
-  const key = await decrypt(opener, at, file);
+  const key = decrypt(opener, at, { file, header });
   if (key.length === KEK_BYTES) return { namespace: KEK_NAMESPACE, name: kekName(at), key };
   throw damaged(at, { expected: `a key of ${KEK_BYTES} bytes`, found: `${key.length} bytes` });
 }
@@ -77,20 +77,8 @@ function recoveryName(pem: string): KeyName {
   return { namespace: RECOVERY_NAMESPACE, name: publicId(createPublicKey(pem)) };
 }
 
-function rootKeyring(root: KeyRing['root']): RawAesKeyringNode {
-  return aesKeyring({ namespace: ROOT_NAMESPACE, name: root.id, key: root.key });
-}
-
-function recoveryWrapper(publicPem: string): RawRsaKeyringNode {
-  return rsaKeyring(recoveryName(publicPem), { publicKey: publicPem });
-}
-
-function rsaKeyring(
-  { namespace, name }: KeyName,
-  rsaKey: { publicKey: string } | { privateKey: string },
-): RawRsaKeyringNode {
-  const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' } as const;
-  return new RawRsaKeyringNode({ keyNamespace: namespace, keyName: name, rsaKey, ...padding });
+function rootWrapper(root: KeyRing['root']): Wrapper {
+  return aesWrapper({ namespace: ROOT_NAMESPACE, name: root.id, key: root.key });
 }
 
 function contextOf(at: KeyFilePlace): Record<string, string> {
@@ -109,13 +97,10 @@ function checkClear(at: KeyFilePlace, file: Buffer, header: MessageHeader): void
   if (end !== file.length) throw damaged(at, { expected: `${end} bytes`, found: `${file.length} bytes` });
 }
 
-async function decrypt(opener: Opener, at: KeyFilePlace, file: Buffer): Promise<Buffer> {
-  const keyring =
-    'root' in opener
-      ? rootKeyring(opener.root)
-      : rsaKeyring(openerName(opener), { privateKey: opener.recoveryPrivatePem });
+function decrypt(opener: Opener, at: KeyFilePlace, { file, header }: { file: Buffer; header: MessageHeader }): Buffer {
   try {
-    return (await esdk.decrypt(keyring, file)).plaintext;
+    const key = 'root' in opener ? rootWrapper(opener.root) : rsaWrapper(openerName(opener), opener.recoveryPrivatePem);
+    return readMessage(file, header, { context: contextOf(at), key });
   } catch {
     throw damaged(at, { expected: 'bytes that the key it names authenticates', found: 'bytes it does not' });
   }

@@ -72,7 +72,7 @@ async function newest(place: KeyPlace, scope: string): Promise<KekId | undefined
 async function create(place: KeyPlace, scope: string): Promise<KekId> {
   const id = { scope, version: 1 };
   const key = place.layout.key(id);
-  const file = await createKeyFile(place.keys, { ...id, source: place.source, place: key });
+  const file = createKeyFile(place.keys, { ...id, source: place.source, place: key });
   await place.store.put(key, file, { ifAbsent: true });
   return id;
 }

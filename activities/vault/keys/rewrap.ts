@@ -84,20 +84,20 @@ async function openOne(
   const { wrappedBy } = readHeader(file, at.place);
   const wanted = wrappers(job.to);
   if (sameWrappers(wrappedBy, wanted)) {
-    await openKek(job.to, at, file);
+    openKek(job.to, at, file);
     return 'already';
   }
   refuseLosingRecovery(at, wrappedBy, wanted);
   const from = openerName(job.from);
   if (!wrappedBy.some((name) => sameName(name, from))) throw wrongOldKey(at, wrappedBy, from);
-  return { at, kek: await openKek(job.from, at, file) };
+  return { at, kek: openKek(job.from, at, file) };
 }
 
 async function wrapOne({ store, run }: { store: StoreSession; run: Run }, to: KeyRing, opened: Opened): Promise<void> {
   const { at, kek } = opened;
   run.signal.throwIfAborted();
-  const file = await wrapKek(to, at, kek.key);
-  await openKek(to, at, file);
+  const file = wrapKek(to, at, kek.key);
+  openKek(to, at, file);
   await store.put(at.place, file);
 }
 

@@ -33,7 +33,7 @@ export async function findUnvouched(at: Vouching, keks: readonly Kek[]): Promise
     const body = await signedBody(at, point);
     const kek = body && named(at.layout.manifest(point), body, open);
     if (!kek) continue;
-    await checkOpens(at, kek, { point, body });
+    checkOpens(at, kek, { point, body });
     open = open.filter((each) => each !== kek);
     if (open.length === 0) break;
   }
@@ -59,11 +59,11 @@ function named(place: string, body: Buffer, keks: readonly Kek[]): Kek | undefin
   return keks.find((kek) => wrappedBy.some((name) => sameName(name, kek)));
 }
 
-async function checkOpens(at: Vouching, kek: Kek, { point, body }: { point: string; body: Buffer }): Promise<void> {
+function checkOpens(at: Vouching, kek: Kek, { point, body }: { point: string; body: Buffer }): void {
   const place = at.layout.manifest(point);
   const context = { source: at.source, format: FORMAT, artefact: 'manifest', point };
   try {
-    await decode({ kind: 'decode', bytes: Uint8Array.from(body), context, kek, place });
+    decode({ kind: 'decode', bytes: Uint8Array.from(body), context, kek, place });
   } catch (error) {
     if (!isFailure(error, 'Integrity')) throw error;
     throw failure('Integrity', `key file of ${kek.name} holds another key than the one its backups were made with`, {
