@@ -11,7 +11,7 @@ import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import type { BackupOptions, SourceSession } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
-import { useSource } from './use-source.ts';
+import { fromOf, useSource } from './use-source.ts';
 import type { Vault } from './vault/vault.ts';
 import { logOf } from './wal.ts';
 
@@ -29,7 +29,7 @@ const LOOK_MS = 250;
 export function checkBackup(deps: Deps, { source, prefix }: { source: string; prefix: string }): Promise<void> {
   return useSource(deps, source, async (use) => {
     const identity = await use.session.identity();
-    refuse(source, await use.session.check());
+    refuse(source, await use.session.check({ from: fromOf(use.config) }));
     const { points } = await use.vault.points();
     const known = points.at(-1)?.systemId;
     if (known !== undefined && known !== identity.systemId) throw otherCluster(source, known, identity.systemId);
@@ -66,6 +66,7 @@ export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> 
     const facts = await session.backup(draft, {
       checkpoint: task.checkpoint ?? config.backup.checkpoint,
       label: task.label ?? `lifeboat ${task.source}`,
+      ...(config.backup.from === undefined ? {} : { from: config.backup.from }),
       ...(config.backup.maxRateBytes === undefined ? {} : { maxRateBytes: config.backup.maxRateBytes }),
       ...('since' in parent ? { since: parent.since } : {}),
     });
@@ -135,7 +136,7 @@ async function isLost(use: SourceUse, { need, hole }: { need: NeededWal; hole: H
 
 /** True when the server keeps no WAL before `lsn` for us. */
 async function isGone(use: SourceUse, lsn: string): Promise<boolean> {
-  const { server } = await logOf(use).status(use.vault.wal, use.config.wal.slot);
+  const { server } = await logOf(use).status(use.vault.wal, use.config.wal);
   return server?.slotState === 'streaming' && lsnDistanceBytes(lsn, server.flushLsn) >= server.retainedBytes;
 }
 

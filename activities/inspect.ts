@@ -12,7 +12,7 @@ import { holdingsOf } from './holdings.ts';
 import { checkStore } from './stores/check.ts';
 import { findStore } from './stores/index.ts';
 import type { SourceUse } from './use-source.ts';
-import { useSource } from './use-source.ts';
+import { fromOf, useSource } from './use-source.ts';
 import { readWal } from './wal.ts';
 
 /** Questions that change nothing and that only a host with keys and stores can answer. */
@@ -129,7 +129,10 @@ function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
     useSource(deps, name, async ({ session, vault, config }) => {
       const { incremental, differential } = config.schedule;
       const increments = incremental !== undefined || differential !== undefined;
-      const checks = (await session.check({ increments })).map((check) => ({ scope, ...check }));
+      const checks = (await session.check({ increments, from: fromOf(config), every: true })).map((check) => ({
+        scope,
+        ...check,
+      }));
       const { points, damaged } = await vault.points();
       const found =
         damaged.length > 0 ? damaged.map((each) => each.point).join(', ') : `${points.length}, all readable`;

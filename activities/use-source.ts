@@ -5,7 +5,7 @@ import type { SourceConfig } from './config/index.ts';
 import type { Deps } from './deps.ts';
 import type { Run } from './io/run.ts';
 import { findSource } from './sources/index.ts';
-import type { SourceSession } from './sources/source.ts';
+import type { CheckWants, SourceSession } from './sources/source.ts';
 import { openStore } from './stores/open.ts';
 import { openVault } from './vault/index.ts';
 import type { Vault } from './vault/vault.ts';
@@ -31,6 +31,14 @@ export function sourceConfig(deps: Deps, name: string): SourceConfig {
     found: name,
     hint: near === undefined ? 'lifeboat config explain' : `did you mean ${near}?`,
   });
+}
+
+/** Which servers of the source's cluster its configuration wants. */
+export function fromOf({ backup, wal }: SourceConfig): NonNullable<CheckWants['from']> {
+  return {
+    ...(backup.from === undefined ? {} : { backup: backup.from }),
+    ...(wal.from === undefined ? {} : { wal: wal.from }),
+  };
 }
 
 /** Opens a source and its vault, runs the work as this activity, closes both. */

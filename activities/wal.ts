@@ -28,7 +28,7 @@ export function streamWal(deps: Deps, { source, ...passing }: WalTask): Promise<
 export function awaitStreaming(deps: Deps, { source }: { source: string }): Promise<void> {
   return useSource(deps, source, async (use) => {
     for (;;) {
-      const { server, unreachable } = await logOf(use).status(use.vault.wal, use.config.wal.slot);
+      const { server, unreachable } = await logOf(use).status(use.vault.wal, use.config.wal);
       if (server?.slotState === 'streaming') return;
       const note = server ? `slot ${server.slot} is ${server.slotState}` : `server not reachable: ${unreachable}`;
       use.run.progress({ phase: 'waiting for the WAL stream', note });
@@ -40,7 +40,7 @@ export function awaitStreaming(deps: Deps, { source }: { source: string }): Prom
 /** What the vault holds, what of it can be reached, and how far the server is ahead. */
 export function readWal(deps: Deps, { source }: { source: string }): Promise<WalAnswer> {
   return useSource(deps, source, async (use) => {
-    const status = await logOf(use).status(use.vault.wal, use.config.wal.slot);
+    const status = await logOf(use).status(use.vault.wal, use.config.wal);
     const { points } = await use.vault.points();
     const systemId = status.systemId || points.at(-1)?.systemId;
     if (systemId === undefined) return { ...status, windows: [] };

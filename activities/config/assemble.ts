@@ -64,7 +64,7 @@ function optionsOf(data: unknown, ours: readonly string[]): unknown {
 }
 
 function sourceOf(name: string, source: SourceFile, options: unknown): SourceConfig {
-  const { level, checkpoint, partSize, parallel, chainLimit, maxRate } = source.backup;
+  const { level, checkpoint, partSize, parallel, chainLimit, maxRate, from } = source.backup;
   const { rto, rpo } = source.objectives;
   return {
     kind: source.kind,
@@ -73,6 +73,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
     backup: {
       ...{ level, checkpoint, partBytes: partSize, parallel, chainLimit },
       ...(maxRate === undefined ? {} : { maxRateBytes: maxRate }),
+      ...(from === undefined ? {} : { from }),
     },
     wal: {
       shipEveryMs: source.wal.shipEvery,
@@ -80,6 +81,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
       heartbeatEveryMs: source.wal.heartbeatEvery,
       spoolBytes: source.wal.spool,
       slot: slotOf(name, source.wal.slot),
+      ...(source.wal.from === undefined ? {} : { from: source.wal.from }),
     },
     schedule: Object.fromEntries(
       SCHEDULE_NAMES.flatMap((each) => {

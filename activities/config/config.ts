@@ -1,3 +1,5 @@
+import type { ServerWish } from '../../workflows/model/server-role.ts';
+
 /** A secret by reference; resolved as late as possible. Its value's string form is a placeholder. */
 export type { SecretRef } from '../io/secret.ts';
 
@@ -41,6 +43,8 @@ export interface SourceConfig {
     /** Points that may stand on a full one, one on the other. */
     chainLimit: number;
     maxRateBytes?: number;
+    /** Which server of the cluster sends it. */
+    from?: ServerWish;
   };
   wal: {
     shipEveryMs: number;
@@ -48,6 +52,8 @@ export interface SourceConfig {
     heartbeatEveryMs: number;
     spoolBytes: number;
     slot: string;
+    /** Which server of the cluster sends it. */
+    from?: ServerWish;
   };
   schedule: Partial<Record<ScheduleName, ScheduleConfig>>;
   objectives: { rtoMs?: number; rpoMs?: number };

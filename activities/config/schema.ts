@@ -2,6 +2,7 @@ import type { ZodType } from 'zod';
 import { z } from 'zod';
 import { failure, failureFacts, findFailure } from '../../workflows/model/failure.ts';
 import { NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
+import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { parseCron } from './cron.ts';
@@ -77,6 +78,7 @@ export const sourceShape = {
       parallel: z.int().min(1).max(64).default(4),
       chainLimit: z.int().min(1).max(1000).default(14),
       maxRate: bytes(32 * 1024, 2 ** 40, 'at least 32KiB (a second)').optional(),
+      from: z.enum(SERVER_WISHES).optional(),
     })
     .prefault({}),
   wal: z
@@ -89,6 +91,7 @@ export const sourceShape = {
         .string()
         .regex(/^[a-z0-9_]{1,63}$/, 'a slot name: a-z, 0-9 and _, at most 63')
         .optional(),
+      from: z.enum(SERVER_WISHES).optional(),
     })
     .prefault({}),
   schedule: z

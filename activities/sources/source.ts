@@ -1,6 +1,7 @@
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
+import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
 import type {
   FetchEvidence,
@@ -71,6 +72,8 @@ export type BackupFacts = Omit<Manifest, 'format' | 'point' | 'source' | 'tool' 
 export interface BackupOptions {
   checkpoint: 'fast' | 'spread';
   label: string;
+  /** Which server of the cluster sends it; absent: the primary where there are several, else the one. */
+  from?: ServerWish;
   /** Bytes a second; absent = as fast as it goes. */
   maxRateBytes?: number;
   /** Take only what changed since this point. A source that cannot takes a full one, and says why (BackupFacts.fallback). */
@@ -102,6 +105,8 @@ export interface ShipOptions {
   /** WAL held in memory while the store is slow or down, bytes; when full, reading stops and the server's slot keeps the rest. */
   spoolBytes: number;
   slot: string;
+  /** Which server of the cluster sends it; absent: the primary where there are several, else the one. */
+  from?: ServerWish;
   /** Commits wait for us: WAL is stored as it comes, and the server hears of it at once, whatever `shipEveryMs` says. */
   synchronous?: boolean;
   /**
@@ -115,7 +120,8 @@ export interface ShipOptions {
 export interface LogShipping {
   /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
   ship(vault: WalVault, options: ShipOptions): Promise<{ timeline: number; endLsn: Lsn; bytes: number }>;
-  status(vault: WalVault, slot: string): Promise<WalStatus>;
+  /** As the server that `from` chooses sees it, which is the one that has the slot. */
+  status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from'>): Promise<WalStatus>;
 }
 
 /** Steps of a recovery on the restoring host, in this order; each may be repeated and continues where it stopped. */
@@ -152,6 +158,10 @@ export interface SourceCheck {
 export interface CheckWants {
   /** Backups of what changed. */
   increments?: boolean;
+  /** Which servers backups and WAL come from: the faults of those count; absent: as BackupOptions and ShipOptions say. */
+  from?: { backup?: ServerWish; wal?: ServerWish };
+  /** Try every server of the cluster, not only those that are chosen. */
+  every?: boolean;
 }
 
 /** One source, opened. Opening connects to nothing: a restore must work when the source is gone. */

@@ -56,6 +56,22 @@ const ROWS: Row[] = [
     ...{ expected: 'a number', found: '"5432"', next: MEND },
   },
   {
+    ...{ name: 'several servers that are no list', words: CHECK, change: ['host: 127.0.0.1', 'host: "db1,db2"'] },
+    ...{ type: 'ConfigInvalid', message: /sources\.shop\.connection\.host: is not usable/, place: at(12) },
+    ...{ expected: /^one server, or a list of them/, found: '"db1,db2"', next: MEND },
+  },
+  {
+    ...{ name: 'a server that is none', words: CHECK, change: ['host: 127.0.0.1', 'host: [db1, "db2:x"]'] },
+    ...{ type: 'ConfigInvalid', message: /sources\.shop\.connection\.host\.1: is not usable/, place: at(12) },
+    ...{ expected: /^a name or address, with ":port"/, found: /./, next: MEND },
+  },
+  {
+    ...{ name: 'a role that no server has', words: CHECK },
+    change: ['    wal: {', '    backup: { from: replica }\n    wal: {'],
+    ...{ type: 'ConfigInvalid', message: /sources\.shop\.backup\.from: is unknown/, place: at(14) },
+    ...{ expected: 'primary, standby or prefer-standby', found: '"replica"', next: MEND },
+  },
+  {
     ...{ name: 'a duration without a unit', words: CHECK, change: ['5s', '5'] },
     ...{ type: 'ConfigInvalid', message: /sources\.shop\.wal\.shipEvery/, place: at(14) },
     ...{ expected: 'a text', found: '5', next: MEND },

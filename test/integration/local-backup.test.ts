@@ -8,7 +8,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../activities/io/clock.ts';
-import { connect as connectSql } from '../../activities/io/postgres/connection.ts';
+import { connect as connectSql, serverSchema } from '../../activities/io/postgres/connection.ts';
 import type { Progress, Run } from '../../activities/io/run.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
@@ -243,8 +243,9 @@ test('the session of a backup stays alive, or ends it; names and starts are what
     const isFound = async (earlierSeconds: number): Promise<boolean> => {
       const changed = lines.with(2, String(Number(lines[2]) - earlierSeconds));
       await writeFile(path, changed.join('\n'));
-      const options = optionsFor(server, {});
-      const sql = await connectSql(options.connection);
+      const connection = serverSchema.parse(server.connection);
+      const options = { ...optionsFor(server, {}), connection };
+      const sql = await connectSql(connection);
       const looked = await lookForDataDirectory(options, sql, plainRun()).finally(() => sql.end());
       return 'path' in looked;
     };

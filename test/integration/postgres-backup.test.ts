@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { serverSchema } from '../../activities/io/postgres/connection.ts';
 import { connectReplication } from '../../activities/io/postgres/replication.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
@@ -116,8 +117,8 @@ for (const [name, type, setup, names] of refusals) {
 test('refused with the setting to change: every walsender is in use', async () => {
   await withPostgres({ version: 18, settings: { max_wal_senders: '2' } }, async (server) => {
     const options = optionsFor(server);
-    await using first = await connectReplication(options.connection, plainRun());
-    await using second = await connectReplication(options.connection, plainRun());
+    await using first = await connectReplication(serverSchema.parse(server.connection), plainRun());
+    await using second = await connectReplication(serverSchema.parse(server.connection), plainRun());
     await assert.rejects(takeBackup(options, { out: memorySink(), backup: ORDER, run: plainRun() }), (error) => {
       assert.equal(failureTypeOf(error), 'Busy', String(error));
       assert.match(findFailure(error)?.message ?? '', /2 of max_wal_senders = 2 in use.*raise max_wal_senders/);

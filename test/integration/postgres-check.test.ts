@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
-import { connect, query } from '../../activities/io/postgres/connection.ts';
-import { checkSource } from '../../activities/sources/postgres/check.ts';
+import { connect, query, serverSchema } from '../../activities/io/postgres/connection.ts';
+import { checkSource } from '../../activities/sources/postgres/check-servers.ts';
 import type { SourceCheck } from '../../activities/sources/source.ts';
 import { identityOf } from '../../activities/sources/postgres/identity.ts';
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
@@ -127,7 +127,7 @@ test('identity is the same through SQL and the walsender', async () => {
 test('the signal ends a statement at once', async () => {
   await withPostgres({ version: 18 }, async (server) => {
     const stop = new AbortController();
-    const options = postgresSchema.parse({ connection: server.connection }).connection;
+    const options = serverSchema.parse(server.connection);
     const client = await connect(options, { signal: stop.signal });
     const running = query(client, 'select pg_sleep(600)');
     stop.abort(new Error('enough'));

@@ -110,6 +110,15 @@ async function createPostgres(dir: string, options: TestPostgresOptions): Promis
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'`);
   await writeFile(join(dataDir, 'postgresql.auto.conf'), `${lines.join('\n')}\n`);
+  return serverIn(dir, { version, binaries, port });
+}
+
+/** The server whose data directory is `dir`/data. */
+export function serverIn(
+  dir: string,
+  { version, binaries, port }: Pick<TestPostgres, 'version' | 'binaries' | 'port'>,
+): TestPostgres {
+  const dataDir = join(dir, 'data');
   const connection = { host: '127.0.0.1', port, user: 'postgres', database: 'postgres' };
   const connect = async (database = 'postgres'): Promise<pg.Client> => {
     const client = new pg.Client({ ...connection, database });

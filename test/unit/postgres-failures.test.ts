@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { Address } from '../../activities/io/postgres/failures.ts';
 import { hbaLine, postgresFailure, sqlStateOf } from '../../activities/io/postgres/failures.ts';
 import { checkServerVersion } from '../../activities/io/postgres/version.ts';
-import { connectionSchema, tlsOf } from '../../activities/io/postgres/options.ts';
+import { describeConnection, serverPlace, wishOf } from '../../activities/io/postgres/choose-server.ts';
+import { connectionSchema, serverSchema, serversOf, tlsOf } from '../../activities/io/postgres/options.ts';
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import { failure, failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
 
@@ -95,7 +96,7 @@ test('versions outside of 15 to 18 are refused with both named, newer ones unles
 });
 
 test('TLS is never a matter of luck: off on loopback and sockets, on anywhere else, and no fallback', () => {
-  const modeFor = (host: string): string => tlsOf(connectionSchema.parse({ host, user: 'u' })).mode;
+  const modeFor = (host: string): string => tlsOf(serverSchema.parse({ host, user: 'u' })).mode;
   for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost', '/run/postgresql'])
     assert.equal(modeFor(host), 'disable');
   for (const host of ['db', '10.0.0.1', '127.example.org', 'localhost.example.org'])
@@ -103,6 +104,19 @@ test('TLS is never a matter of luck: off on loopback and sockets, on anywhere el
 });
 
 const CONNECTION = { host: 'db', user: 'u' };
+
+test('several servers: each with its own port or the common one, and none is mistaken for another form', () => {
+  const options = connectionSchema.parse({
+    ...CONNECTION,
+    port: 6000,
+    host: ['db1', 'db2:5433', '::1', '[::1]:7', '/s'],
+  });
+  const places = serversOf(options).map(serverPlace);
+  assert.deepEqual(places, ['db1:6000', 'db2:5433', '[::1]:6000', '[::1]:7', '/s:6000']);
+  assert.equal(describeConnection(options), 'db1:6000, db2:5433, [::1]:6000, [::1]:7, /s:6000/postgres as u');
+  assert.equal(wishOf(options), 'primary');
+  assert.equal(wishOf(connectionSchema.parse(CONNECTION)), undefined);
+});
 
 test('options have their defaults, in milliseconds', () => {
   const options = postgresSchema.parse({ connection: CONNECTION });
@@ -119,6 +133,10 @@ test('options have their defaults, in milliseconds', () => {
 
 const bad: [string, Record<string, unknown>][] = [
   ['an unknown key', { connection: { ...CONNECTION, hots: 'x' } }],
+  ['several servers that are no list', { connection: { ...CONNECTION, host: 'db1,db2' } }],
+  ['a list of no server', { connection: { ...CONNECTION, host: [] } }],
+  ['a server with a port that is none', { connection: { ...CONNECTION, host: ['db1:99999'] } }],
+  ['a server with a user', { connection: { ...CONNECTION, host: ['me@db1'] } }],
   ['a duration without unit', { connection: { ...CONNECTION, connectTimeout: '10' } }],
   ['a password in the file', { connection: { ...CONNECTION, password: 'secret' } }],
   ['an unknown TLS mode', { connection: { ...CONNECTION, tls: { mode: 'prefer' } } }],

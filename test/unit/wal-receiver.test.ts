@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { serverSchema } from '../../activities/io/postgres/connection.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { postgresSchema } from '../../activities/sources/postgres/options.ts';
 import { Patience } from '../../activities/sources/postgres/wal/patience.ts';
@@ -9,9 +10,11 @@ import { parseLsn } from '../../workflows/model/lsn.ts';
 
 const SEGMENT = 16 << 20;
 
+const connection = serverSchema.parse({ host: 'db', user: 'lifeboat' });
+
 test('the server is told of nothing before it has sent something: it may no longer have what we ask for', () => {
   const receiver = new Receiver({
-    options: postgresSchema.parse({ connection: { host: 'db', user: 'lifeboat' } }),
+    options: { ...postgresSchema.parse({ connection }), connection },
     ship: { shipEveryMs: 1000, heartbeatEveryMs: 0, spoolBytes: 1 << 20, slot: 'lifeboat_shop' },
     vault: {} as WalVault,
     run: plainRun(),

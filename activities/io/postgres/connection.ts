@@ -7,13 +7,13 @@ import { fileFailure } from '../file-failure.ts';
 import { resolveSecret } from '../secret.ts';
 import type { Address } from './failures.ts';
 import { placeOf, postgresFailure } from './failures.ts';
-import type { ConnectionOptions, TlsOptions } from './options.ts';
+import type { ServerOptions, TlsOptions } from './options.ts';
 import { tlsOf } from './options.ts';
 import { ReusingSocket } from './socket.ts';
 import { checkServerVersion } from './version.ts';
 
-export { connectionSchema } from './options.ts';
-export type { ConnectionOptions } from './options.ts';
+export { connectionSchema, serverSchema } from './options.ts';
+export type { ConnectionOptions, ServerOptions } from './options.ts';
 
 export type SqlClient = pg.Client;
 
@@ -45,7 +45,7 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 /** A dead host is noticed by the kernel this long after the last byte. */
 const KEEPALIVE_MS = 10_000;
 
-export function addressOf(options: ConnectionOptions, mode: ConnectMode = {}): Address {
+export function addressOf(options: ServerOptions, mode: ConnectMode = {}): Address {
   const { host, port, user, database } = options;
   const tls = tlsOf(options).mode !== 'disable';
   return { host, port, user, database: mode.database ?? database, replication: mode.replication === true, tls };
@@ -66,7 +66,7 @@ export function sessionOf(client: SqlClient): Session {
  * Connects, and refuses a server that is too old or untested. The caller ends the client.
  * Failures: Unavailable, Busy, Denied, NotFound, Precondition (TLS), Unsupported (version), ConfigInvalid (secret).
  */
-export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<SqlClient> {
+export async function connect(options: ServerOptions, mode: ConnectMode = {}): Promise<SqlClient> {
   mode.signal?.throwIfAborted();
   const client = new pg.Client(clientConfig(options, mode));
   // Errors of an idle connection come back at the next statement; without a listener they would end the process.
@@ -83,7 +83,7 @@ export async function connect(options: ConnectionOptions, mode: ConnectMode = {}
   }
 }
 
-async function establish(client: SqlClient, to: { session: Session; options: ConnectionOptions }): Promise<void> {
+async function establish(client: SqlClient, to: { session: Session; options: ServerOptions }): Promise<void> {
   const { session, options } = to;
   const seen = watch(client, session);
   const close = (): void => void socketOf(client).destroy();
@@ -120,7 +120,7 @@ function watch(client: SqlClient, session: Session): { spokeTls: boolean } {
   return seen;
 }
 
-function silent(at: Address, options: ConnectionOptions): Error {
+function silent(at: Address, options: ServerOptions): Error {
   const wait = formatDuration(options.connectTimeout);
   return failure('Unavailable', `postgres ${placeOf(at)} did not answer within ${wait}`, {
     place: placeOf(at),
@@ -143,7 +143,7 @@ function refused(at: Address, what: { error: unknown; spokeTls: boolean }): Erro
   });
 }
 
-function clientConfig(options: ConnectionOptions, mode: ConnectMode): pg.ClientConfig {
+function clientConfig(options: ServerOptions, mode: ConnectMode): pg.ClientConfig {
   const { host, port, user, password } = options;
   const tls = tlsOf(options);
   const timeoutMs = mode.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
@@ -204,7 +204,7 @@ export async function query<Row extends pg.QueryResultRow>(
 
 /** Opens, uses, closes. */
 export async function withConnection<T>(
-  options: ConnectionOptions,
+  options: ServerOptions,
   mode: ConnectMode,
   use: (client: SqlClient) => Promise<T>,
 ): Promise<T> {

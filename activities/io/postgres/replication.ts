@@ -1,7 +1,7 @@
 import { failure, isFailure } from '../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../workflows/model/lsn.ts';
 import type { Run } from '../run.ts';
-import type { ConnectionOptions } from './connection.ts';
+import type { ServerOptions } from './options.ts';
 import { connect, query, withConnection } from './connection.ts';
 import type { CommandHandlers, RawRow } from './replication-connection.ts';
 import { ReplicationConnection } from './replication-connection.ts';
@@ -15,7 +15,7 @@ export type Row = Record<string, string | null>;
  * Failures: those of `connect`; Busy names max_wal_senders with the numbers of the moment.
  */
 export async function connectReplication(
-  options: ConnectionOptions,
+  options: ServerOptions,
   run: Pick<Run, 'signal' | 'clock'>,
 ): Promise<ReplicationConnection> {
   try {
@@ -26,7 +26,7 @@ export async function connectReplication(
 }
 
 /** The refusal tells only that the limit was hit; an SQL session tells who sits on it. */
-async function sendersUsedUp(options: ConnectionOptions, refusal: unknown): Promise<unknown> {
+async function sendersUsedUp(options: ServerOptions, refusal: unknown): Promise<unknown> {
   try {
     const [row] = await withConnection(options, {}, (client) =>
       query<{ used: string; most: string }>(

@@ -8,14 +8,14 @@ import type { Run } from '../../io/run.ts';
 import type { CheckWants, SourceCheck } from '../source.ts';
 import { lookForDataDirectory } from './backup/local/data-directory.ts';
 import { whyNoIncrements } from './backup/why-full.ts';
-import type { PostgresOptions, Probe } from './options.ts';
+import type { OneServer, Probe } from './options.ts';
 
 /** Clocks further apart than this make a time target mean something else than its author thinks. */
 const MOST_SKEW_MS = 5_000;
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** Tries everything that backup and WAL shipping need, and tells each with the setting to change. Changes nothing. */
-export async function checkSource(options: PostgresOptions, run: Run, wants: CheckWants = {}): Promise<SourceCheck[]> {
+/** Tries everything that backup and WAL shipping need of a server. Changes nothing. */
+export async function checkOneServer(options: OneServer, run: Run, wants: CheckWants = {}): Promise<SourceCheck[]> {
   const { connection } = options;
   try {
     const sql = await withConnection(connection, { signal: run.signal }, async (client) => [
@@ -53,7 +53,7 @@ function refused(name: string, error: unknown): SourceCheck {
   return { name, ok: false, found, ...(hint === undefined ? {} : { hint }) };
 }
 
-async function checkWalsender(options: PostgresOptions, run: Run): Promise<SourceCheck> {
+async function checkWalsender(options: OneServer, run: Run): Promise<SourceCheck> {
   try {
     await using connection = await connectReplication(options.connection, run);
     return { name: 'replication connection', ok: true, found: connection.place };
@@ -63,7 +63,7 @@ async function checkWalsender(options: PostgresOptions, run: Run): Promise<Sourc
 }
 
 /** Whether a base backup reads the files on this host, which is the faster way, or has the server send them. */
-async function checkFiles(options: PostgresOptions, client: SqlClient, run: Run): Promise<SourceCheck> {
+async function checkFiles(options: OneServer, client: SqlClient, run: Run): Promise<SourceCheck> {
   const name = 'files of the base backup';
   const looked = await lookForDataDirectory(options, client, run);
   if ('path' in looked) return { name, ok: true, found: `read here, in ${looked.path}` };
@@ -222,7 +222,7 @@ async function checkClock(client: SqlClient, run: Run): Promise<SourceCheck[]> {
 }
 
 /** Plans each probe without running it: a name that is missing shows now, not in the recovery. */
-async function checkProbes(options: PostgresOptions, run: Run): Promise<SourceCheck[]> {
+async function checkProbes(options: OneServer, run: Run): Promise<SourceCheck[]> {
   const checks: SourceCheck[] = [];
   for (const [index, probe] of options.probes.entries()) {
     checks.push(await checkProbe(options, { probe, name: `probe ${index + 1}`, run }));
@@ -230,10 +230,7 @@ async function checkProbes(options: PostgresOptions, run: Run): Promise<SourceCh
   return checks;
 }
 
-async function checkProbe(
-  options: PostgresOptions,
-  what: { probe: Probe; name: string; run: Run },
-): Promise<SourceCheck> {
+async function checkProbe(options: OneServer, what: { probe: Probe; name: string; run: Run }): Promise<SourceCheck> {
   const { probe, name, run } = what;
   const database = probe.database ?? options.connection.database;
   try {

@@ -1,5 +1,6 @@
 import { failure } from '../../../workflows/model/failure.ts';
 import type { Identity } from '../../../workflows/model/manifest.ts';
+import { chooseServer } from '../../io/postgres/choose-server.ts';
 import type { SqlClient } from '../../io/postgres/connection.ts';
 import { query, withConnection } from '../../io/postgres/connection.ts';
 import type { ReplicationConnection } from '../../io/postgres/replication.ts';
@@ -48,12 +49,12 @@ export async function identityThrough(connection: ReplicationConnection, client:
   });
 }
 
+/** Of the cluster, as its primary says or else a standby. */
 export async function identityOf(options: PostgresOptions, run: Run): Promise<Identity> {
-  await using connection = await connectReplication(options.connection, run);
+  const server = (await chooseServer(options.connection, run)).connection;
+  await using connection = await connectReplication(server, run);
   // Awaited here: the walsender is closed when this function is left.
-  return await withConnection(options.connection, { signal: run.signal }, (client) =>
-    identityThrough(connection, client),
-  );
+  return await withConnection(server, { signal: run.signal }, (client) => identityThrough(connection, client));
 }
 
 /** Precondition when the server is not the one it was: another cluster, version or timeline. */

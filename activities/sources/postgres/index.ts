@@ -1,8 +1,7 @@
-import { placeOf } from '../../io/postgres/failures.ts';
-import { addressOf } from '../../io/postgres/connection.ts';
+import { describeConnection } from '../../io/postgres/choose-server.ts';
 import { defineSource } from '../source.ts';
 import { takeBackup } from './backup/index.ts';
-import { checkSource } from './check.ts';
+import { checkSource } from './check-servers.ts';
 import { identityOf } from './identity.ts';
 import { postgresSchema } from './options.ts';
 import { createRecovery } from './recovery/index.ts';
@@ -12,7 +11,7 @@ import { createLogShipping } from './wal/index.ts';
 export const postgresSource = defineSource({
   kind: 'postgres',
   schema: postgresSchema,
-  describe: (options) => placeOf(addressOf(options.connection)),
+  describe: (options) => describeConnection(options.connection),
   open: (name, options, run) => ({
     identity: () => identityOf(options, run),
     check: (wants) => checkSource(options, run, wants),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ServerOptions } from '../../io/postgres/options.ts';
 import { connectionSchema } from '../../io/postgres/options.ts';
 import { durationOption, pathOption } from '../../io/option-types.ts';
 
@@ -53,3 +54,5 @@ export const postgresSchema = z.strictObject({
 });
 
 export type PostgresOptions = z.infer<typeof postgresSchema>;
+/** The same for one server of the cluster, the one that a piece of work was given to. */
+export type OneServer = Omit<PostgresOptions, 'connection'> & { connection: ServerOptions };

@@ -5,7 +5,7 @@ import { withConnection } from '../../../io/postgres/connection.ts';
 import { sqlStateOf } from '../../../io/postgres/failures.ts';
 import type { ReplicationConnection } from '../../../io/postgres/replication.ts';
 import type { BackupFacts, PointReader } from '../../source.ts';
-import type { PostgresOptions } from '../options.ts';
+import type { OneServer } from '../options.ts';
 import type { BackupUse } from './order.ts';
 import { sendManifest } from './parent-manifest.ts';
 import type { Before } from './streamed.ts';
@@ -25,7 +25,7 @@ export type Increment = { facts: BackupFacts } | { refused: string };
  * that are made up of changed blocks come as `INCREMENTAL.*`, byte for byte as pg_combinebackup reads them. The answer is
  * `refused`, with the reason, when the server or the parent does not allow it; nothing was written to the sink then.
  */
-export async function takeIncrement(options: PostgresOptions, use: BackupUse): Promise<Increment> {
+export async function takeIncrement(options: OneServer, use: BackupUse): Promise<Increment> {
   const { since } = use.backup;
   if (!since) return { refused: 'no parent was named' };
   const { kind, parent } = since;
@@ -58,7 +58,7 @@ interface Uploading {
   parent: PointReader;
 }
 
-async function uploadParent(options: PostgresOptions, { run }: BackupUse, up: Uploading): Promise<void> {
+async function uploadParent(options: OneServer, { run }: BackupUse, up: Uploading): Promise<void> {
   const { connection, before, parent } = up;
   const reason = await withConnection(options.connection, { signal: run.signal }, (sql) =>
     whyFull({ sql, connection, before, parent: parent.manifest }),

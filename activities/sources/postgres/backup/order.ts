@@ -2,7 +2,7 @@ import { isRetryable } from '../../../../workflows/model/failure.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
 import type { BackupOptions, PartSink } from '../../source.ts';
-import type { PostgresOptions } from '../options.ts';
+import type { OneServer } from '../options.ts';
 import { oldestXid, serverTime } from '../settings.ts';
 
 /** What is wanted of a backup, and where it goes. */
@@ -15,7 +15,7 @@ export interface BackupUse {
 const LATER = { tries: 5, waitMs: 2_000 };
 
 /** A whole backup is not thrown away because the server had no session to spare at its end. */
-export async function endOf(options: PostgresOptions, run: Run): Promise<{ stoppedAt: string; oldestXid: string }> {
+export async function endOf(options: OneServer, run: Run): Promise<{ stoppedAt: string; oldestXid: string }> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await withConnection(options.connection, { signal: run.signal }, async (sql) => ({

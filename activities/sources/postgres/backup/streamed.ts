@@ -9,7 +9,7 @@ import { connectReplication, identifySystem } from '../../../io/postgres/replica
 import type { Run } from '../../../io/run.ts';
 import type { BackupFacts } from '../../source.ts';
 import { checkSameIdentity, identityThrough } from '../identity.ts';
-import type { PostgresOptions } from '../options.ts';
+import type { OneServer } from '../options.ts';
 import { readSettings, serverTime } from '../settings.ts';
 import type { ConfigFile } from './config-files.ts';
 import { addConfigFiles, readConfigFiles } from './config-files.ts';
@@ -39,7 +39,7 @@ export class NotBegun extends Error {}
  * tells the server on that connection what the backup stands on, only what changed since. NotBegun when it wants none.
  */
 export async function streamBackup(
-  options: PostgresOptions,
+  options: OneServer,
   use: BackupUse,
   upload?: (connection: ReplicationConnection, before: Before) => Promise<void>,
 ): Promise<BackupFacts> {

@@ -1,6 +1,6 @@
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { ConnectMode, SqlClient } from '../../../io/postgres/connection.ts';
-import { connectionSchema, withConnection } from '../../../io/postgres/connection.ts';
+import { serverSchema, withConnection } from '../../../io/postgres/connection.ts';
 import { placeOf } from './place.ts';
 
 /** The role that was made with the cluster; every cluster has it, under a name of its own. */
@@ -12,7 +12,7 @@ export function withRecovered<T>(
   mode: ConnectMode,
   use: (client: SqlClient) => Promise<T>,
 ): Promise<T> {
-  const options = connectionSchema.parse({
+  const options = serverSchema.parse({
     host: placeOf(plan).socket,
     port: plan.port,
     user: plan.settings[SUPERUSER] ?? 'postgres',

@@ -9,6 +9,6 @@ export { assembleSegment } from './segments.ts';
 export function createLogShipping(name: string, options: PostgresOptions, run: Run): LogShipping {
   return {
     ship: (vault, ship) => shipWal({ options, ship, vault, run }),
-    status: (vault, slot) => walStatus({ name, options, vault, slot }),
+    status: (vault, at) => walStatus({ name, options, vault, run, ...at }),
   };
 }

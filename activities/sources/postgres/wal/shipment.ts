@@ -1,12 +1,13 @@
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
 import type { ShipOptions, WalVault } from '../../source.ts';
-import type { PostgresOptions } from '../options.ts';
+import type { OneServer } from '../options.ts';
 import type { Patience } from './patience.ts';
 
 /** What one call of `ship` is about. */
 export interface Shipment {
-  options: PostgresOptions;
+  /** The server that sends. */
+  options: OneServer;
   ship: ShipOptions;
   vault: WalVault;
   run: Run;

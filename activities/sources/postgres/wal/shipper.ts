@@ -2,9 +2,11 @@ import { findFailure, isFailure, isRetryable } from '../../../../workflows/model
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { formatLsn, lsnDistanceBytes, parseLsn, segmentStart } from '../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../workflows/model/manifest.ts';
+import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
 import { timelineHistory } from '../../../io/postgres/replication.ts';
 import { parseHistory } from '../../../../workflows/model/timeline.ts';
+import type { OneServer, PostgresOptions } from '../options.ts';
 import { readIdentity } from '../identity.ts';
 import { beginning, behindHole } from './beginning.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -23,14 +25,15 @@ const RECONNECT_MS = 2_000;
  * that is away for longer than we wait by ourselves is the failure.
  */
 export async function shipWal(
-  shipment: Omit<Shipment, 'patience'>,
+  shipment: Omit<Shipment, 'patience' | 'options'> & { options: PostgresOptions },
 ): Promise<{ timeline: number; endLsn: Lsn; bytes: number }> {
   const { run } = shipment;
   const patience = new Patience();
   const total = { timeline: 0, endLsn: '0/0', bytes: 0 };
   while (!run.signal.aborted) {
     try {
-      await withConnection(shipment.options.connection, {}, (sql) => shipFrom({ ...shipment, patience, sql }, total));
+      const options = await atServer(shipment);
+      await withConnection(options.connection, {}, (sql) => shipFrom({ ...shipment, options, patience, sql }, total));
     } catch (error) {
       if (run.signal.aborted) break;
       if (!isRetryable(error) || isFailure(error, 'Busy')) throw error;
@@ -41,6 +44,14 @@ export async function shipWal(
     }
   }
   return total;
+}
+
+/** Looked for again with each connection: it may be another one by then. */
+async function atServer({ options, ship, run }: Parameters<typeof shipWal>[0]): Promise<OneServer> {
+  const want = wishOf(options.connection, ship.from);
+  const { connection, place, role } = await chooseServer(options.connection, { signal: run.signal, want });
+  run.log.info('WAL from', { place, role: role ?? 'not asked' });
+  return { ...options, connection };
 }
 
 type Total = { timeline: number; endLsn: Lsn; bytes: number };

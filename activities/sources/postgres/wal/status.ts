@@ -2,8 +2,11 @@ import { findFailure } from '../../../../workflows/model/failure.ts';
 import { compareLsn, lsnDistanceBytes } from '../../../../workflows/model/lsn.ts';
 import type { WalRange, WalStatus } from '../../../../workflows/model/wal.ts';
 import { gapsOf, rangesOf } from '../../../../workflows/model/wal-coverage.ts';
+import type { ServerWish } from '../../../../workflows/model/server-role.ts';
+import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query, withConnection } from '../../../io/postgres/connection.ts';
+import type { Run } from '../../../io/run.ts';
 import type { WalVault } from '../../source.ts';
 import { readIdentity } from '../identity.ts';
 import type { PostgresOptions } from '../options.ts';
@@ -15,6 +18,8 @@ export interface StatusQuery {
   options: PostgresOptions;
   vault: WalVault;
   slot: string;
+  from?: ServerWish;
+  run: Run;
   /** Cluster to show when the server cannot be asked. */
   systemId?: string;
 }
@@ -22,7 +27,10 @@ export interface StatusQuery {
 /** What the vault holds, and how far the server is ahead of it. */
 export async function walStatus(at: StatusQuery): Promise<WalStatus> {
   try {
-    return await withConnection(at.options.connection, {}, async (sql) => {
+    const { connection } = at.options;
+    const want = wishOf(connection, at.from);
+    const chosen = await chooseServer(connection, { signal: at.run.signal, want });
+    return await withConnection(chosen.connection, {}, async (sql) => {
       const identity = await readIdentity(sql);
       const held = await heldBy(at.vault, identity.systemId);
       return {

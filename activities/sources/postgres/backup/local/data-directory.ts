@@ -6,7 +6,7 @@ import { translateFileError } from '../../../../io/file-failure.ts';
 import type { SqlClient } from '../../../../io/postgres/connection.ts';
 import { query } from '../../../../io/postgres/connection.ts';
 import type { Run } from '../../../../io/run.ts';
-import type { PostgresOptions } from '../../options.ts';
+import type { OneServer } from '../../options.ts';
 import { readControlFile } from './control-file.ts';
 import { CONTROL_FILE } from './exclusions.ts';
 import type { TreeRoot } from './list-files.ts';
@@ -47,7 +47,7 @@ const FACTS = `
  * undefined, or Precondition with the reason when the options insist on it (files.read: local).
  */
 export async function findDataDirectory(
-  options: PostgresOptions,
+  options: OneServer,
   client: SqlClient,
   run: Run,
 ): Promise<DataDirectory | undefined> {
@@ -64,11 +64,7 @@ export async function findDataDirectory(
 }
 
 /** The same on the session of the backup, which may have come to another server than the one before. */
-export async function confirmDataDirectory(
-  options: PostgresOptions,
-  client: SqlClient,
-  run: Run,
-): Promise<DataDirectory> {
+export async function confirmDataDirectory(options: OneServer, client: SqlClient, run: Run): Promise<DataDirectory> {
   const found = await lookForDataDirectory(options, client, run);
   if (!('expected' in found)) return found;
   refuseObstacle(options, found, {
@@ -79,7 +75,7 @@ export async function confirmDataDirectory(
 
 /** The same without a verdict: the directory, or what stands in its way. */
 export async function lookForDataDirectory(
-  { files: { read, dataDirectory } }: PostgresOptions,
+  { files: { read, dataDirectory } }: OneServer,
   client: SqlClient,
   run: Run,
 ): Promise<DataDirectory | Obstacle> {

@@ -9,7 +9,7 @@ import { threadModule } from '../../../../io/thread.ts';
 import { Threads } from '../../../../io/threads.ts';
 import type { BackupFacts } from '../../../source.ts';
 import { checkSameIdentity, readIdentity } from '../../identity.ts';
-import type { PostgresOptions } from '../../options.ts';
+import type { OneServer } from '../../options.ts';
 import { readSettings, serverTime } from '../../settings.ts';
 import { readConfigFiles } from '../config-files.ts';
 import type { BackupUse } from '../order.ts';
@@ -48,7 +48,7 @@ export type LocalUse = BackupUse & { directory: DataDirectory };
  * Reads the files of a running cluster on its own host, between pg_backup_start and pg_backup_stop (manual 25.3.4 "Making a
  * Base Backup Using the Low Level API"): several at a time, with page checksums, and without the server's work.
  */
-export async function readBackup(options: PostgresOptions, use: LocalUse): Promise<BackupFacts> {
+export async function readBackup(options: OneServer, use: LocalUse): Promise<BackupFacts> {
   const { run } = use;
   const mode = { signal: run.signal, statementTimeoutMs: START_MS };
   // The session that started a backup is the one that can stop it; if it ends, so does the backup.

@@ -1,5 +1,5 @@
 import { failure } from '../../../../../workflows/model/failure.ts';
-import type { PostgresOptions } from '../../options.ts';
+import type { OneServer } from '../../options.ts';
 
 /** What stands in the way of reading the files of a server here. */
 export interface Obstacle {
@@ -8,11 +8,7 @@ export interface Obstacle {
   hint: string;
 }
 
-export function refuseObstacle(
-  options: PostgresOptions,
-  obstacle: Obstacle,
-  where: { says: string; set: string },
-): never {
+export function refuseObstacle(options: OneServer, obstacle: Obstacle, where: { says: string; set: string }): never {
   const { expected, found, hint } = obstacle;
   throw failure('Precondition', `${where.says}: ${found}`, {
     place: options.files.dataDirectory ?? 'files.dataDirectory',
