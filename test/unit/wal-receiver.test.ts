@@ -10,11 +10,11 @@ import { parseLsn } from '../../workflows/model/lsn.ts';
 
 const SEGMENT = 16 << 20;
 
-const connection = serverSchema.parse({ host: 'db', user: 'lifeboat' });
+const CONNECTION = { host: 'db', user: 'lifeboat' };
 
 test('the server is told of nothing before it has sent something: it may no longer have what we ask for', () => {
   const receiver = new Receiver({
-    options: { ...postgresSchema.parse({ connection }), connection },
+    options: { ...postgresSchema.parse({ connection: CONNECTION }), connection: serverSchema.parse(CONNECTION) },
     ship: { shipEveryMs: 1000, heartbeatEveryMs: 0, spoolBytes: 1 << 20, slot: 'lifeboat_shop' },
     vault: {} as WalVault,
     run: plainRun(),
