@@ -1,4 +1,6 @@
 import { failure, findFailure, isFailure } from '../workflows/model/failure.ts';
+import type { RtoForecast } from '../workflows/model/forecast.ts';
+import type { BackupResult } from '../workflows/model/results.ts';
 import type { Lsn } from '../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../workflows/model/lsn.ts';
 import type { PointKind, PointSummary } from '../workflows/model/manifest.ts';
@@ -9,6 +11,7 @@ import type { WalRange } from '../workflows/model/wal.ts';
 import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
+import { forecastRecovery } from './measurements.ts';
 import type { BackupOptions, SourceSession } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
 import { fromOf, useSource } from './use-source.ts';
@@ -153,12 +156,24 @@ function lost(source: string, need: NeededWal, { fromLsn, toLsn }: Hole): Error 
 export function publishPoint(
   deps: Deps,
   { source, point, prefix }: { source: string; point: string; prefix: string },
-): Promise<PointSummary> {
-  return useSource(deps, source, async ({ vault }) => {
-    const summary = await vault.publish(point);
-    await vault.discard(`${prefix}-`, point);
-    return summary;
+): Promise<BackupResult> {
+  return useSource(deps, source, async (use) => {
+    const summary = await use.vault.publish(point);
+    await use.vault.discard(`${prefix}-`, point);
+    const forecast = await forecastAfter(use, deps);
+    return { ...summary, ...(forecast ? { forecast } : {}) };
   });
+}
+
+/** The point is good, whatever becomes of its forecast. */
+async function forecastAfter(use: SourceUse, { clock }: Deps): Promise<RtoForecast | undefined> {
+  try {
+    return await forecastRecovery(use, clock.nowMs());
+  } catch (error) {
+    use.run.signal.throwIfAborted();
+    use.run.log.warn('no RTO forecast', { error: findFailure(error)?.message ?? String(error) });
+    return undefined;
+  }
 }
 
 /** Removes what this run wrote and did not publish. */

@@ -1,14 +1,21 @@
-import { failure, failureFacts, findFailure } from '../workflows/model/failure.ts';
+import { failure, failureFacts, findFailure, isRetryable } from '../workflows/model/failure.ts';
 import { chainsOf } from '../workflows/model/chain.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
 import { windowsOf } from '../workflows/model/reachable.ts';
-import type { DoctorCheck, InspectAnswer, PointDetails, SourcePoints } from '../workflows/model/results.ts';
+import type {
+  DoctorCheck,
+  InspectAnswer,
+  PointDetails,
+  SourceForecast,
+  SourcePoints,
+} from '../workflows/model/results.ts';
 import { rangeHolding } from '../workflows/model/wal-coverage.ts';
 import { withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import { holdingsOf } from './holdings.ts';
+import { forecastRecovery } from './measurements.ts';
 import { checkStore } from './stores/check.ts';
 import { findStore } from './stores/index.ts';
 import type { SourceUse } from './use-source.ts';
@@ -24,6 +31,8 @@ export async function inspectVault(deps: Deps, order: InspectOrder): Promise<Ins
       return { what: order.what, point: await findPoint(deps, order) };
     case 'wal':
       return { what: order.what, wal: await readWal(deps, { source: order.source }) };
+    case 'forecast':
+      return { what: order.what, sources: await eachSource(deps, order.source, (use) => forecastFor(deps, use)) };
     case 'doctor':
       return examine(deps);
     case 'catalog-rebuild':
@@ -44,6 +53,17 @@ async function eachSource<T>(
 
 async function pointsOf({ name, vault }: SourceUse): Promise<SourcePoints> {
   return { source: name, ...(await vault.points()) };
+}
+
+async function forecastFor({ clock }: Deps, use: SourceUse): Promise<SourceForecast> {
+  try {
+    const forecast = await forecastRecovery(use, clock.nowMs());
+    return { source: use.name, ...(forecast ? { forecast } : { reason: 'there is no recovery point' }) };
+  } catch (error) {
+    const known = findFailure(error);
+    if (!known || isRetryable(known)) throw error;
+    return { source: use.name, reason: known.message };
+  }
 }
 
 /** The index is made anew from the manifests, which are the truth, and stored beside them for readers that cannot decrypt each. */

@@ -4,6 +4,7 @@ import { chainsOf } from '../workflows/model/chain.ts';
 import type { Choice } from '../workflows/model/choose.ts';
 import { chooseRoute } from '../workflows/model/choose.ts';
 import { estimateOf } from '../workflows/model/estimate.ts';
+import type { Forecasting } from '../workflows/model/forecast.ts';
 import { failure } from '../workflows/model/failure.ts';
 import type { FileTree, Manifest } from '../workflows/model/manifest.ts';
 import { shortRun } from '../workflows/model/names.ts';
@@ -19,6 +20,7 @@ import type { ClusterHoldings } from './holdings.ts';
 import { holdingsOf } from './holdings.ts';
 import { isoTime } from './io/clock.ts';
 import { freePort } from './io/free-port.ts';
+import { readMeasurements } from './measurements.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 
@@ -98,9 +100,20 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
     estimate: estimateOf(choice.route.chain, {
       ...{ legs: choice.legs, target, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
+      measured: await measuredFor(deps, use),
     }),
     window: choice.window,
     decidedAt: isoTime(deps.clock.nowMs()),
+  };
+}
+
+/** What recoveries took, for a forecast on this host. */
+async function measuredFor(deps: Deps, use: SourceUse): Promise<Forecasting> {
+  const { rtoMs } = use.config.objectives;
+  return {
+    measurements: await readMeasurements(use),
+    ...{ host: deps.host, nowMs: deps.clock.nowMs() },
+    ...(rtoMs === undefined ? {} : { objectiveMs: rtoMs }),
   };
 }
 

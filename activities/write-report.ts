@@ -5,6 +5,7 @@ import type { Report } from '../workflows/model/report.ts';
 import type { StoredReport } from '../workflows/model/recovery.ts';
 import type { Deps } from './deps.ts';
 import { writeAtomically } from './io/atomic-file.ts';
+import { keepMeasurement } from './measurements.ts';
 import { renderHtml } from './report/index.ts';
 import { useSource } from './use-source.ts';
 
@@ -14,6 +15,7 @@ export function writeReport(deps: Deps, report: Report): Promise<StoredReport> {
     const name = `${report.startedAt.replaceAll(/[-:]|\.\d+/g, '')}-${report.run.replaceAll(/[^A-Za-z0-9]+/g, '-')}.html`;
     const page = Buffer.from(renderHtml(report));
     const { key } = await vault.putReport(name, page);
+    await keepMeasurement(vault, report);
     const folder = join(session.recovery.scratch, 'reports');
     await mkdir(folder, { recursive: true });
     const file = join(folder, name);

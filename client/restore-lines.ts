@@ -1,4 +1,5 @@
-import type { Proof, ReachableWindow, RestoreResult } from '../workflows/model/recovery.ts';
+import { forecastText } from '../workflows/model/forecast.ts';
+import type { Estimate, Proof, ReachableWindow, RestoreResult } from '../workflows/model/recovery.ts';
 import type { DrillResult, RestorePreview } from '../workflows/model/results.ts';
 import { PHASES } from '../workflows/model/recovery.ts';
 import { describeTarget } from '../workflows/model/target.ts';
@@ -40,13 +41,18 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
       ['  into', `${plan.into} on host ${plan.host}, port ${plan.port}`],
       ['  set aside', plan.setAside],
       ['  then', plan.action],
-      ['  estimate', `${formatDuration(estimate.seconds * 1000)}: ${size}`],
+      ['  estimate', `${timeText(estimate)}: ${size}`],
+      ['  which rests on', estimate.forecast?.says],
       ['  nearest before', nearest.before?.at],
       ['  nearest after', nearest.after?.at],
     ]),
     ...windowLines(windows),
     ...notes.map((note) => `note: ${note}`),
   ];
+}
+
+function timeText({ forecast, seconds }: Estimate): string {
+  return forecast ? forecastText(forecast) : formatDuration(seconds * 1000);
 }
 
 /** What a drill found out. */

@@ -6,11 +6,13 @@ import { ensureWal } from './lib/ensure-wal.ts';
 import { whenLonger } from './lib/patience.ts';
 import { isoNow } from './lib/time.ts';
 import { newBaseSignal } from './messages.ts';
+import { forecastText } from './model/forecast.ts';
 import type { PointSummary } from './model/manifest.ts';
 import { POINT_KINDS } from './model/manifest.ts';
 import { pointPrefix, workflowId } from './model/names.ts';
 import type { BackupOrder } from './model/orders.ts';
-import { formatBytes } from './model/units.ts';
+import type { BackupResult } from './model/results.ts';
+import { formatBytes, formatDuration } from './model/units.ts';
 import { bulk, quick } from './options.ts';
 
 /** A stream that works is there within seconds. */
@@ -20,7 +22,7 @@ const PATIENCE_MS = 60_000;
  * A backup: WAL streams first, then the base, then it counts when the WAL that makes it consistent is in the vault.
  * Input: {"source":"shop"}, or {"source":"shop","type":"incremental"} for what changed since the newest point.
  */
-export async function backup(given: BackupOrder): Promise<PointSummary> {
+export async function backup(given: BackupOrder): Promise<BackupResult> {
   const begun = await begin<BackupOrder>('backup', given, {
     'source!': 'text',
     label: 'text',
@@ -53,6 +55,7 @@ export async function backup(given: BackupOrder): Promise<PointSummary> {
       journal.step('publish the recovery point');
       const { point } = draft;
       const published = await bulk({ summary: `publish ${point}` }).publishPoint({ source, point, prefix });
+      tellForecast(begun, published);
       await tellStream(source, published);
       return published;
     },
@@ -71,6 +74,18 @@ function tellFallback({ order, journal, notices }: Begun<BackupOrder>, { fallbac
   journal.note(`a full backup instead of ${order.type}: ${fallback}`);
   const title = `backup of ${order.source} is a full one instead of ${order.type}`;
   notices.send({ severity: 'warning', title, body: fallback });
+}
+
+/** Before the disaster there is time to make a restore faster: more often a base, or a faster host. */
+function tellForecast({ order, journal, notices }: Begun<BackupOrder>, { forecast }: BackupResult): void {
+  if (!forecast) return;
+  const text = forecastText(forecast);
+  journal.note(`a restore will take ${text}; ${forecast.says}`);
+  if (forecast.verdict !== 'broken') return;
+  const { source } = order;
+  const title = `a restore of ${source} would miss its RTO of ${formatDuration(forecast.objectiveMs ?? 0)}`;
+  const body = `It will take ${text}. This rests on: ${forecast.says}. Measure it with lifeboat drill ${source}; take bases more often, or restore on a faster host.`;
+  notices.send({ severity: 'warning', title, body });
 }
 
 /** It is kept: what is whole in it is worth having. But the older backups that have those pages must not expire. */

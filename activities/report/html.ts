@@ -1,3 +1,4 @@
+import type { RtoForecast } from '../../workflows/model/forecast.ts';
 import type { Report } from '../../workflows/model/report.ts';
 import type { Check, RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { PHASES } from '../../workflows/model/recovery.ts';
@@ -37,6 +38,8 @@ function figures(report: Report): string {
   const { result, oracle, rpoMs } = report;
   const list: Figure[] = [];
   if (result) list.push(against('RTO', result.rtoMs, result.rtoObjectiveMs));
+  const forecast = result?.plan.estimate.forecast;
+  if (forecast) list.push({ value: spanText(forecast.seconds * 1000), label: forecastLabel(forecast) });
   if (rpoMs !== undefined) list.push(against('RPO', rpoMs, report.rpoObjectiveMs));
   if (oracle) {
     const wrong = oracle.found !== oracle.acknowledged || oracle.extra !== 0;
@@ -59,6 +62,10 @@ function figures(report: Report): string {
       `<div class="figure${f.bad ? ' bad' : ''}"><b>${escapeHtml(f.value)}</b><span>${escapeHtml(f.label)}</span></div>`,
   );
   return `<div class="figures">${cells.join('')}</div>`;
+}
+
+function forecastLabel({ lowSeconds, highSeconds, says }: RtoForecast): string {
+  return `forecast, ${spanText(lowSeconds * 1000)} to ${spanText(highSeconds * 1000)}: ${says}`;
 }
 
 function against(name: string, ms: number, objectiveMs: number | undefined): Figure {

@@ -4,7 +4,6 @@ import type { Run } from '../io/run.ts';
 import type { StoreSession } from '../stores/store.ts';
 import { abortable } from './abortable.ts';
 import { joinCodecPool } from './codec/pool.ts';
-import { encodeWith } from './context.ts';
 import type { VaultContext } from './context.ts';
 import { beginPoint } from './draft.ts';
 import { createKekStore } from './keys/key-store.ts';
@@ -12,6 +11,7 @@ import { layoutOf } from './layout.ts';
 import { discardPoints, listPoints } from './listing.ts';
 import { checkPartsStored, publishDraft, readManifest } from './manifest/store.ts';
 import { openPoint, verifyPoint } from './points.ts';
+import { reportsOf } from './reports.ts';
 import type { Vault, VaultOptions } from './vault.ts';
 import { walOf } from './wal.ts';
 
@@ -44,12 +44,7 @@ function vaultOf(vault: VaultContext): Vault {
     checkStored: async (point) => checkPartsStored(vault, await readManifest(vault, point)),
     verify: (point, onBytes) => verifyPoint(vault, point, onBytes),
     wal: walOf(vault),
-    putReport: async (name, bytes) => {
-      const key = vault.layout.report(name);
-      const encoded = await encodeWith(vault, { bytes, artefact: { artefact: 'report', name } });
-      await vault.store.put(key, encoded.bytes);
-      return { key };
-    },
+    ...reportsOf(vault),
     [Symbol.asyncDispose]: () => vault.codec[Symbol.asyncDispose](),
   };
 }

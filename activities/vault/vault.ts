@@ -25,6 +25,12 @@ export interface Vault extends AsyncDisposable {
   readonly wal: WalVault;
   /** Evidence and reports, kept beside the points; repeat with the same bytes is fine. */
   putReport(name: string, bytes: Buffer): Promise<{ key: string }>;
+  /** Names of reports that begin with `prefix`, ascending. */
+  reportNames(prefix: string): Promise<string[]>;
+  /** NotFound; Integrity when it is not what its name says. */
+  readReport(name: string): Promise<Buffer>;
+  /** Does nothing when it is absent. */
+  removeReport(name: string): Promise<void>;
 }
 
 export interface PointDraft extends PartSink, AsyncDisposable {

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
-import type { PointKind, PointSummary } from '../../workflows/model/manifest.ts';
+import { forecastText } from '../../workflows/model/forecast.ts';
+import type { PointKind } from '../../workflows/model/manifest.ts';
 import { POINT_KINDS } from '../../workflows/model/manifest.ts';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { BackupOrder } from '../../workflows/model/orders.ts';
+import type { BackupResult } from '../../workflows/model/results.ts';
 import { addRunOptions, given } from '../run-options.ts';
 import { Stop } from '../stop.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
@@ -38,7 +40,7 @@ async function backup(call: Call): Promise<Outcome> {
     import('../sources.ts'),
     import('../points.ts'),
   ]);
-  return runVerb<PointSummary>(call, {
+  return runVerb<BackupResult>(call, {
     request: ({ config }) => ({
       workflow: 'backup',
       workflowId: workflowId.backup(source),
@@ -56,6 +58,7 @@ async function backup(call: Call): Promise<Outcome> {
           ? [`DAMAGED: ${point.damaged.pages} pages on the source: ${point.damaged.first.join(', ')}`]
           : []),
         ...(point.fallback === undefined ? [] : [`note: a full backup was taken instead: ${point.fallback}`]),
+        ...(point.forecast ? [`a restore will take ${forecastText(point.forecast)}; ${point.forecast.says}`] : []),
         `next: lifeboat verify ${point.source}/${point.point}, or lifeboat drill ${point.source}`,
       ],
     }),

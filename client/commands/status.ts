@@ -13,11 +13,12 @@ import type { RunState } from '../watch.ts';
 
 export function define(command: Command): Handler {
   command
-    .argument('[run]', 'workflow id, like backup/shop; without it: the runs of late')
+    .argument('[run]', 'workflow id, like backup/shop, or a source; without it: the runs of late')
     .option('--follow', 'stay with the run until it ends; its result decides the exit code')
     .option('--limit <number>', 'how many runs to list', '20');
   addExamples(command, [
     ['lifeboat status', 'what runs and what ran'],
+    ['lifeboat status shop', 'how long a restore of it will take, against its objective, and what runs for it'],
     ['lifeboat status restore/shop --follow', 'come back to a run after Ctrl-C'],
   ]);
   return status;
@@ -33,6 +34,10 @@ async function status(call: Call): Promise<Outcome> {
   }
   const { openSession } = await import('../connect.ts');
   await using session = await openSession(call);
+  if (workflowId !== undefined && Object.hasOwn(session.config.sources, workflowId)) {
+    const { showSource } = await import('../source-status.ts');
+    return await showSource(session, { source: workflowId, limit }, call);
+  }
   if (workflowId === undefined) return await list(session, limit);
   return call.options['follow'] === true
     ? await followRun(session, workflowId, call)

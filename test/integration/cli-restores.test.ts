@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import pg from 'pg';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
-import type { DrillResult, RestorePreview, WalAnswer } from '../../workflows/model/results.ts';
+import type { DrillResult, RestorePreview, SourceForecast, WalAnswer } from '../../workflows/model/results.ts';
 import { changesOf, contentsOf } from '../support/bad-input.ts';
 import { ask, lines, until } from '../support/cli-ask.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
@@ -84,6 +84,18 @@ async function restores(t: TestContext, world: Lifeboat): Promise<void> {
       ],
     );
     assert.deepEqual((await readdir(world.scratch)).filter((name) => name !== 'reports').sort(), before);
+  });
+  await t.test('forecast: what those took is what the next one is expected to take', async () => {
+    const { forecast } = await ask<SourceForecast>(world, 'status', 'shop');
+    assert.deepEqual([forecast?.restsOn, forecast?.restores, forecast?.drills], ['measured', 2, 1]);
+    assert.ok(forecast?.verdict);
+    assert.match(
+      await lines(world, 'status', 'shop'),
+      /restore will take .*promised: .*\n.*1 drill and 2 restores on host .*drill\/shop/s,
+    );
+    const { plan } = await ask<RestorePreview>(world, 'restore', 'shop', '--preview');
+    assert.equal(plan.estimate.forecast?.restsOn, 'measured');
+    assert.match(await lines(world, 'restore', 'shop', '--preview'), /which rests on +1 drill and 2 restores/);
   });
 }
 

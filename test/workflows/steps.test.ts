@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PHASES } from '../../workflows/model/recovery.ts';
-import type { DrillResult } from '../../workflows/model/results.ts';
+import type { RtoForecast } from '../../workflows/model/forecast.ts';
+import { forecastOf } from '../../workflows/model/forecast.ts';
+import type { BackupResult, DrillResult } from '../../workflows/model/results.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import { factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
@@ -41,6 +43,31 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       ]);
       assert.deepEqual(run.of('awaitWal'), [{ source: run.source, need: pointOf(run.source) }]);
     });
+
+    await t.test(
+      'backup: a forecast that breaks the objective warns people, one that keeps it is said on the run',
+      async () => {
+        const load = { fetchBytes: 2 ** 40, clusterBytes: 2 ** 40, links: 1, walBytes: 2 ** 34 };
+        const forecastFor = (objectiveMs: number): RtoForecast =>
+          forecastOf(load, { measurements: [], nowMs: 0, objectiveMs });
+        for (const [objectiveMs, told] of [
+          [3_600_000, ['warning']],
+          [864_000_000, []],
+        ] as const) {
+          const forecast = forecastFor(objectiveMs);
+          const [run, result] = await finished(world, 'backup', {
+            script: { publishPoint: async ({ source }) => ({ ...pointOf(source), forecast }) },
+          });
+          assert.deepEqual((result as BackupResult).forecast, forecast);
+          assert.deepEqual(
+            run.of('notify').map(({ severity }) => severity),
+            told,
+          );
+          const { timeline } = await run.progress();
+          assert.ok(timeline.some(({ what }) => what.startsWith('a restore will take ')));
+        }
+      },
+    );
 
     await t.test('backup: a full one instead of less is said on the run and to people', async () => {
       const [run, result] = await finished(world, 'backup', {

@@ -20,6 +20,8 @@ const SHOWN_ENTRIES = 25;
 export class Journal {
   readonly progress: RunProgress;
   readonly startedMs = nowMs();
+  /** Time in which nothing could be done before somebody made room on a disk. */
+  waitedMs = 0;
   #searchable = false;
 
   constructor(source: string) {

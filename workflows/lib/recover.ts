@@ -38,7 +38,8 @@ export function planRecovery(order: RestoreOrder): Promise<RestorePreview> {
 /** Recovers as ordered and proves it. On the way out by a failure the caller's compensations remove what was made. */
 export async function recover(order: RestoreOrder, use: Recovering): Promise<RestoreResult> {
   const { journal, facts, undo, clock, keepUnproven } = use;
-  const timed = phaseTimer(journal);
+  const waitedMs: NonNullable<RestoreResult['waitedMs']> = {};
+  const timed = phaseTimer(journal, waitedMs);
   // A copy that somebody needs waits for room; any other makes room itself.
   const patiently = <T>(step: () => Promise<T>): Promise<T> => (keepUnproven ? waitingForRoom(use, step) : step());
   const { plan } = await timed('find', () => planRecovery(order));
@@ -65,6 +66,7 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     return {
       ...{ plan, fetch, replay, open, proof, rtoMs },
       phases: { ...NO_PHASES, ...journal.progress.phases },
+      ...(journal.waitedMs > 0 ? { waitedMs } : {}),
       ...(facts.rtoMs === undefined ? {} : { rtoObjectiveMs: facts.rtoMs }),
       ...(plan.setAside === undefined ? {} : { setAside: plan.setAside }),
     };
@@ -82,12 +84,17 @@ function keep(plan: RecoveryPlan, { journal, undo }: Recovering): void {
 
 const NO_PHASES = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;
 
-function phaseTimer(journal: Journal): <T>(phase: Phase, work: () => Promise<T>) => Promise<T> {
+function phaseTimer(
+  journal: Journal,
+  waitedMs: NonNullable<RestoreResult['waitedMs']>,
+): <T>(phase: Phase, work: () => Promise<T>) => Promise<T> {
   return async (phase, work) => {
     journal.step(phase);
     const before = journal.elapsedMs();
+    const waitedBefore = journal.waitedMs;
     const result = await work();
     journal.progress.phases = { ...journal.progress.phases, [phase]: journal.elapsedMs() - before };
+    if (journal.waitedMs > waitedBefore) waitedMs[phase] = journal.waitedMs - waitedBefore;
     return result;
   };
 }

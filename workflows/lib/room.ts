@@ -36,6 +36,7 @@ export async function waitingForRoom<T>(
           toldAtMs = nowMs();
         }
         journal.attention((told = body));
+        journal.waitedMs += pauseMs;
         await sleep(pauseMs, { summary: `until the disk of ${full.path} has room`.slice(0, 100) });
       }
     }

@@ -1,3 +1,5 @@
+import type { Forecasting, RtoForecast } from './forecast.ts';
+import { forecastOf } from './forecast.ts';
 import { compareLsn, lsnDistanceBytes } from './lsn.ts';
 import type { PointSummary } from './manifest.ts';
 import type { Estimate, WalLeg } from './recovery.ts';
@@ -5,29 +7,31 @@ import type { Target } from './target.ts';
 import { timeMicros } from './target-parse.ts';
 import type { WalObject } from './wal.ts';
 
-/** Rates of one ordinary disk and two cores; a host that was measured knows better. */
-const FETCH_BYTES_A_SECOND = 80 * 2 ** 20;
-const REPLAY_BYTES_A_SECOND = 40 * 2 ** 20;
-/** Start of the server, promotion and proof of a small database. */
-const FIXED_SECONDS = 5;
-
 export interface Estimating {
   legs: readonly WalLeg[];
   target: Target;
   objects: readonly WalObject[];
   /** Of the databases when the base was taken, as far as the source could measure them. */
   sizeBytes?: number;
+  /** What earlier recoveries took; absent: nothing is known of any. */
+  measured?: Forecasting;
 }
 
 /** What a recovery from the newest point of a chain, the full one first, moves and about how long it takes. */
-export function estimateOf(chain: readonly PointSummary[], use: Estimating): Estimate {
+export function estimateOf(
+  chain: readonly PointSummary[],
+  use: Estimating,
+): Estimate & { forecast: RtoForecast; clusterBytes: number } {
   const base = chain.at(-1);
   const walBytes = base ? walBytesTo(base, use) : 0;
   const sum = (pick: (point: PointSummary) => number): number => chain.reduce((total, point) => total + pick(point), 0);
   const fetchBytes = sum((point) => point.bytes);
-  const seconds = FIXED_SECONDS + fetchBytes / FETCH_BYTES_A_SECOND + walBytes / REPLAY_BYTES_A_SECOND;
+  const clusterBytes = chain[0]?.bytes ?? 0;
+  const load = { fetchBytes, walBytes, clusterBytes, links: chain.length };
+  const forecast = forecastOf(load, use.measured ?? { measurements: [], nowMs: 0 });
   return {
-    ...{ fetchBytes, storedBytes: sum((point) => point.storedBytes), walBytes, seconds: Math.ceil(seconds) },
+    ...{ fetchBytes, storedBytes: sum((point) => point.storedBytes), walBytes, clusterBytes },
+    ...{ seconds: Math.ceil(forecast.seconds), forecast },
     spaceBytes: Math.min(fetchBytes, spaceBytesOf(chain, use.sizeBytes ?? 0)),
   };
 }

@@ -1,3 +1,4 @@
+import type { RtoForecast } from './forecast.ts';
 import type { Lsn } from './lsn.ts';
 import type { MatchedSettings, PointSummary } from './manifest.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
@@ -30,6 +31,10 @@ export interface Estimate {
   seconds: number;
   /** Room that the copy takes while it is made; absent: fetchBytes. */
   spaceBytes?: number;
+  /** Of the full point, decompressed. */
+  clusterBytes?: number;
+  /** How long it will take, and how sure that is. */
+  forecast?: RtoForecast;
 }
 
 /** The whole answer to "what would be restored", fixed before any byte moves; every later step takes it. */
@@ -125,6 +130,8 @@ export interface RestoreResult {
   plan: RecoveryPlan;
   phases: Record<Phase, number>;
   rtoMs: number;
+  /** Time in a phase that nothing was done but wait for room on a disk, milliseconds; absent when there was none. */
+  waitedMs?: Partial<Record<Phase, number>>;
   /** Objective of the source, milliseconds; absent when none is declared. */
   rtoObjectiveMs?: number;
   fetch: FetchEvidence;

@@ -1,10 +1,11 @@
+import type { RtoForecast } from './forecast.ts';
 import type { PointSummary } from './manifest.ts';
 import type { Check, ReachableWindow, RecoveryPlan, RestoreResult, StoredReport } from './recovery.ts';
 import type { Target } from './target.ts';
 import type { WalStatus } from './wal.ts';
 
 /**
- * What the workflows answer. `backup` answers a PointSummary, `restore` a RestoreResult or, for a preview, a
+ * What the workflows answer. `backup` answers a BackupResult, `restore` a RestoreResult or, for a preview, a
  * RestorePreview; `wal` runs until it is cancelled.
  */
 
@@ -29,6 +30,11 @@ export interface Moment {
   /** ISO 8601 UTC with microseconds. */
   at: string;
   timeline: number;
+}
+
+/** The published point, and how long a restore will take until the next one comes; absent when that is not known. */
+export interface BackupResult extends PointSummary {
+  forecast?: RtoForecast;
 }
 
 /** What would be restored, and what else could be; nothing was touched. */
@@ -103,6 +109,14 @@ export interface WalAnswer extends WalStatus {
   windows: ReachableWindow[];
 }
 
+export interface SourceForecast {
+  source: string;
+  /** Absent: nothing can be restored. */
+  forecast?: RtoForecast;
+  /** Why there is none. */
+  reason?: string;
+}
+
 export interface DoctorCheck {
   /** "store local", "source shop", "keys", "worker" */
   scope: string;
@@ -117,5 +131,6 @@ export type InspectAnswer =
   | { what: 'points'; sources: SourcePoints[] }
   | { what: 'point'; point: PointDetails }
   | { what: 'wal'; wal: WalAnswer }
+  | { what: 'forecast'; sources: SourceForecast[] }
   | { what: 'doctor'; host: string; ok: boolean; checks: DoctorCheck[] }
   | { what: 'catalog-rebuild'; sources: { source: string; points: number; damaged: number; key: string }[] };

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { findFailure, isRetryable } from '../workflows/model/failure.ts';
+import type { Forecasting, RtoForecast } from '../workflows/model/forecast.ts';
+import { forecastOf } from '../workflows/model/forecast.ts';
+import { estimateOf } from '../workflows/model/estimate.ts';
+import type { Measurement } from '../workflows/model/measurement.ts';
+import { measurementOf } from '../workflows/model/measurement.ts';
+import type { PointSummary } from '../workflows/model/manifest.ts';
+import type { Report } from '../workflows/model/report.ts';
+import { PHASES } from '../workflows/model/recovery.ts';
+import { chooseRoute } from '../workflows/model/choose.ts';
+import { lsnDistanceBytes } from '../workflows/model/lsn.ts';
+import type { ClusterHoldings } from './holdings.ts';
+import { holdingsOf } from './holdings.ts';
+import type { SourceUse } from './use-source.ts';
+import type { Vault } from './vault/vault.ts';
+
+/** Names sort by time; docs/format.md "Measurements". */
+const PREFIX = 'measured-';
+/** Older ones say little, and each is an object to read before a restore. */
+const MOST_KEPT = 50;
+const LONGEST_BYTES = 64 * 1024;
+
+const amount = z.number().nonnegative();
+const schema = z.object({
+  format: z.literal('lifeboat-measured/1'),
+  kind: z.enum(['restore', 'drill']),
+  run: z.string(),
+  at: z.iso.datetime(),
+  host: z.string(),
+  load: z.object({ fetchBytes: amount, links: z.int().min(1), walBytes: amount, clusterBytes: amount }),
+  phases: z.partialRecord(z.enum(PHASES), amount),
+  rtoMs: amount,
+});
+
+/** Keeps what a proven recovery took; the oldest go. A repeat writes the same object again. */
+export async function keepMeasurement(vault: Vault, report: Report): Promise<void> {
+  const measurement = measurementOf(report);
+  if (!measurement) return;
+  const { startedAt, run } = report;
+  const name = `${PREFIX}${startedAt.replaceAll(/[-:]|\.\d+/g, '')}-${run.replaceAll(/[^A-Za-z0-9]+/g, '-')}`;
+  await vault.putReport(name, Buffer.from(JSON.stringify(measurement)));
+  const names = await vault.reportNames(PREFIX);
+  for (const old of names.slice(0, -MOST_KEPT)) await vault.removeReport(old);
+}
+
+/** What was measured, oldest first. One that cannot be read is left out: a forecast is no reason to keep a restore waiting. */
+export async function readMeasurements({ vault, run }: Pick<SourceUse, 'vault' | 'run'>): Promise<Measurement[]> {
+  const orNone = async <T>(what: string, read: () => Promise<T[]>): Promise<T[]> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (isRetryable(error) || run.signal.aborted) throw error;
+      run.log.warn(`${what} cannot be read`, { error: findFailure(error)?.message ?? String(error) });
+      return [];
+    }
+  };
+  const names = (await orNone('measurements', () => vault.reportNames(PREFIX))).slice(-MOST_KEPT);
+  const read = await Promise.all(names.map((name) => orNone(name, async () => parsed(await vault.readReport(name)))));
+  return read.flat();
+}
+
+function parsed(bytes: Buffer): Measurement[] {
+  if (bytes.length > LONGEST_BYTES) return [];
+  const { success, data } = schema.safeParse(JSON.parse(bytes.toString('utf8')));
+  return success ? [data as Measurement] : [];
+}
+
+/**
+ * How long a restore of the newest moment would take just before the next backup comes: with as much WAL behind the newest
+ * point as lay between the last two. Undefined when nothing can be restored.
+ */
+export async function forecastRecovery(use: SourceUse, nowMs: number): Promise<RtoForecast | undefined> {
+  const { points } = await use.vault.points();
+  const newest = points.at(-1);
+  if (!newest) return undefined;
+  const holdings = await holdingsOf(use.vault, { systemId: newest.systemId, points });
+  const { rtoMs } = use.config.objectives;
+  const measured: Forecasting = {
+    measurements: await readMeasurements(use),
+    nowMs,
+    ...(rtoMs === undefined ? {} : { objectiveMs: rtoMs }),
+  };
+  return worstOf(use.name, holdings, measured);
+}
+
+function worstOf(source: string, holdings: ClusterHoldings, measured: Forecasting): RtoForecast {
+  const { nowMs } = measured;
+  const target = { kind: 'latest' } as const;
+  const choice = chooseRoute(holdings, { source, target, timeline: 'latest', nowMicros: nowMs * 1000 });
+  const { chain, base } = choice.route;
+  const { forecast, walBytes } = estimateOf(chain, { legs: choice.legs, target, objects: holdings.objects, measured });
+  const usualBytes = walBefore(holdings.points, base);
+  if (usualBytes <= walBytes) return forecast;
+  return forecastOf({ ...forecast.load, walBytes: usualBytes }, measured);
+}
+
+/** WAL that was written between a point and the one before it. */
+function walBefore(points: readonly PointSummary[], base: PointSummary): number {
+  const before = points[points.findIndex(({ point }) => point === base.point) - 1];
+  return before ? Math.max(0, lsnDistanceBytes(before.startLsn, base.startLsn)) : 0;
+}
