@@ -110,7 +110,8 @@ async function checkStructure(client: SqlClient, at: Database, tables: Table[]):
     `select not pg_is_in_recovery() and exists (select from pg_available_extensions where name = 'amcheck') as able`,
   );
   if (!able?.able) return;
-  await query(client, 'begin');
+  // A database may be read-only by default.
+  await query(client, 'begin read write');
   try {
     await query(client, 'create extension if not exists amcheck');
     at.total.method = 'amcheck and full scan';
