@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { chainsOf } from '../workflows/model/chain.ts';
-import type { Choice } from '../workflows/model/choose.ts';
-import { chooseRoute } from '../workflows/model/choose.ts';
+import type { Choice, Wish } from '../workflows/model/choose.ts';
+import { choicesFor, chooseRoute, unreachable } from '../workflows/model/choose.ts';
 import { estimateOf } from '../workflows/model/estimate.ts';
 import type { Forecasting } from '../workflows/model/forecast.ts';
 import { failure } from '../workflows/model/failure.ts';
@@ -10,10 +10,11 @@ import type { FileTree, Manifest } from '../workflows/model/manifest.ts';
 import { shortRun } from '../workflows/model/names.ts';
 import type { RestoreOrder } from '../workflows/model/orders.ts';
 import { nearestMoments, windowsOf } from '../workflows/model/reachable.ts';
-import type { RecoveryPlan } from '../workflows/model/recovery.ts';
+import type { RecoveryPlan, TargetPlace } from '../workflows/model/recovery.ts';
 import { WAL_ASIDE } from '../workflows/model/recovery.ts';
 import type { RestorePreview } from '../workflows/model/results.ts';
 import type { Target } from '../workflows/model/target.ts';
+import { isMarkTarget } from '../workflows/model/target.ts';
 import { isoOfMicros, timeMicros } from '../workflows/model/target-parse.ts';
 import type { Deps } from './deps.ts';
 import type { ClusterHoldings } from './holdings.ts';
@@ -23,6 +24,7 @@ import { freePort } from './io/free-port.ts';
 import { readMeasurements } from './measurements.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
+import { logOf } from './wal.ts';
 
 export interface PlanTask extends RestoreOrder {
   /** Id of the run that will own the target directory. */
@@ -38,7 +40,7 @@ const POINTS_SHOWN = 5;
 export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
   return useSource(deps, task.source, async (use) => {
     const holdings = await newestCluster(use, task);
-    const choice = chooseRoute(holdings, {
+    const choice = await chosen(use, holdings, {
       source: task.source,
       target: task.target ?? { kind: 'latest' },
       timeline: task.timeline ?? 'latest',
@@ -60,6 +62,26 @@ export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview>
   });
 }
 
+type Chosen = Choice & { found?: TargetPlace };
+
+/** The clock and positions say where most targets are; a transaction and a restore point are looked up in the WAL itself. */
+async function chosen(use: SourceUse, holdings: ClusterHoldings, wish: Wish): Promise<Chosen> {
+  const { target } = wish;
+  if (!isMarkTarget(target)) return chooseRoute(holdings, wish);
+  const choices = choicesFor(holdings, wish);
+  const { objects, histories } = holdings;
+  const routes = choices.map(({ route }) => route);
+  const { hit, before } = await logOf(use).find(use.vault.wal, { target, routes, objects, histories });
+  const choice = hit && choices[hit.index];
+  if (choice) return { ...choice, found: hit.place };
+  const seen = before.map(({ lsn, at }) => `${lsn}${at === undefined ? '' : ` (${at})`}`);
+  const why =
+    seen.length > 0
+      ? `: it is at ${seen.join(', ')}, before the end of every base that leads there`
+      : ': no WAL behind a base has it';
+  throw unreachable(wish, holdings, why);
+}
+
 /** A source that was made anew under its old name has points of two clusters: the newest one counts, unless a point is named. */
 async function newestCluster({ vault, name }: SourceUse, { point }: PlanTask): Promise<ClusterHoldings> {
   const { points, damaged } = await vault.points();
@@ -77,7 +99,7 @@ interface Planning {
   deps: Deps;
   task: PlanTask;
   use: SourceUse;
-  choice: Choice;
+  choice: Chosen;
   holdings: ClusterHoldings;
   manifest: Manifest;
 }
@@ -89,6 +111,7 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
   const into = task.into ?? join(use.session.recovery.scratch, `${task.source}-${shortRun(run)}`);
   return {
     ...{ run, source: task.source, host: deps.host, base, target },
+    ...foundIn(choice),
     ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
     ...(choice.route.chain.length > 1 ? { chain: choice.route.chain.map(({ point }) => point) } : {}),
     legs: choice.legs,
@@ -99,7 +122,8 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     ...(task.inPlace ? { walAside: join(into, `${WAL_ASIDE}${shortRun(run)}`) } : {}),
     ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
     estimate: estimateOf(choice.route.chain, {
-      ...{ legs: choice.legs, target, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
+      target: stopOf(choice, target),
+      ...{ legs: choice.legs, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
       measured: await measuredFor(deps, use),
     }),
     window: choice.window,
@@ -115,6 +139,15 @@ async function measuredFor(deps: Deps, use: SourceUse): Promise<Forecasting> {
     ...{ host: deps.host, nowMs: deps.clock.nowMs() },
     ...(rtoMs === undefined ? {} : { objectiveMs: rtoMs }),
   };
+}
+
+function foundIn({ found }: Chosen): { found?: TargetPlace } {
+  return found ? { found } : {};
+}
+
+/** Where the replay ends, as far as it is known. */
+function stopOf({ found }: Chosen, target: Target): Target {
+  return found ? { kind: 'lsn', lsn: found.lsn, inclusive: true } : target;
 }
 
 /** What is written over has to be named, and cannot be kept as well. */
@@ -162,8 +195,11 @@ function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[
     notes.push(`its WAL is kept as ${plan.walAside}; until the copy is whole no server can be started on it`);
   }
   if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
-  if (plan.target.kind === 'xid' || plan.target.kind === 'name')
-    notes.push('only the replay finds out whether the WAL holds this target; an older base is tried with --point');
+  if (plan.found?.what === 'abort') notes.push('the transaction was rolled back: there is nothing of it in the copy');
+  if (plan.found?.what === 'restore point')
+    notes.push(
+      'recovery stops at the first restore point of that name behind the base; another one is reached by --to-lsn',
+    );
   return notes;
 }
 

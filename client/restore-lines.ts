@@ -1,5 +1,5 @@
 import { forecastText } from '../workflows/model/forecast.ts';
-import type { Estimate, Proof, ReachableWindow, RestoreResult } from '../workflows/model/recovery.ts';
+import type { Estimate, Proof, ReachableWindow, RestoreResult, TargetPlace } from '../workflows/model/recovery.ts';
 import type { DrillResult, RestorePreview } from '../workflows/model/results.ts';
 import { PHASES } from '../workflows/model/recovery.ts';
 import { describeTarget } from '../workflows/model/target.ts';
@@ -33,6 +33,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
     `${plan.source} can be recovered to ${describeTarget(plan.target)}; nothing was moved`,
     ...pairLines([
       ['  base', `${plan.base.point}, taken ${plan.base.stoppedAt}`],
+      ['  target', plan.found && placeText(plan.found)],
       ['  chain', plan.chain && `${plan.chain.length} points, from ${plan.chain[0]}`],
       ...plan.legs.map((leg): [string, string] => [
         '  WAL',
@@ -53,6 +54,10 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
 
 function timeText({ forecast, seconds }: Estimate): string {
   return forecast ? forecastText(forecast) : formatDuration(seconds * 1000);
+}
+
+function placeText({ what, lsn, timeline, at }: TargetPlace): string {
+  return `${what} at ${lsn} on timeline ${timeline}${at === undefined ? '' : `, ${at}`}`;
 }
 
 /** What a drill found out. */

@@ -11,6 +11,13 @@ const HEARTBEAT = '10s';
 /** What only a mistake in a program throws: the same call would make it again. */
 const MISTAKES = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'AssertionError'];
 
+const QUICK_RETRY = {
+  initialInterval: '1s',
+  backoffCoefficient: 2,
+  maximumInterval: '10s',
+  maximumAttempts: 6,
+} as const;
+
 interface Use {
   /** Shown in the Temporal UI beside the activity. */
   summary: string;
@@ -20,10 +27,12 @@ interface Use {
 
 /** Looks and decides. It gives up after about half a minute, because somebody waits for the answer. */
 export function quick(use: Use): Activities {
-  return proxied(use, {
-    startToCloseTimeout: '15m',
-    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
-  });
+  return proxied(use, { startToCloseTimeout: '15m', retry: QUICK_RETRY });
+}
+
+/** The same, where the answer takes reading what is stored. */
+export function search(use: Use): Activities {
+  return proxied(use, { startToCloseTimeout: '30d', retry: QUICK_RETRY });
 }
 
 /** Moves data. A store or a server that is away is waited for; only what cannot get better by itself ends the run. */

@@ -9,7 +9,10 @@ import type {
   Proof,
   RecoveryPlan,
   ReplayEvidence,
+  TargetPlace,
 } from '../../workflows/model/recovery.ts';
+import type { Route } from '../../workflows/model/reachable.ts';
+import type { MarkTarget } from '../../workflows/model/target.ts';
 import type { TimelineHistory, WalHole, WalObject, WalStatus } from '../../workflows/model/wal.ts';
 
 /** Where a backup's bytes go. Parts may be written in parallel and in any order; each resolves when it is durable. */
@@ -116,12 +119,30 @@ export interface ShipOptions {
   passHole?: WalHole;
 }
 
+/** A transaction or a restore point, and what may lead to it, best first. */
+export interface TargetSearch {
+  target: MarkTarget;
+  routes: readonly Route[];
+  /** All WAL of the cluster. */
+  objects: readonly WalObject[];
+  histories: readonly TimelineHistory[];
+}
+
+export interface TargetFound {
+  /** The first of the routes that leads to it, and where it is; absent when none does. */
+  hit?: { index: number; place: TargetPlace };
+  /** Where it was seen in front of the end of a base, which so cannot lead to it. */
+  before: TargetPlace[];
+}
+
 /** Only what can do points in time has it. */
 export interface LogShipping {
   /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
   ship(vault: WalVault, options: ShipOptions): Promise<{ timeline: number; endLsn: Lsn; bytes: number }>;
   /** As the server that `from` chooses sees it, which is the one that has the slot. */
   status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from'>): Promise<WalStatus>;
+  /** Reads the stored WAL for a target of which nothing else says where it is. May take as long as reading all of it. */
+  find(vault: WalVault, search: TargetSearch): Promise<TargetFound>;
 }
 
 /** Steps of a recovery on the restoring host, in this order; each may be repeated and continues where it stopped. */

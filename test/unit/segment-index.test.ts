@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SegmentIndex } from '../../activities/sources/postgres/recovery/segment-index.ts';
+import { SegmentIndex } from '../../activities/sources/postgres/wal/segment-index.ts';
 import { formatLsn } from '../../workflows/model/lsn.ts';
 import type { WalObject } from '../../workflows/model/wal.ts';
 

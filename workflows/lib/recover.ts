@@ -6,9 +6,9 @@ import type { RestoreOrder } from '../model/orders.ts';
 import type { Phase, Proof, RecoveryPlan, RestoreResult } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
 import type { RestorePreview, SourceFacts } from '../model/results.ts';
-import { describeTarget } from '../model/target.ts';
+import { describeTarget, isMarkTarget } from '../model/target.ts';
 import { formatBytes } from '../model/units.ts';
-import { bulk, quick } from '../options.ts';
+import { bulk, quick, search } from '../options.ts';
 import type { Compensations } from './conclude.ts';
 import type { Journal } from './journal.ts';
 import type { Notices } from './notices.ts';
@@ -28,8 +28,10 @@ export interface Recovering {
 
 /** What would be restored: base, WAL, place, estimate. Moves nothing. */
 export function planRecovery(order: RestoreOrder): Promise<RestorePreview> {
-  const acts = quick({
-    summary: `choose base and WAL for ${describeTarget(order.target ?? { kind: 'latest' })}`,
+  const { target = { kind: 'latest' } } = order;
+  const look = isMarkTarget(target) ? search : quick;
+  const acts = look({
+    summary: `choose base and WAL for ${describeTarget(target)}`,
     ...(order.host === undefined ? {} : { taskQueue: hostQueue(order.host) }),
   });
   return acts.planRestore({ ...order, run: workflowInfo().runId });

@@ -34,16 +34,23 @@ export interface Choice {
  * reachable windows, when there is none; NotFound when there is no recovery point at all.
  */
 export function chooseRoute(holdings: Holdings, wish: Wish): Choice {
+  const [choice] = choicesFor(holdings, wish);
+  if (choice) return choice;
+  throw unreachable(wish, holdings);
+}
+
+/** What may lead to the target, best first: for a transaction or a restore point the WAL says which of them does. */
+export function choicesFor(holdings: Holdings, wish: Wish): Choice[] {
   const points = candidates(holdings, wish);
-  const { target, source } = wish;
+  const { target } = wish;
   if (target.kind === 'time' && timeMicros(target.time) > wish.nowMicros) throw inTheFuture(target.time, wish);
   const bases = { ...holdings, points, links: holdings.points };
-  for (const timeline of timelinesFor(bases, wish)) {
-    const routes = routesTo(bases, timeline).filter((route) => reaches(route, target));
-    const route = routes.at(-1);
-    if (route) return { route, timeline, legs: route.walk.legs, window: windowOf(route) };
-  }
-  throw unreachable(source, target, { ...holdings, points: [...holdings.points] });
+  return timelinesFor(bases, wish).flatMap((timeline) =>
+    routesTo(bases, timeline)
+      .filter((route) => reaches(route, target))
+      .map((route) => ({ route, timeline, legs: route.walk.legs, window: windowOf(route) }))
+      .reverse(),
+  );
 }
 
 function candidates({ points }: Holdings, { source, point }: Wish): Holdings['points'] {
@@ -151,14 +158,15 @@ function inTheFuture(time: string, { source, nowMicros }: Wish): Error {
 
 const SHOWN = 5;
 
-function unreachable(source: string, target: Target, holdings: Holdings): Error {
+/** Precondition that says what can be reached; `why` is what was looked for in vain. */
+export function unreachable({ source, target }: Pick<Wish, 'source' | 'target'>, holdings: Holdings, why = ''): Error {
   const windows = windowsOf(holdings);
   const { before, after } = target.kind === 'time' ? nearestMoments(windows, timeMicros(target.time)) : {};
   const near = [before && `before it ${before.at}`, after && `after it ${after.at}`].filter(
     (text) => text !== undefined,
   );
   const nearest = near.length > 0 ? `; nearest reachable: ${near.join(', ')}` : '';
-  return failure('Precondition', `${describeTarget(target)} cannot be reached in ${source}${nearest}`, {
+  return failure('Precondition', `${describeTarget(target)} cannot be reached in ${source}${why}${nearest}`, {
     place: source,
     expected: windows.length > 0 ? windows.slice(-SHOWN).map(windowText).join('; ') : 'WAL behind a recovery point',
     found: describeTarget(target),

@@ -22,6 +22,16 @@ export interface WalLeg {
   toLsn: Lsn;
 }
 
+/** Where in the WAL a transaction ended, or a restore point stands. */
+export interface TargetPlace {
+  what: 'commit' | 'abort' | 'restore point';
+  timeline: number;
+  /** First byte of the record. */
+  lsn: Lsn;
+  /** ISO 8601 UTC with microseconds, by the source's clock; absent when the record does not tell. */
+  at?: string;
+}
+
 /** What a recovery moves and about how long it takes. */
 export interface Estimate {
   /** Of all points of the chain. */
@@ -48,6 +58,8 @@ export interface RecoveryPlan {
   /** Points that make up the base, from the full one to itself; absent when it is a full one. */
   chain?: string[];
   target: Target;
+  /** Where the WAL has it, for a transaction or a restore point. */
+  found?: TargetPlace;
   timelineChoice: TimelineChoice;
   /** Timeline recovery will end on, and the number given to the server. */
   timeline: number;

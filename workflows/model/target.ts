@@ -9,6 +9,13 @@ export type Target =
   | { kind: 'immediate' }
   | { kind: 'latest' };
 
+/** Targets of which only the WAL itself says where they are. */
+export type MarkTarget = Extract<Target, { kind: 'xid' | 'name' }>;
+
+export function isMarkTarget(target: Target): target is MarkTarget {
+  return target.kind === 'xid' || target.kind === 'name';
+}
+
 /** latest: follow every switch known to the vault; current: stay on the base's own timeline; or a number. */
 export type TimelineChoice = 'latest' | 'current' | number;
 

@@ -12,7 +12,7 @@ import type { WalVault } from '../../source.ts';
 import { assembleSegment } from '../wal/segments.ts';
 import type { Host } from '../../../io/postgres/host.ts';
 import type { Place } from './place.ts';
-import { SegmentIndex } from './segment-index.ts';
+import { SegmentIndex } from '../wal/segment-index.ts';
 
 /** Segments kept ready ahead of the one that the server took last. */
 const AHEAD_BYTES = 128 * 1024 * 1024;

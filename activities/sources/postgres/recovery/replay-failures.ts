@@ -18,7 +18,11 @@ export async function fatalFailure(plan: RecoveryPlan, place: Place, log: Recove
   const { window } = plan;
   if (said.includes('recovery ended before configured recovery target was reached')) {
     const expected = `a target up to ${window.to ?? window.toLsn}`;
-    return failure('Precondition', 'WAL ends before the target', { ...facts, expected, hint: hintFor(plan) });
+    return failure('Precondition', 'WAL ends before the target', {
+      ...facts,
+      expected,
+      hint: 'choose an earlier target, or --to-latest',
+    });
   }
   if (said.includes('requested recovery stop point is before consistent recovery point')) {
     return failure('Precondition', 'target lies before the end of the base backup', {
@@ -40,12 +44,6 @@ export async function fatalFailure(plan: RecoveryPlan, place: Place, log: Recove
     ...facts,
     hint: 'see its log; try an earlier target or another base with --point',
   });
-}
-
-/** Where a transaction or a restore point stands only the replay finds out: it may have been before the base. */
-function hintFor({ target, source, base }: RecoveryPlan): string {
-  if (target.kind !== 'xid' && target.kind !== 'name') return 'choose an earlier target, or --to-latest';
-  return `if it was before ${base.stoppedAt}, start from an older base with --point: lifeboat list ${source}`;
 }
 
 const FULL_BYTES = 1 << 20;

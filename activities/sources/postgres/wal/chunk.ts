@@ -1,5 +1,5 @@
 import { copyIntoShared } from '../../../io/memory.ts';
-import type { CommitWalker } from './records.ts';
+import type { RecordWalker } from './records.ts';
 
 /** Bytes of WAL that become one object: an aligned range of at most 16 MiB, as far as it is known. */
 export interface Chunk {
@@ -30,7 +30,7 @@ export function isFull(chunk: Chunk): boolean {
 }
 
 /** Appends what fits, and returns how much that was. */
-export function fill(chunk: Chunk, bytes: Buffer, commits: CommitWalker): number {
+export function fill(chunk: Chunk, bytes: Buffer, commits: RecordWalker): number {
   const taken = bytes.subarray(0, chunk.bytes.length - chunk.filled);
   copyIntoShared(taken, chunk.bytes, chunk.filled);
   commits.push(chunkEnd(chunk), taken);

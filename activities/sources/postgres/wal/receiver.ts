@@ -4,7 +4,7 @@ import type { Identity } from '../../../../workflows/model/manifest.ts';
 import type { WalObject } from '../../../../workflows/model/wal.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
-import { CommitWalker } from './records.ts';
+import { RecordWalker } from './records.ts';
 import type { Resume } from './resume.ts';
 import type { Shipment } from './shipment.ts';
 import { Uploads } from './uploads.ts';
@@ -23,7 +23,7 @@ export class Receiver {
   readonly broken: Promise<never>;
   readonly #at: Streaming;
   readonly #uploads: Uploads;
-  readonly #commits = new CommitWalker();
+  readonly #commits = new RecordWalker();
   /** Of chunks that are stored. */
   readonly #spare: Buffer[] = [];
   #chunk: Chunk;

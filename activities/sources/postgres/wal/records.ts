@@ -1,32 +1,34 @@
-/** Layout of WAL pages and records: src/include/access/xlog_internal.h and xlogrecord.h, the same in 15 to 18. */
+import type { WalMark } from './marks.ts';
+import {
+  endMark,
+  endsTransaction,
+  endTime,
+  headOf,
+  isToldByAll,
+  markOf,
+  RECORD_HEADER,
+  RM_XLOG,
+  XLOG_SWITCH,
+} from './marks.ts';
+
+/** Layout of WAL pages: src/include/access/xlog_internal.h, the same in 15 to 18. */
 const PAGE_BYTES = 8192;
 const SHORT_PAGE_HEADER = 24;
 const LONG_PAGE_HEADER = 40;
 const XLP_LONG_HEADER = 0x0002;
-const RECORD_HEADER = 24;
 /** Enough of a record for its header, origin, top-level xid, data header and the commit's timestamp. */
 const HEAD_BYTES = 64;
-const RM_XLOG = 0;
-const RM_XACT = 1;
-const XLOG_SWITCH = 0x40;
-const OPERATION_MASK = 0x70;
-/** commit, abort, commit prepared, abort prepared (xact.h): each starts with its timestamp. */
-const ENDINGS = new Set([0x00, 0x20, 0x30, 0x40]);
-const BLOCK_TOPLEVEL_XID = 252;
-const BLOCK_ORIGIN = 253;
-const BLOCK_DATA_LONG = 254;
-const BLOCK_DATA_SHORT = 255;
 /** XLOG_PAGE_MAGIC is D110 in 15, D113, D116, D118 in 18: anything outside of the family is no page of ours. */
 const MAGIC_FAMILY = 0xd1;
-const EPOCH_MICROS = 946_684_800_000_000;
-/** Beyond the year 2200 we have lost our way. */
-const LATEST_MICROS = 7_258_118_400_000_000;
+/** The largest record there can be is a gigabyte; those that are read whole are of kilobytes. */
+const LONGEST_WHOLE_BYTES = 64 << 20;
 
 /**
- * Walks the records of a WAL stream, which comes in order and is cut anywhere, and tells when transactions ended. It
- * never fails: what it cannot read it passes over up to the next page, whose header says where the next record starts.
+ * Walks the records of a WAL stream, which comes in order and is cut anywhere, and tells when transactions ended, and
+ * whatever else somebody asks for. It never fails: what it cannot read it passes over up to the next page, whose header says
+ * where the next record starts.
  */
-export class CommitWalker {
+export class RecordWalker {
   /** LSN of the next byte. Exact as a number up to 8 PiB of WAL. */
   #position = -1;
   readonly #page = Buffer.alloc(LONG_PAGE_HEADER);
@@ -41,6 +43,26 @@ export class CommitWalker {
   /** When the transaction ended whose record is being passed over. */
   #ending: number | undefined;
   #newest: number | undefined;
+  readonly #onMark: ((mark: WalMark) => void) | undefined;
+  /** First byte of the record that is being read. */
+  #recordStart = 0;
+  /** A record that is needed as a whole, and how much of it came. */
+  #whole: Buffer | undefined;
+  #wholeFilled = 0;
+  /** Told when the record has come to its end. */
+  #mark: WalMark | undefined;
+  /** Lower byte of the magic number of the newest page. */
+  #magic = 0;
+
+  /** `onMark` hears of each record of interest, in order, once it has come as a whole. */
+  constructor(onMark?: (mark: WalMark) => void) {
+    this.#onMark = onMark;
+  }
+
+  /** True in the midst of a record that will be told, or may be. */
+  get isPending(): boolean {
+    return this.#collecting || this.#whole !== undefined || this.#mark !== undefined;
+  }
 
   /** Newest end of a transaction among the records that ended since the last call, microseconds since 1970. */
   take(): number | undefined {
@@ -69,6 +91,8 @@ export class CommitWalker {
     this.#collecting = false;
     this.#left = 0;
     this.#ending = undefined;
+    this.#mark = undefined;
+    this.#whole = undefined;
   }
 
   #step(bytes: Buffer, at: number): number {
@@ -79,15 +103,24 @@ export class CommitWalker {
     if (this.#collecting) return this.#collectHead(bytes, at, room);
     if (this.#left === 0) return this.#startRecord(bytes, at, room);
     const passed = Math.min(this.#left, room);
+    if (this.#whole) this.#wholeFilled += bytes.copy(this.#whole, this.#wholeFilled, at, at + passed);
     this.#pass(passed);
     return passed;
   }
 
   #pass(bytes: number): void {
     this.#left -= bytes;
-    if (this.#left > 0 || this.#ending === undefined) return;
-    if (this.#ending > (this.#newest ?? 0)) this.#newest = this.#ending;
+    if (this.#left > 0) return;
+    if (this.#ending !== undefined && this.#ending > (this.#newest ?? 0)) this.#newest = this.#ending;
     this.#ending = undefined;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const mark = this.#whole ? markOf(this.#whole, BigInt(this.#recordStart), this.#magic) : this.#mark;
+    this.#whole = undefined;
+    this.#mark = undefined;
+    if (mark) this.#onMark?.(mark);
   }
 
   #collectPage(bytes: Buffer, at: number): number {
@@ -106,6 +139,7 @@ export class CommitWalker {
   #startPage(): void {
     const address = this.#position - (this.#position % PAGE_BYTES);
     this.#pageFilled = 0;
+    this.#magic = this.#page[0] as number;
     if (this.#page[1] !== MAGIC_FAMILY || Number(this.#page.readBigUInt64LE(8)) !== address) return this.#lose();
     const goesOn = aligned(this.#page.readUInt32LE(16));
     const expected = this.#collecting ? aligned(this.#head.readUInt32LE(0)) - this.#headFilled : this.#left;
@@ -116,6 +150,7 @@ export class CommitWalker {
   }
 
   #startRecord(bytes: Buffer, at: number, room: number): number {
+    this.#recordStart = this.#position;
     if (room < HEAD_BYTES) {
       this.#collecting = true;
       this.#headFilled = 0;
@@ -123,6 +158,7 @@ export class CommitWalker {
     }
     this.#examine(bytes, at);
     const passed = Math.min(this.#left, room);
+    if (this.#whole) this.#wholeFilled += bytes.copy(this.#whole, 0, at, at + passed);
     this.#pass(passed);
     return Math.max(passed, this.#lost ? room : 0);
   }
@@ -143,33 +179,27 @@ export class CommitWalker {
   #headIsWhole(): void {
     this.#collecting = false;
     this.#examine(this.#head, 0);
+    if (this.#whole) this.#wholeFilled += this.#head.copy(this.#whole, 0, 0, this.#headFilled);
     this.#pass(this.#headFilled);
   }
 
   /** Reads the head of a record, and sets what is to be passed over. */
   #examine(bytes: Buffer, at: number): void {
-    const total = bytes.readUInt32LE(at);
-    const info = bytes[at + 16] as number;
-    const manager = bytes[at + 17];
+    const head = headOf(bytes, at);
+    const { total, manager, info } = head;
     // Zeroes: the rest of the segment was not used. After a switch it is padding.
     if (total < RECORD_HEADER || (manager === RM_XLOG && (info & 0xf0) === XLOG_SWITCH)) return this.#lose();
     this.#left = aligned(total);
-    if (manager === RM_XACT && ENDINGS.has(info & OPERATION_MASK)) this.#ending = endTime(bytes, at, total);
+    if (this.#onMark && isToldByAll(head) && total <= LONGEST_WHOLE_BYTES) {
+      this.#whole = Buffer.alloc(aligned(total));
+      this.#wholeFilled = 0;
+    }
+    if (!endsTransaction(head)) return;
+    this.#ending = endTime(bytes, at);
+    if (this.#onMark && !this.#whole) this.#mark = endMark(bytes, at, BigInt(this.#recordStart));
   }
 }
 
 function aligned(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
-}
-
-/** Timestamp at the start of the main data, which stands at the record's end; ending records refer to no blocks. */
-function endTime(bytes: Buffer, start: number, recordBytes: number): number | undefined {
-  let at = start + RECORD_HEADER;
-  if (bytes[at] === BLOCK_ORIGIN) at += 3;
-  if (bytes[at] === BLOCK_TOPLEVEL_XID) at += 5;
-  if (bytes[at] !== BLOCK_DATA_SHORT && bytes[at] !== BLOCK_DATA_LONG) return undefined;
-  at += bytes[at] === BLOCK_DATA_SHORT ? 2 : 5;
-  if (at + 8 > start + Math.min(recordBytes, HEAD_BYTES)) return undefined;
-  const micros = Number(bytes.readBigInt64LE(at)) + EPOCH_MICROS;
-  return micros > 0 && micros < LATEST_MICROS ? micros : undefined;
 }
