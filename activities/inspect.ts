@@ -16,6 +16,7 @@ import { withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import { holdingsOf } from './holdings.ts';
 import { forecastRecovery } from './measurements.ts';
+import { readReach } from './reachable.ts';
 import { checkStore } from './stores/check.ts';
 import { findStore } from './stores/index.ts';
 import type { SourceUse } from './use-source.ts';
@@ -31,6 +32,11 @@ export async function inspectVault(deps: Deps, order: InspectOrder): Promise<Ins
       return { what: order.what, point: await findPoint(deps, order) };
     case 'wal':
       return { what: order.what, wal: await readWal(deps, { source: order.source }) };
+    case 'reachable':
+      return useSource(deps, order.source, async (use) => ({
+        ...{ what: order.what, source: order.source },
+        copies: await readReach(use),
+      }));
     case 'forecast':
       return { what: order.what, sources: await eachSource(deps, order.source, (use) => forecastFor(deps, use)) };
     case 'doctor':

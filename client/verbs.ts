@@ -57,6 +57,11 @@ export const VERBS: readonly Verb[] = [
     summary: 'show what WAL the vault holds: ranges, gaps, lag',
     load: () => import('./commands/wal.ts'),
   },
+  {
+    name: 'reachable',
+    summary: 'show exactly which moments can be restored now',
+    load: () => import('./commands/reachable.ts'),
+  },
   { name: 'status', summary: 'list runs, or show and follow one', load: () => import('./commands/status.ts') },
   { name: 'cancel', summary: 'cancel a run; it cleans up behind itself', load: () => import('./commands/cancel.ts') },
   {

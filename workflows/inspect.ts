@@ -8,6 +8,7 @@ const SHAPES = {
   points: { 'what!': 'text', source: 'text' },
   point: { 'what!': 'text', source: 'text', 'point!': 'text' },
   wal: { 'what!': 'text', 'source!': 'text' },
+  reachable: { 'what!': 'text', 'source!': 'text' },
   forecast: { 'what!': 'text', source: 'text' },
   doctor: { 'what!': 'text' },
   'catalog-rebuild': { 'what!': 'text', source: 'text' },

@@ -3,12 +3,14 @@ import type { Report } from '../../workflows/model/report.ts';
 import type { Check, RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { PHASES } from '../../workflows/model/recovery.ts';
 import { describeTarget } from '../../workflows/model/target.ts';
+import type { CopyReach } from '../../workflows/model/reachable-map.ts';
+import { pictureOf } from './reach.ts';
 import { STYLE } from './style.ts';
 import { bytesText, escapeHtml, spanText } from './text.ts';
 import { timelineSvg } from './timeline-svg.ts';
 
 /** One self-contained page: no script, no request, opens offline and prints. */
-export function renderHtml(report: Report): string {
+export function renderHtml(report: Report, reach: readonly CopyReach[] = []): string {
   const verdict = report.outcome === 'proven' ? 'Recovered and proven' : 'Not recovered';
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -23,6 +25,7 @@ ${failureSection(report)}${phaseSection(report)}${proofSection(report.result?.pr
     ['when (UTC)', 'where', 'what'],
     report.events.map((event) => [event.at, event.lane, event.what]),
   )}
+${reach.map(reachSection).join('')}
 ${report.links.map((link) => `<p><a href="${escapeHtml(link.url)}">${escapeHtml(link.label)}</a></p>`).join('')}
 </main></body></html>
 `;
@@ -121,6 +124,28 @@ function planSection(plan: RecoveryPlan | undefined): string {
     ['reachable window', `${plan.window.from} to ${plan.window.to ?? plan.window.toLsn}`],
   ];
   return `<h2>Plan</h2>${table(['', ''], rows)}`;
+}
+
+/** What could be restored when the report was written. */
+function reachSection(reach: CopyReach): string {
+  const picture = pictureOf(reach);
+  const rows = reach.timelines.flatMap(({ timeline, isDefault, times, positions }) =>
+    (times.length > 0 ? times : [undefined]).map((span, index) => [
+      `${timeline}${isDefault ? ' (followed by default)' : ''}`,
+      span ? `${span.from} to ${span.to}` : 'no commit known',
+      index === 0 ? positions.map(({ fromLsn, toLsn }) => `${fromLsn} to ${toLsn}`).join(', ') : '',
+    ]),
+  );
+  const faults = [
+    ...reach.bases.flatMap(({ point, unusable }) => (unusable === undefined ? [] : [[point, unusable]])),
+    ...reach.holes.map(({ timeline, fromLsn, toLsn, bytes }) => [
+      `hole on timeline ${timeline}`,
+      `${fromLsn} to ${toLsn}, ${bytesText(bytes)}`,
+    ]),
+    ...reach.damaged.map(({ point, reason }) => [point, `damaged: ${reason}`]),
+  ];
+  return `<h2>Reachable moments, copy ${escapeHtml(reach.copy)}</h2>${picture ? `<div class="picture">${timelineSvg(picture)}</div>` : ''}
+${table(['timeline', 'times (UTC)', 'positions'], rows)}${faults.length > 0 ? table(['fault', ''], faults) : ''}`;
 }
 
 function table(head: string[], rows: string[][]): string {

@@ -7,6 +7,12 @@ const RIGHT = 24;
 const LANE_HEIGHT = 78;
 const TOP = 14;
 
+/** What is drawn: of a run, or of anything else that has lanes and times. */
+export interface Picture extends Pick<Report, 'events' | 'spans' | 'series' | 'startedAt' | 'finishedAt'> {
+  /** What stands below: seconds since it began (default), or the time of day. */
+  axis?: 'elapsed' | 'clock';
+}
+
 interface Scale {
   fromMs: number;
   toMs: number;
@@ -14,24 +20,24 @@ interface Scale {
 }
 
 /** The run as a picture: a lane for each actor, bars for what lasted, marks for what happened, curves for what was measured. */
-export function timelineSvg(report: Report): string {
+export function timelineSvg(report: Picture): string {
   const lanes = laneNames(report);
   const scale = timeScale(report);
   const height = TOP + lanes.length * LANE_HEIGHT + 34;
   const rows = lanes.map((lane, index) => laneSvg(report, { lane, top: TOP + index * LANE_HEIGHT, scale }));
   return [
     `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="timeline of the run">`,
-    axis(scale, TOP + lanes.length * LANE_HEIGHT),
+    axis(scale, TOP + lanes.length * LANE_HEIGHT, report.axis ?? 'elapsed'),
     ...rows,
     '</svg>',
   ].join('\n');
 }
 
-function laneNames(report: Report): string[] {
+function laneNames(report: Picture): string[] {
   return [...new Set([...report.series, ...report.spans, ...report.events].map((item) => item.lane))];
 }
 
-function timeScale(report: Report): Scale {
+function timeScale(report: Picture): Scale {
   const times = [
     ...report.events.map((event) => event.at),
     ...report.spans.flatMap((span) => [span.from, span.to]),
@@ -44,14 +50,16 @@ function timeScale(report: Report): Scale {
   return { fromMs, toMs, x: (at) => LEFT + ((Date.parse(at) - fromMs) / (toMs - fromMs)) * (WIDTH - LEFT - RIGHT) };
 }
 
-function axis(scale: Scale, bottom: number): string {
+function axis(scale: Scale, bottom: number, kind: 'elapsed' | 'clock'): string {
   const stepMs = niceStep((scale.toMs - scale.fromMs) / 8);
   const lines: string[] = [];
   for (let offset = 0; scale.fromMs + offset <= scale.toMs; offset += stepMs) {
-    const x = scale.x(new Date(scale.fromMs + offset).toISOString());
+    const at = new Date(scale.fromMs + offset).toISOString();
+    const x = scale.x(at);
+    const label = kind === 'clock' ? at.slice(0, 16).replace('T', ' ') : `+${(offset / 1000).toLocaleString('en')} s`;
     lines.push(
       `<line class="grid" x1="${x}" x2="${x}" y1="${TOP}" y2="${bottom}"/>`,
-      `<text class="tick" x="${x}" y="${bottom + 18}" text-anchor="middle">+${(offset / 1000).toLocaleString('en')} s</text>`,
+      `<text class="tick" x="${x}" y="${bottom + 18}" text-anchor="middle">${label}</text>`,
     );
   }
   return lines.join('\n');
@@ -64,7 +72,7 @@ function niceStep(roughMs: number): number {
   return factor * power;
 }
 
-function laneSvg(report: Report, place: { lane: string; top: number; scale: Scale }): string {
+function laneSvg(report: Picture, place: { lane: string; top: number; scale: Scale }): string {
   const { lane, top, scale } = place;
   const mine = <T extends { lane: string }>(items: T[]): T[] => items.filter((item) => item.lane === lane);
   return [

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import pg from 'pg';
+import type { CopyReach } from '../../workflows/model/reachable-map.ts';
+import { isReached } from '../../workflows/model/reachable-map.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { DrillResult, RestorePreview, SourceForecast, WalAnswer } from '../../workflows/model/results.ts';
 import { changesOf, contentsOf } from '../support/bad-input.ts';
@@ -85,6 +87,20 @@ async function restores(t: TestContext, world: Lifeboat): Promise<void> {
     );
     assert.deepEqual((await readdir(world.scratch)).filter((name) => name !== 'reports').sort(), before);
   });
+  await t.test(
+    'reachable: the moment that was restored is on the map, and one before the first base is not',
+    async () => {
+      const { copies } = await ask<{ copies: CopyReach[] }>(world, 'reachable', 'shop');
+      const [reach] = copies;
+      const followed = reach?.timelines.find(({ isDefault }) => isDefault);
+      assert.ok(followed && isReached(followed, { kind: 'time', time: at, inclusive: true }));
+      assert.ok(!isReached(followed, { kind: 'time', time: '2001-01-01T00:00:00Z', inclusive: true }));
+      assert.match(await lines(world, 'reachable', 'shop'), /^copy \S+\nTIMELINE .*\n1 \(default\) +\d{4}-/);
+      const folder = join(world.scratch, 'reports');
+      const page = await readFile(join(folder, (await readdir(folder)).sort().at(-1) ?? ''), 'utf8');
+      assert.match(page, /<h2>Reachable moments, copy .*<svg .*timeline 1.*<title>reachable</s);
+    },
+  );
   await t.test('forecast: what those took is what the next one is expected to take', async () => {
     const { forecast } = await ask<SourceForecast>(world, 'status', 'shop');
     assert.deepEqual([forecast?.restsOn, forecast?.restores, forecast?.drills], ['measured', 2, 1]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { renderHtml } from '../../activities/report/index.ts';
+import type { CopyReach } from '../../workflows/model/reachable-map.ts';
 import type { Report } from '../../workflows/model/report.ts';
 import { sampleReport } from '../support/sample-report.ts';
 
@@ -59,4 +60,36 @@ test('a missed objective, a lost row and a failed check are shown as bad', () =>
   assert.equal(html.match(/class="figure bad"/g)?.length, 2);
   assert.match(html, /Not recovered/);
   assert.match(html, /lifeboat show/);
+});
+
+test('reachable moments are drawn by timeline, with bases, holes and damaged points', () => {
+  const at = (minute: number): string => new Date(Date.UTC(2026, 0, 5, 3, minute)).toISOString();
+  const reach: CopyReach = {
+    ...{ copy: 'local', systemId: '1' },
+    timelines: [
+      { timeline: 1, isDefault: false, times: [{ from: at(0), to: at(20) }], positions: [] },
+      { timeline: 2, isDefault: true, times: [{ from: at(10), to: at(40) }], positions: [] },
+    ],
+    bases: [
+      { point: 'a', kind: 'full', timeline: 1, stopLsn: '0/1', at: at(0) },
+      { point: 'b', kind: 'incremental', timeline: 1, stopLsn: '0/2', at: at(5), unusable: 'a link is gone' },
+    ],
+    holes: [{ timeline: 1, fromLsn: '0/5', toLsn: '0/6', bytes: 1, after: at(20) }],
+    damaged: [{ point: '20260105T033000Z-1a2b3c4d-1', reason: 'signature <b>' }],
+  };
+  const html = renderHtml(sampleReport(), [reach]);
+  const picture = html.slice(html.indexOf('Reachable moments, copy local'));
+  // From 3:00 to 3:40 of the picture's width: 132 to 1096.
+  const bars = [...picture.matchAll(/<rect class="bar (\w+)" x="([\d.]+)" y="\d+" width="([\d.]+)"/g)];
+  assert.deepEqual(
+    bars.map(([, tone, x, width]) => [tone, x, width]),
+    [
+      ['work', '132.0', '482.0'],
+      ['good', '373.0', '723.0'],
+    ],
+  );
+  for (const text of ['full', 'incremental: no use', 'hole in the WAL', '20260105T033000Z-1a2b3c4d-1'])
+    assert.ok(picture.includes(`>${text}</text>`), text);
+  assert.match(picture, />2026-01-05 03:00</);
+  assert.ok(!picture.includes('<b>') && picture.includes('a link is gone'));
 });

@@ -68,6 +68,7 @@ export type InspectOrder =
   | { what: 'points'; source?: string }
   | { what: 'point'; source?: string; point: string }
   | { what: 'wal'; source: string }
+  | { what: 'reachable'; source: string }
   | { what: 'forecast'; source?: string }
   | { what: 'doctor' }
   | { what: 'catalog-rebuild'; source?: string };

@@ -1,5 +1,6 @@
 import type { RtoForecast } from './forecast.ts';
 import type { PointSummary } from './manifest.ts';
+import type { CopyReach } from './reachable-map.ts';
 import type { Check, ReachableWindow, RecoveryPlan, RestoreResult, StoredReport } from './recovery.ts';
 import type { Target } from './target.ts';
 import type { WalStatus } from './wal.ts';
@@ -131,6 +132,7 @@ export type InspectAnswer =
   | { what: 'points'; sources: SourcePoints[] }
   | { what: 'point'; point: PointDetails }
   | { what: 'wal'; wal: WalAnswer }
+  | { what: 'reachable'; source: string; copies: CopyReach[] }
   | { what: 'forecast'; sources: SourceForecast[] }
   | { what: 'doctor'; host: string; ok: boolean; checks: DoctorCheck[] }
   | { what: 'catalog-rebuild'; sources: { source: string; points: number; damaged: number; key: string }[] };
