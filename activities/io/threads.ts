@@ -10,6 +10,8 @@ export interface Task<Job> {
   signal: AbortSignal;
   /** Once begun it is waited for, aborted or not: what it does to the world must be over when the call is. */
   isEffect?: boolean;
+  /** It stands still with a disk: a thread is kept free for those that do not. */
+  waits?: boolean;
 }
 
 export interface Question<Job> {
@@ -37,18 +39,21 @@ interface Thread<Job, Result> {
 
 /**
  * Threads that each do one job at a time; started when they are needed, in the order the jobs came. A job that is aborted
- * leaves the queue at once; when it is running, its thread finishes it for nobody, unless it is an effect.
+ * leaves the queue at once; when it is running, its thread finishes it for nobody, unless it is an effect. Of `size` threads
+ * jobs that wait have all, or `mostWaiting`.
  */
 export class Threads<Job, Result> {
   readonly #threads: Thread<Job, Result>[] = [];
   readonly #queue: Waiting<Job, Result>[] = [];
   readonly #size: number;
+  readonly #mostWaiting: number;
   readonly #module: URL;
   #nextId = 1;
   #closed = false;
 
-  constructor(size: number, module: URL) {
+  constructor(size: number, module: URL, mostWaiting = size) {
     this.#size = size;
+    this.#mostWaiting = mostWaiting;
     this.#module = module;
   }
 
@@ -87,11 +92,17 @@ export class Threads<Job, Result> {
 
   #dispatch(): void {
     for (;;) {
-      const thread = this.#queue.length > 0 ? this.#freeThread() : undefined;
-      const waiting = thread && this.#queue.shift();
+      const next = this.#nextInQueue();
+      const thread = next < 0 ? undefined : this.#freeThread();
+      const [waiting] = thread ? this.#queue.splice(next, 1) : [];
       if (!thread || !waiting) return;
       this.#give(thread, waiting);
     }
+  }
+
+  #nextInQueue(): number {
+    const held = this.#threads.filter(({ busy }) => busy?.waiting.waits).length;
+    return this.#queue.findIndex(({ waits }) => !waits || held < this.#mostWaiting);
   }
 
   #give(thread: Thread<Job, Result>, waiting: Waiting<Job, Result>): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { appendFile, open, readFile, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32c } from '../../activities/io/crc32c.ts';
@@ -45,11 +45,16 @@ function laidOut(files: Record<string, Buffer>): { reader: PointReader; parts: B
 
 const FILES = { small: randomBytes(100), 'deep/er/large': randomBytes(8_000_000), last: randomBytes(5_000) };
 
-async function write(dir: string, reader: PointReader, done: number[] = []): Promise<number[]> {
+async function write(
+  dir: string,
+  reader: PointReader,
+  { done = [], isThere = false }: { done?: number[]; isThere?: boolean } = {},
+): Promise<number[]> {
   const finished: number[] = [];
   await writeParts({
     reader,
     isDone: (part) => done.includes(part),
+    isThere,
     placeOf: (_tree, file) => ({ path: join(dir, file.path) }),
     run: plainRun(),
     finished: async (part) => void finished.push(part),
@@ -73,8 +78,24 @@ test('parts that are in place already are not read again', async () => {
     const { reader, parts } = laidOut(FILES);
     await write(dir, reader);
     parts[1] = Buffer.alloc(0);
-    assert.deepEqual(await write(dir, reader, [2]), [1, 3]);
+    assert.deepEqual(await write(dir, reader, { done: [2] }), [1, 3]);
     assert.ok((await readFile(join(dir, 'deep/er/large'))).equals(FILES['deep/er/large']));
+  });
+});
+
+test('over files that stand there, what differs is written, and what is too long is cut', async () => {
+  await withTempDir(async (dir) => {
+    const { reader } = laidOut(FILES);
+    await write(dir, reader);
+    const large = await open(join(dir, 'deep/er/large'), 'r+');
+    for (const at of [0, 70_000, 2_999_990, 7_999_999]) await large.write('!', at);
+    await large.close();
+    await appendFile(join(dir, 'small'), 'and more');
+    await truncate(join(dir, 'last'), 10);
+    assert.deepEqual(await write(dir, reader, { isThere: true }), [1, 2, 3]);
+    for (const [path, content] of Object.entries(FILES)) {
+      assert.ok((await readFile(join(dir, path))).equals(content), path);
+    }
   });
 });
 

@@ -15,43 +15,37 @@ export interface CodecPool extends AsyncDisposable {
 }
 
 /**
- * Threads that only compute, and threads that also read what they encode or write what they decoded: those stand still with
- * the disk, and WAL that is to be stored must not wait for them.
+ * Jobs that also read what they encode or write what they decoded stand still with the disk: WAL that is to be stored must not
+ * wait for them, so there is a thread more than they may have.
  */
-interface CodecThreads {
-  computing: Threads<Job, Result>;
-  using: Threads<Job, Result>;
+function startThreads(): Threads<Job, Result> {
+  const processors = availableParallelism();
+  return new Threads(processors + 1, threadModule('codec-thread', import.meta.url), processors);
 }
 
-let shared: { threads: CodecThreads; users: number } | undefined;
+let shared: { threads: Threads<Job, Result>; users: number } | undefined;
 
 /**
- * A share of the process's threads, one of a kind for each processor however many vaults are open, so that memory does not
- * grow with them. The last user to leave ends them. Jobs end with `signal`.
+ * A share of the process's threads, one for each processor and one to spare however many vaults are open, so that memory does
+ * not grow with them. The last user to leave ends them. Jobs end with `signal`.
  */
 export function joinCodecPool(signal: AbortSignal): CodecPool {
-  const mine = (shared ??= { threads: newThreads(), users: 0 });
+  const mine = (shared ??= { threads: startThreads(), users: 0 });
   mine.users += 1;
   return poolOn(mine.threads, signal, async () => {
     mine.users -= 1;
     if (mine.users > 0) return;
     if (shared === mine) shared = undefined;
-    await Promise.all([mine.threads.computing.close(), mine.threads.using.close()]);
+    await mine.threads.close();
   });
 }
 
-function newThreads(): CodecThreads {
-  const start = (): Threads<Job, Result> =>
-    new Threads(availableParallelism(), threadModule('codec-thread', import.meta.url));
-  return { computing: start(), using: start() };
-}
-
-function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
+function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
   let left: Promise<void> | undefined;
   return {
     encode: async (job, options) => {
       const given = forThread(job.bytes, options?.transfer ?? false);
-      const { bytes, sha256 = '' } = await threads.computing.run({
+      const { bytes, sha256 = '' } = await threads.run({
         job: { ...job, kind: 'encode', bytes: given.bytes },
         moved: given.moved,
         signal,
@@ -63,19 +57,21 @@ function poolOn(threads: CodecThreads, signal: AbortSignal, leave: () => Promise
         bytes,
         sha256 = '',
         brought,
-      } = await threads.using.run({ job: { ...job, kind: 'fill' }, moved: [], signal });
+      } = await threads.run({ job: { ...job, kind: 'fill' }, moved: [], signal, waits: true });
       const { plainBytes = 0, said } = brought ?? {};
       return { bytes: asBuffer(bytes), sha256, plainBytes, said };
     },
     decode: async (job) => {
       const given = forThread(job.bytes, true);
       const isEffect = job.use !== undefined;
-      const { bytes } = await (isEffect ? threads.using : threads.computing).run({
-        job: { ...job, kind: 'decode', bytes: given.bytes },
+      const task = {
+        job: { ...job, kind: 'decode' as const, bytes: given.bytes },
         moved: given.moved,
         signal,
         isEffect,
-      });
+        waits: isEffect,
+      };
+      const { bytes } = await threads.run(task);
       return asBuffer(bytes);
     },
     [Symbol.asyncDispose]: () => (left ??= leave()),

@@ -53,6 +53,7 @@ export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
     ...{ reader, run, placeOf: placeOfFile },
     ...(host.as ? { owner: host.as } : {}),
     isDone: (part) => isWhole || journal.has(entry(part)),
+    isThere: mayStand(use),
     beside: { doneBytes, totalBytes: plan.estimate.fetchBytes },
     finished: (part) => journal.add(entry(part)),
   });
@@ -63,12 +64,18 @@ export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
   return { ...evidence, reusedBytes };
 }
 
+/** Restored in place, files of the full point are among those that stood there. */
+function mayStand({ plan, link }: FetchingLink): boolean {
+  return plan.walAside !== undefined && link.reader.manifest.kind === 'full';
+}
+
 type Reusing = FetchingLink & { entry: (part: number) => string; placeOfFile: PlaceOf };
 
 /** Restored in place, parts whose every byte stands there already count as fetched. */
-async function reuseParts({ plan, host, run, link, journal, entry, placeOfFile }: Reusing): Promise<number> {
+async function reuseParts(use: Reusing): Promise<number> {
+  const { host, run, link, journal, entry, placeOfFile } = use;
   const { manifest } = link.reader;
-  if (plan.walAside === undefined || manifest.kind !== 'full') return 0;
+  if (!mayStand(use)) return 0;
   const isDone = (part: number): boolean => journal.has(entry(part));
   return partsInPlace(manifest, {
     ...{ placeOf: placeOfFile, isDone, run, found: (part) => journal.add(entry(part)) },

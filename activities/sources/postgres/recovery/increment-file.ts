@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { failure } from '../../../../workflows/model/failure.ts';
+import { writeAll } from '../../../io/direct-write.ts';
 
 /** How the cluster was built (SHOW block_size, SHOW segment_size). */
 export interface BlockSizes {
@@ -45,13 +46,6 @@ export function applyIncrement(increment: IncrementFile, target: string, sizes: 
     }
   } finally {
     closeSync(file);
-  }
-}
-
-/** A write may end early, as it does before a disk is full. */
-export function writeAll(file: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length;) {
-    done += writeSync(file, bytes, done, bytes.length - done, position + done);
   }
 }
 

@@ -25,6 +25,8 @@ export interface PartJob {
   placements: Placement[];
   /** Who is to own the files; absent: whoever we are. */
   owner?: RunAs;
+  /** Most of it may stand at its place: only what differs is written, and files that are longer are cut. */
+  isThere?: true;
 }
 
 /** Pieces that may stand at their places already. */

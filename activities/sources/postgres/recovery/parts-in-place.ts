@@ -18,10 +18,13 @@ export interface InPlaceUse {
   found(part: number): Promise<void>;
 }
 
+/** So many parts with a difference, one after the other, and only one of as many is compared until one has none. */
+const PATIENCE_PARTS = 8;
+
 /**
  * Compares what stands in the directory with the sums of the manifest, and cuts files that are longer. A sum has 32 bits: one
  * difference in four thousand million goes unseen, which page checksums and the proof of the copy are there for. Gives the bytes
- * that need not be fetched.
+ * that need not be fetched. Where every part has a difference, most are not compared here, but when they are written.
  */
 export async function partsInPlace(manifest: Manifest, use: InPlaceUse): Promise<number> {
   const { owner, run } = use;
@@ -34,16 +37,24 @@ export async function partsInPlace(manifest: Manifest, use: InPlaceUse): Promise
   const totalBytes = bytesOf(parts);
   let doneBytes = 0;
   let reusedBytes = 0;
-  try {
-    await runAll(parts, run.signal, async ({ number, bytes }, signal) => {
+  let differing = 0;
+  const queue = parts.entries();
+  const compare = async (_: undefined, signal: AbortSignal): Promise<void> => {
+    for (const [index, { number, bytes }] of queue) {
+      signal.throwIfAborted();
+      doneBytes += bytes;
+      if (differing >= PATIENCE_PARTS && index % PATIENCE_PARTS !== 0) continue;
       const job: CompareJob = { placements: placements.get(number) ?? [], ...(owner ? { owner } : {}) };
       const isThere = await threads.run({ job, moved: [], signal, isEffect: true });
-      doneBytes += bytes;
       run.progress({ phase: 'compare', doneBytes, totalBytes });
-      if (!isThere) return;
+      differing = isThere ? 0 : differing + 1;
+      if (!isThere) continue;
       reusedBytes += bytes;
       await use.found(number);
-    });
+    }
+  };
+  try {
+    await runAll(Array.from<undefined>({ length: availableParallelism() }), run.signal, compare);
     return reusedBytes;
   } finally {
     await threads.close();

@@ -27,6 +27,8 @@ export interface PartsUse {
   isDone(part: number): boolean;
   placeOf: PlaceOf;
   owner?: RunAs;
+  /** Restored in place: most of a part may stand where it belongs. */
+  isThere?: boolean;
   run: Run;
   /** What other points of the same restore bring. */
   beside?: { doneBytes: number; totalBytes: number };
@@ -51,7 +53,11 @@ export async function writeParts(use: PartsUse): Promise<{ needed: PartRef[]; re
     for (let part = queue.shift(); part; part = queue.shift()) {
       run.signal.throwIfAborted();
       const pieces = placements.get(part.number) ?? [];
-      const job: PartJob = { number: part.number, placements: pieces, ...(owner ? { owner } : {}) };
+      const job: PartJob = {
+        ...{ number: part.number, placements: pieces },
+        ...(owner ? { owner } : {}),
+        ...(use.isThere ? { isThere: true } : {}),
+      };
       await reader.usePart(part, { module: WRITE_PART, job });
       await use.finished(part.number);
       doneBytes += part.bytes;

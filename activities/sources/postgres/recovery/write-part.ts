@@ -1,14 +1,17 @@
-import { closeSync, constants, fchownSync, fdatasyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, fchownSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { crc32c } from '../../../io/crc32c.ts';
+import { writeAll, writeLarge } from '../../../io/direct-write.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
-import { applyIncrement, writeAll } from './increment-file.ts';
+import { applyIncrement } from './increment-file.ts';
 import type { PartJob, Placement } from './part-job.ts';
 
 /** From this size on a piece goes to the disk at once, so that the sync at the end finds little left to do. */
 const LARGE_BYTES = 1 << 20;
-const FLAGS = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
+/** Compared, and written, as a whole. */
+const STRETCH_BYTES = 64 * 1024;
+const FLAGS = constants.O_CREAT | constants.O_RDWR | constants.O_NOFOLLOW;
 
 /** Writes every piece of a part at its place, each only when its sum is right. Runs in the thread that decoded the part. */
 export function use(part: Uint8Array, job: PartJob): void {
@@ -26,14 +29,38 @@ function writePiece(part: Uint8Array, job: PartJob, placement: Placement): void 
     }
     const file = openFile(placement);
     try {
-      if (job.owner) fchownSync(file, job.owner.uid, job.owner.gid);
-      writeAll(file, bytes, placement.position);
-      if (bytes.length >= LARGE_BYTES) fdatasyncSync(file);
+      write(file, bytes, { job, placement });
     } finally {
       closeSync(file);
     }
   } catch (error) {
     throw fileFailure(path, error);
+  }
+}
+
+function write(file: number, bytes: Uint8Array, { job, placement }: { job: PartJob; placement: Placement }): void {
+  const { path, position, fileBytes } = placement;
+  const { owner } = job;
+  if (owner || job.isThere) {
+    const { uid, gid, size } = fstatSync(file);
+    // A change of owner goes through the file system's journal, even when it changes nothing.
+    if (owner && (uid !== owner.uid || gid !== owner.gid)) fchownSync(file, owner.uid, owner.gid);
+    if (job.isThere && fileBytes !== undefined && size > fileBytes) ftruncateSync(file, fileBytes);
+  }
+  if (job.isThere) writeDifferent(file, bytes, position);
+  else if (bytes.length >= LARGE_BYTES) writeLarge({ file, path }, bytes, position);
+  else writeAll(file, bytes, position);
+}
+
+const stretch = Buffer.allocUnsafeSlow(STRETCH_BYTES);
+
+/** Most of what stands there is right already: reading it costs less than writing it again. */
+function writeDifferent(file: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length; at += STRETCH_BYTES) {
+    const wanted = bytes.subarray(at, at + STRETCH_BYTES);
+    const count = readSync(file, stretch, 0, wanted.length, position + at);
+    if (count === wanted.length && stretch.subarray(0, count).equals(wanted)) continue;
+    writeAll(file, wanted, position + at);
   }
 }
 
