@@ -24,6 +24,10 @@ export interface ConnectMode {
   database?: string;
   /** Longest a statement may take, milliseconds; 0 = no limit. Default one minute. */
   statementTimeoutMs?: number;
+  /** Statements of somebody else: names without a schema mean what they mean in his own sessions, not what PostgreSQL brings. */
+  theirSearchPath?: boolean;
+  /** Settings of the session, before anything runs in it. */
+  settings?: Record<string, string>;
   /** Closes the connection, whatever it is doing; the running statement fails with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -143,13 +147,27 @@ function refused(at: Address, what: { error: unknown; spokeTls: boolean }): Erro
   });
 }
 
+/** What role or database have set must not change what our own statements say: a name in them is one of PostgreSQL's. */
+const OWN_SEARCH_PATH = 'pg_catalog,pg_temp';
+
+function settingsOf({ theirSearchPath, settings }: ConnectMode): string {
+  const all = {
+    ...{ datestyle: 'ISO', timezone: 'UTC' },
+    ...(theirSearchPath ? {} : { search_path: OWN_SEARCH_PATH }),
+    ...settings,
+  };
+  return Object.entries(all)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
+}
+
 function clientConfig(options: ServerOptions, mode: ConnectMode): pg.ClientConfig {
   const { host, port, user, password } = options;
   const tls = tlsOf(options);
   const timeoutMs = mode.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
   return {
     ...{ host, port, user, database: mode.database ?? options.database },
-    ...{ application_name: 'lifeboat', options: '-c datestyle=ISO -c timezone=UTC' },
+    ...{ application_name: 'lifeboat', options: settingsOf(mode) },
     ...{ keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, sslnegotiation: 'postgres' },
     ssl: tls.mode === 'disable' ? false : tlsConfig(tls),
     // A function: the secret is read only when the server asks, and no other source of passwords is looked at.

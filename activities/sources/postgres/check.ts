@@ -234,11 +234,15 @@ async function checkProbe(options: OneServer, what: { probe: Probe; name: string
   const { probe, name, run } = what;
   const database = probe.database ?? options.connection.database;
   try {
-    await withConnection(options.connection, { database, signal: run.signal }, async (client) => {
-      await query(client, 'begin read only');
-      // A named statement is sent by itself: a second one hidden behind a semicolon is refused, not run.
-      await client.query({ name: 'probe', text: `explain ${probe.sql}` });
-    });
+    await withConnection(
+      options.connection,
+      { database, signal: run.signal, theirSearchPath: true },
+      async (client) => {
+        await query(client, 'begin read only');
+        // A named statement is sent by itself: a second one hidden behind a semicolon is refused, not run.
+        await client.query({ name: 'probe', text: `explain ${probe.sql}` });
+      },
+    );
     return { name, ok: true, found: `can be planned in ${database}` };
   } catch (error) {
     run.signal.throwIfAborted();

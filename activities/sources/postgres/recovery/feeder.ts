@@ -11,6 +11,8 @@ import { settledWithin } from '../../../io/settled-within.ts';
 import type { WalVault } from '../../source.ts';
 import { assembleSegment } from '../wal/segments.ts';
 import type { Host } from '../../../io/postgres/host.ts';
+import type { Neighbours } from './inside-copy.ts';
+import { InsideCopy } from './inside-copy.ts';
 import type { Place } from './place.ts';
 import { SegmentIndex } from '../wal/segment-index.ts';
 
@@ -46,6 +48,7 @@ export class Feeder {
   #aheadRunning = 0;
   #index = new SegmentIndex([], 1);
   #histories: TimelineHistory[] = [];
+  readonly #inside = new InsideCopy();
   readonly #end = new AbortController();
   #served = 0;
 
@@ -200,7 +203,41 @@ export class Feeder {
     if (!segment) return undefined;
     // Only at its very end can the vault have gained something since it was listed.
     if (!this.#isKnown(name) && this.#mayHaveGrown(segment.timeline, segment.start)) await this.#refresh();
-    return this.#assemble(segment);
+    const content = await this.#assemble(segment);
+    if (content) await this.#keepInside(content, { ...segment, name });
+    return content;
+  }
+
+  /** Tablespaces that the WAL makes go into the copy, wherever the source made them. */
+  async #keepInside(content: Buffer, segment: Segment & { name: string }): Promise<void> {
+    const made = await this.#inside.keep(content, segment, this.#beside(segment));
+    for (const { oid, location } of made)
+      this.#at.run.log.info('a tablespace of the source is made inside the copy', { oid, location });
+  }
+
+  #beside({ timeline, start }: Segment): Neighbours {
+    const { segmentBytes } = this.#at;
+    const others = (at: bigint, fits: (other: number) => boolean): Segment[] => {
+      const timelines = new Set(this.#index.touching(at).map((object) => object.timeline));
+      return [...timelines].filter(fits).map((other) => ({ timeline: other, start: at }));
+    };
+    return {
+      before: async () => {
+        const found = others(start - BigInt(segmentBytes), (other) => other <= timeline).map((other) => ({
+          place: { start: other.start, name: segmentName(other.timeline, other.start, segmentBytes) },
+          content: () => this.#assemble(other),
+        }));
+        // One that is on its way is not fetched twice: how it ends is remembered.
+        await Promise.allSettled(found.flatMap(({ place }) => this.#fetching.get(place.name) ?? []));
+        return found;
+      },
+      behind: async () => {
+        const next = start + BigInt(segmentBytes);
+        if (this.#index.touching(next).length === 0) await this.#refresh();
+        const found = others(next, (other) => other >= timeline).map((other) => this.#assemble(other));
+        return (await Promise.all(found)).filter((content) => content !== undefined);
+      },
+    };
   }
 
   /** Pieces that were compacted since they were listed are gone; what replaced them is in a new list. */

@@ -166,7 +166,7 @@ async function askProbe(plan: RecoveryPlan, probe: Probe, database: string): Pro
   try {
     const rows = await withRecovered(
       plan,
-      { database: probe.database ?? database, statementTimeoutMs: PROBE_MS },
+      { database: probe.database ?? database, statementTimeoutMs: PROBE_MS, theirSearchPath: true },
       async (client) => {
         await query(client, 'begin read only');
         return query<Record<string, unknown>>(client, probe.sql);

@@ -114,26 +114,42 @@ async function checkStructure(client: SqlClient, at: Database, tables: Table[]):
   await query(client, 'begin read write');
   try {
     await query(client, 'create extension if not exists amcheck');
+    const schema = await schemaOf(client);
     at.total.method = 'amcheck and full scan';
-    for (const table of tables) if (table.heap && table.kind !== 'S') await checkHeap(client, at, table);
-    await checkIndexes(client, at);
+    for (const table of tables) if (table.heap && table.kind !== 'S') await checkHeap(client, { ...at, schema }, table);
+    await checkIndexes(client, { ...at, schema });
   } finally {
     await query(client, 'rollback').catch(() => undefined);
   }
 }
 
-async function checkHeap(client: SqlClient, at: Database, table: Table): Promise<void> {
+/** One that was there may stand anywhere. */
+async function schemaOf(client: SqlClient): Promise<string> {
+  const [row] = await query<{ schema: string }>(
+    client,
+    `select format('%I', n.nspname) as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+      where e.extname = 'amcheck'`,
+  );
+  return row?.schema ?? 'pg_catalog';
+}
+
+interface Structure extends Database {
+  /** That of amcheck, quoted. */
+  schema: string;
+}
+
+async function checkHeap(client: SqlClient, at: Structure, table: Table): Promise<void> {
   await inSavepoint(client, at, table.name, async () => {
     const rows = await query<{ blkno: string; msg: string }>(
       client,
-      'select blkno::text, msg from verify_heapam($1::regclass) limit 5',
+      `select blkno::text, msg from ${at.schema}.verify_heapam($1::regclass) limit 5`,
       [table.oid],
     );
     for (const row of rows) note(at, `${table.name} block ${row.blkno}: ${row.msg}`);
   });
 }
 
-async function checkIndexes(client: SqlClient, at: Database): Promise<void> {
+async function checkIndexes(client: SqlClient, at: Structure): Promise<void> {
   const indexes = await query<{ oid: string; name: string }>(
     client,
     `select i.indexrelid::text as oid, i.indexrelid::regclass::text as name
@@ -144,7 +160,9 @@ async function checkIndexes(client: SqlClient, at: Database): Promise<void> {
   );
   for (const index of indexes) {
     at.run.signal.throwIfAborted();
-    await inSavepoint(client, at, index.name, () => query(client, 'select bt_index_check($1::regclass)', [index.oid]));
+    await inSavepoint(client, at, index.name, () =>
+      query(client, `select ${at.schema}.bt_index_check($1::regclass)`, [index.oid]),
+    );
   }
 }
 

@@ -18,5 +18,18 @@ export function withRecovered<T>(
     user: plan.settings[SUPERUSER] ?? 'postgres',
     database: 'postgres',
   });
-  return withConnection(options, mode, use);
+  return withConnection(options, { ...mode, settings: withoutTriggers(plan) }, use);
+}
+
+/** Settings from 17 on that older servers refuse. */
+const EVENT_TRIGGERS_VERSION = 170_000;
+
+/**
+ * Event triggers are the source's: one on login may lock everybody out, others may forbid what a proof does and rolls back.
+ * Before 17 there are none on login, and no switch; the others do not fire in the session of a replica.
+ */
+function withoutTriggers({ base }: RecoveryPlan): Record<string, string> {
+  return base.serverVersion >= EVENT_TRIGGERS_VERSION
+    ? { event_triggers: 'off' }
+    : { session_replication_role: 'replica' };
 }
