@@ -70,6 +70,7 @@ export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> 
       checkpoint: task.checkpoint ?? config.backup.checkpoint,
       label: task.label ?? `lifeboat ${task.source}`,
       ...(config.backup.from === undefined ? {} : { from: config.backup.from }),
+      ...(config.backup.standbyWaitMs === undefined ? {} : { standbyWaitMs: config.backup.standbyWaitMs }),
       ...(config.backup.maxRateBytes === undefined ? {} : { maxRateBytes: config.backup.maxRateBytes }),
       ...('since' in parent ? { since: parent.since } : {}),
     });

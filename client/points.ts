@@ -42,6 +42,7 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
     ['kind', point.kind],
     ['stands on', point.parent],
     ['instead of less', point.fallback],
+    ['taken from', takenFromText(point)],
     ['DAMAGED', damageText(point)],
     ['taken', `${point.startedAt} to ${point.stoppedAt}`],
     ['size', `${formatBytes(point.bytes)} in ${point.files} files`],
@@ -50,6 +51,12 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
     ['cluster', `${point.systemId}, server ${versionText(point.serverVersion)}`],
     ['made by', `lifeboat ${point.tool}`],
   ];
+}
+
+function takenFromText({ takenFrom }: PointSummary): string | undefined {
+  if (!takenFrom) return undefined;
+  const { server, role, instead } = takenFrom;
+  return `${server}, the ${role}${instead === undefined ? '' : `, instead of a standby: ${instead}`}`;
 }
 
 function damageText({ damaged }: PointSummary): string | undefined {

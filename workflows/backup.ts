@@ -47,6 +47,7 @@ export async function backup(given: BackupOrder): Promise<BackupResult> {
       journal.step('take the base backup');
       const draft = await bulk({ summary: `base backup of ${facts.place}` }).takeBackup({ ...order, prefix });
       tellFallback(begun, draft);
+      tellServer(begun, draft);
       tellDamage(begun, draft);
       journal.note(`${formatBytes(draft.bytes)} in ${draft.parts} parts, WAL needed up to ${draft.stopLsn}`);
       journal.step('wait for the WAL of the backup');
@@ -86,6 +87,17 @@ function tellForecast({ order, journal, notices }: Begun<BackupOrder>, { forecas
   const title = `a restore of ${source} would miss its RTO of ${formatDuration(forecast.objectiveMs ?? 0)}`;
   const body = `It will take ${text}. This rests on: ${forecast.says}. Measure it with lifeboat drill ${source}; take bases more often, or restore on a faster host.`;
   notices.send({ severity: 'warning', title, body });
+}
+
+/** Which server a backup loads is chosen with care: that it is another one is said. */
+function tellServer({ order, journal, notices }: Begun<BackupOrder>, { takenFrom }: PointSummary): void {
+  if (!takenFrom) return;
+  const { server, role, instead } = takenFrom;
+  journal.note(`taken from ${server}, the ${role}`);
+  if (instead === undefined) return;
+  journal.note(`the primary instead of a standby: ${instead}`);
+  const title = `backup of ${order.source} was taken from the primary instead of a standby`;
+  notices.send({ severity: 'warning', title, body: instead });
 }
 
 /** It is kept: what is whole in it is worth having. But the older backups that have those pages must not expire. */

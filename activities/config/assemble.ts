@@ -64,14 +64,14 @@ function optionsOf(data: unknown, ours: readonly string[]): unknown {
 }
 
 function sourceOf(name: string, source: SourceFile, options: unknown): SourceConfig {
-  const { level, checkpoint, partSize, parallel, chainLimit, maxRate, from } = source.backup;
+  const { level, checkpoint, partSize, parallel, chainLimit, maxRate, from, standbyWait } = source.backup;
   const { rto, rpo } = source.objectives;
   return {
     kind: source.kind,
     store: source.store,
     options,
     backup: {
-      ...{ level, checkpoint, partBytes: partSize, parallel, chainLimit },
+      ...{ level, checkpoint, partBytes: partSize, parallel, chainLimit, standbyWaitMs: standbyWait },
       ...(maxRate === undefined ? {} : { maxRateBytes: maxRate }),
       ...(from === undefined ? {} : { from }),
     },

@@ -43,6 +43,8 @@ export interface SourceConfig {
     /** Points that may stand on a full one, one on the other. */
     chainLimit: number;
     maxRateBytes?: number;
+    /** Longest wait for a standby to replay what its primary had written. */
+    standbyWaitMs?: number;
     /** Which server of the cluster sends it. */
     from?: ServerWish;
   };

@@ -79,6 +79,7 @@ export const sourceShape = {
       chainLimit: z.int().min(1).max(1000).default(14),
       maxRate: bytes(32 * 1024, 2 ** 40, 'at least 32KiB (a second)').optional(),
       from: z.enum(SERVER_WISHES).optional(),
+      standbyWait: duration(0, '0s (none)').prefault('5m'),
     })
     .prefault({}),
   wal: z

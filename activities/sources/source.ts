@@ -77,6 +77,8 @@ export interface BackupOptions {
   label: string;
   /** Which server of the cluster sends it; absent: the primary where there are several, else the one. */
   from?: ServerWish;
+  /** Longest wait for a standby to replay what its primary had written when the backup was asked for, milliseconds; default 0. */
+  standbyWaitMs?: number;
   /** Bytes a second; absent = as fast as it goes. */
   maxRateBytes?: number;
   /** Take only what changed since this point. A source that cannot takes a full one, and says why (BackupFacts.fallback). */

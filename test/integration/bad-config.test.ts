@@ -72,6 +72,12 @@ const ROWS: Row[] = [
     ...{ expected: 'primary, standby or prefer-standby', found: '"replica"', next: MEND },
   },
   {
+    ...{ name: 'a wait without a unit', words: CHECK },
+    change: ['    wal: {', '    backup: { standbyWait: "300" }\n    wal: {'],
+    ...{ type: 'ConfigInvalid', message: /sources\.shop\.backup\.standbyWait/, place: at(14) },
+    ...{ expected: /./, found: '"300"', next: MEND },
+  },
+  {
     ...{ name: 'a duration without a unit', words: CHECK, change: ['5s', '5'] },
     ...{ type: 'ConfigInvalid', message: /sources\.shop\.wal\.shipEvery/, place: at(14) },
     ...{ expected: 'a text', found: '5', next: MEND },

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { plainRun } from '../../activities/io/run.ts';
 import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
 import type { PostgresOptions } from '../../activities/sources/postgres/options.ts';
+import type { BackupOptions } from '../../activities/sources/source.ts';
 import type { Vault } from '../../activities/vault/vault.ts';
 import type { PointKind, PointSummary } from '../../workflows/model/manifest.ts';
 import { unpack } from './folder-sink.ts';
@@ -23,6 +24,7 @@ export interface Step {
   parent?: string;
   kind?: PointKind;
   options?: PostgresOptions;
+  backup?: Partial<BackupOptions>;
 }
 
 /** A published point on top of another. */
@@ -32,7 +34,7 @@ export async function takePoint(server: TestPostgres, vault: Vault, step: Step):
   const since = parent === undefined || kind === 'full' ? {} : { since: { kind, parent: await vault.open(parent) } };
   const facts = await takeBackup(options, {
     out: draft,
-    backup: { checkpoint: 'fast', label: 'test', ...since },
+    backup: { checkpoint: 'fast', label: 'test', ...since, ...step.backup },
     run: plainRun(),
   });
   await draft.finish(facts);

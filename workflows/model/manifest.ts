@@ -1,4 +1,5 @@
 import type { Lsn } from './lsn.ts';
+import type { ServerRole } from './server-role.ts';
 
 /** Who a cluster is. Compared before every write: two clusters never mix in one vault. */
 export interface Identity {
@@ -79,6 +80,15 @@ export type MatchedSettings = Record<string, string>;
 export const POINT_KINDS = ['full', 'incremental', 'differential'] as const;
 export type PointKind = (typeof POINT_KINDS)[number];
 
+/** The server that a backup was taken from. */
+export interface TakenFrom {
+  /** "db2:5432" */
+  server: string;
+  role: ServerRole;
+  /** Why it is the primary although a standby was preferred. */
+  instead?: string;
+}
+
 /** What is inside a point; written last, compressed, encrypted and signed. docs/format.md is its specification. */
 export interface Manifest {
   format: 'lifeboat-manifest/1';
@@ -103,6 +113,8 @@ export interface Manifest {
   parent?: string;
   /** Why this is a full one although less was ordered. */
   fallback?: string;
+  /** Absent where the source names one server, which nobody had to choose. */
+  takenFrom?: TakenFrom;
   /** True when page checksums were verified while the files were read. */
   pageChecksums: boolean;
   /** Pages that are wrong on the source itself, ten thousand at most; absent when there is none. */
@@ -121,6 +133,7 @@ export interface PointSummary {
   parent?: string;
   /** Why this is a full one although less was ordered. */
   fallback?: string;
+  takenFrom?: TakenFrom;
   systemId: string;
   serverVersion: number;
   timeline: number;
@@ -178,6 +191,7 @@ export function summarise(manifest: Manifest): PointSummary {
     ...(manifest.oldestXid === undefined ? {} : { oldestXid: manifest.oldestXid }),
     ...(manifest.parent === undefined ? {} : { parent: manifest.parent }),
     ...(manifest.fallback === undefined ? {} : { fallback: manifest.fallback }),
+    ...(manifest.takenFrom === undefined ? {} : { takenFrom: manifest.takenFrom }),
     ...(manifest.damaged === undefined ? {} : { damaged: describeDamage(manifest.damaged) }),
   };
 }

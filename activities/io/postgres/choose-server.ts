@@ -17,7 +17,11 @@ export interface SeenServer {
 }
 
 /** The one that was chosen; what it is, is unknown where nobody had to ask. */
-export type ChosenServer = Pick<SeenServer, 'connection' | 'place'> & Partial<SeenServer>;
+export type ChosenServer = Pick<SeenServer, 'connection' | 'place'> &
+  Partial<SeenServer> & {
+    /** What the others answered, where there are any that were asked. */
+    others?: string;
+  };
 
 /** One that could not be asked, and why. */
 export interface UnseenServer {
@@ -76,9 +80,14 @@ export async function chooseServer(
   const current = seen.filter(({ timeline }) => timeline === newest);
   for (const role of rolesFor(use.want)) {
     const found = current.find((server) => server.role === role);
-    if (found) return found;
+    if (found) return { ...found, ...othersOf(all, found) };
   }
   throw noneFits(all, use.want);
+}
+
+function othersOf(all: (SeenServer | UnseenServer)[], { connection }: SeenServer): { others?: string } {
+  const others = all.filter((server) => server.connection !== connection);
+  return others.length > 0 ? { others: others.map(describeServer).join('; ') } : {};
 }
 
 function rolesFor(want: ServerWish | undefined): ServerRole[] {

@@ -8,6 +8,7 @@ import type { Run } from '../../io/run.ts';
 import type { CheckWants, SourceCheck } from '../source.ts';
 import { lookForDataDirectory } from './backup/local/data-directory.ts';
 import { whyNoIncrements } from './backup/why-full.ts';
+import { checkStandby } from './check-standby.ts';
 import type { OneServer, Probe } from './options.ts';
 
 /** Clocks further apart than this make a time target mean something else than its author thinks. */
@@ -20,6 +21,7 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
   try {
     const sql = await withConnection(connection, { signal: run.signal }, async (client) => [
       ...(await checkServer(client, connection.user)),
+      ...(await checkStandby(client)),
       ...(await checkClock(client, run)),
       ...(wants.increments ? [await checkIncrements(client)] : []),
       await checkFiles(options, client, run),

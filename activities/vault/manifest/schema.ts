@@ -56,6 +56,12 @@ const damagedPage = z.object({
   lsn: lsn.optional(),
 });
 
+const takenFrom = z.object({
+  server: z.string(),
+  role: z.enum(['primary', 'standby']),
+  instead: z.string().optional(),
+});
+
 export const manifestSchema = z.object({
   format: z.literal(MANIFEST_FORMAT),
   ...{ point: z.string(), source: z.string(), kind: z.enum(POINT_KINDS), tool: z.string(), identity },
@@ -63,6 +69,7 @@ export const manifestSchema = z.object({
   oldestXid: z.string().regex(/^\d+$/).optional(),
   ...{ consistency: z.literal('consistent-after-wal'), pageChecksums: z.boolean() },
   ...{ parent: z.string().optional(), fallback: z.string().optional() },
+  takenFrom: takenFrom.optional(),
   damaged: z.array(damagedPage).optional(),
   settings: z.record(z.string(), z.string()),
   parts: z.array(part),

@@ -1,10 +1,8 @@
-import type { ChosenServer } from '../../../io/postgres/choose-server.ts';
-import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
-import type { Run } from '../../../io/run.ts';
 import type { BackupFacts } from '../../source.ts';
 import type { OneServer, PostgresOptions } from '../options.ts';
 import { readSettings, refuseSettings } from '../settings.ts';
+import { chooseBackupServer, promotedMeanwhile } from './choose.ts';
 import { takeIncrement } from './increment.ts';
 import { findDataDirectory } from './local/data-directory.ts';
 import { readBackup } from './local/index.ts';
@@ -14,14 +12,25 @@ import { streamBackup } from './streamed.ts';
 /**
  * Takes a base backup of a running cluster into `out`. The files of a full one are read here when this host has them
  * (files.read), or sent by the server. What changed since another point the server always sends; when it does not, a full
- * one is taken that says why. Consistent only with the WAL from start to stop. Failures: those of the connection;
+ * one is taken that says why. Of several servers one is chosen (chooseBackupServer). Consistent only with the WAL from start to stop. Failures: those of the connection;
  * Precondition (settings, promotion meanwhile), Integrity (damaged pages, a file that is not what the server read), and
  * whatever the sink fails with. A repeat starts over.
  */
 export async function takeBackup(given: PostgresOptions, use: BackupUse): Promise<BackupFacts> {
+  const server = await chooseBackupServer(given, use);
+  const { takenFrom } = server;
+  const note = takenFrom ? `from ${takenFrom.server}, the ${takenFrom.role}` : server.options.connection.host;
+  use.run.progress({ phase: 'connect', note });
+  try {
+    const facts = await takeFrom(server.options, use);
+    return { ...facts, ...(takenFrom ? { takenFrom } : {}) };
+  } catch (error) {
+    throw (await promotedMeanwhile(server, use.run, error)) ?? error;
+  }
+}
+
+async function takeFrom(options: OneServer, use: BackupUse): Promise<BackupFacts> {
   const { run } = use;
-  const want = wishOf(given.connection, use.backup.from);
-  const options = atServer(given, await chooseServer(given.connection, { signal: run.signal, want }), run);
   const directory = await withConnection(options.connection, { signal: run.signal }, async (sql) => {
     refuseSettings(await readSettings(sql));
     return findDataDirectory(options, sql, run);
@@ -30,11 +39,4 @@ export async function takeBackup(given: PostgresOptions, use: BackupUse): Promis
   if (increment && 'facts' in increment) return increment.facts;
   const facts = directory ? readBackup(options, { ...use, directory }) : streamBackup(options, use);
   return { ...(await facts), ...(increment ? { fallback: increment.refused } : {}) };
-}
-
-/** All connections of a backup go to one server. */
-function atServer(options: PostgresOptions, { connection, place, role }: ChosenServer, run: Run): OneServer {
-  run.progress({ phase: 'connect', note: role === undefined ? place : `from ${place}, the ${role}` });
-  run.log.info('backup from', { place, role: role ?? 'not asked' });
-  return { ...options, connection };
 }

@@ -1,0 +1,78 @@
+import { failure, failureTypeOf, findFailure } from '../../../../workflows/model/failure.ts';
+import type { TakenFrom } from '../../../../workflows/model/manifest.ts';
+import type { ChosenServer, SeenServer } from '../../../io/postgres/choose-server.ts';
+import { chooseServer, lookAtServers, wishOf } from '../../../io/postgres/choose-server.ts';
+import type { Run } from '../../../io/run.ts';
+import type { BackupOptions } from '../../source.ts';
+import type { OneServer, PostgresOptions } from '../options.ts';
+import { whyNotReady } from './standby.ts';
+
+/** The server that a backup is taken from: all of its connections go there. */
+export interface BackupServer {
+  options: OneServer;
+  /** Absent where nobody had to ask what the server is. */
+  takenFrom?: TakenFrom;
+}
+
+interface Use {
+  backup: BackupOptions;
+  run: Run;
+}
+
+/**
+ * The server that fits the wish of the order, and is near enough to the primary when it is a standby. Where a standby is only
+ * preferred the primary takes its place, and the reason is kept. Failures: those of chooseServer; Precondition, with the lag.
+ */
+export async function chooseBackupServer(given: PostgresOptions, use: Use): Promise<BackupServer> {
+  const { backup, run } = use;
+  const want = wishOf(given.connection, backup.from);
+  const chosen = await chooseServer(given.connection, { signal: run.signal, want });
+  if (chosen.role === 'standby' && want !== undefined) {
+    const reason = await whyNotReady(given, chosen as SeenServer, use);
+    if (reason === undefined) return serverOf(given, chosen);
+    if (want === 'standby') throw tooFar(chosen, reason);
+    run.log.warn('the standby is passed over', { reason });
+    const primary = await chooseServer(given.connection, { signal: run.signal, want: 'primary' });
+    return serverOf(given, primary, reason);
+  }
+  return serverOf(given, chosen, want === 'prefer-standby' ? (chosen.others ?? 'there is none') : undefined);
+}
+
+function serverOf(options: PostgresOptions, chosen: ChosenServer, instead?: string): BackupServer {
+  const { connection, place, role } = chosen;
+  const why = instead === undefined ? {} : { instead };
+  return {
+    options: { ...options, connection },
+    ...(role === undefined ? {} : { takenFrom: { server: place, role, ...why } }),
+  };
+}
+
+function tooFar({ place }: ChosenServer, reason: string): Error {
+  return failure('Precondition', `no backup from the standby: ${reason}`, {
+    place,
+    expected: 'a standby that has replayed what the primary had written (backup.standbyWait)',
+    found: reason,
+    hint: 'see pg_stat_replication on the primary; raise backup.standbyWait, or set backup.from: prefer-standby',
+  });
+}
+
+/**
+ * What a backup failed with, once more with the reason that the server itself cannot give: its standby was promoted meanwhile,
+ * so that nothing of the backup is of use (manual 25.3.4.1). Unavailable: the next attempt looks for a server again, and
+ * takes another standby or, where it may, the primary. Undefined for any other failure.
+ */
+export async function promotedMeanwhile(
+  { options, takenFrom }: BackupServer,
+  run: Run,
+  error: unknown,
+): Promise<Error | undefined> {
+  if (takenFrom?.role !== 'standby' || failureTypeOf(error) === 'Unavailable' || run.signal.aborted) return undefined;
+  const [now] = await lookAtServers(options.connection, run);
+  if (!now || !('role' in now) || now.role === 'standby') return undefined;
+  return failure('Unavailable', `standby ${takenFrom.server} was promoted during the backup`, {
+    place: takenFrom.server,
+    expected: 'a standby until the end of the backup',
+    found: `the primary, on timeline ${now.timeline}: ${findFailure(error)?.message ?? String(error)}`,
+    hint: 'nothing of this backup is kept; it is tried again with the servers as they are then',
+  });
+}

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { test } from 'node:test';
+import { plainRun } from '../../activities/io/run.ts';
+import { takeBackup } from '../../activities/sources/postgres/backup/index.ts';
+import { checkSource } from '../../activities/sources/postgres/check-servers.ts';
+import type { PostgresOptions } from '../../activities/sources/postgres/options.ts';
+import type { BackupOptions, PartSink } from '../../activities/sources/source.ts';
+import { failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
+import type { PointSummary } from '../../workflows/model/manifest.ts';
+import { SUMMARIZING, takePoint } from '../support/chains.ts';
+import { memorySink } from '../support/folder-sink.ts';
+import type { TestPostgres } from '../support/postgres.ts';
+import type { Scene } from '../support/recovery.ts';
+import { recoveryOptions, tableSums, timeOf, withRestored, withScene } from '../support/recovery.ts';
+import { caughtUp, withStandby } from '../support/standby.ts';
+
+type Read = 'local' | 'stream';
+
+interface World extends Scene {
+  standby: TestPostgres;
+  read: Read;
+}
+
+const place = ({ port }: TestPostgres): string => `127.0.0.1:${port}`;
+
+function optionsFor({ server, standby, read }: World, user = 'postgres'): PostgresOptions {
+  const connection = { host: [place(server), place(standby)], user };
+  return recoveryOptions(server, { connection, files: { read } });
+}
+
+function take(
+  world: World,
+  id: string,
+  use: Partial<BackupOptions> & { parent?: string; user?: string } = {},
+): Promise<PointSummary> {
+  const { parent, user, ...backup } = use;
+  const step = {
+    id,
+    options: optionsFor(world, user),
+    backup: { from: 'standby' as const, standbyWaitMs: 60_000, ...backup },
+  };
+  return takePoint(world.server, world.vault, parent === undefined ? step : { ...step, parent });
+}
+
+/** Rows that come while the files are read. */
+async function whileWriting<T>({ server }: World, work: () => Promise<T>): Promise<T> {
+  let isOver = false;
+  const writing = (async () => {
+    while (!isOver) await server.sql('insert into t select g, md5(g::text) from generate_series(1, 300) g');
+  })();
+  try {
+    return await work();
+  } finally {
+    isOver = true;
+    await writing;
+  }
+}
+
+const CASES: { version: number; read: Read }[] = [
+  { version: 15, read: 'local' },
+  { version: 18, read: 'stream' },
+];
+
+for (const { version, read } of CASES) {
+  test(`PostgreSQL ${version}: a backup from a standby, files by ${read}`, async (t) => {
+    const before = (server: TestPostgres): Promise<unknown> =>
+      server.sql('create table t as select g as id, md5(g::text) as body from generate_series(1, 20000) g');
+    await withScene({ version, settings: version < 17 ? {} : SUMMARIZING, before }, (scene) =>
+      withStandby(scene.server, {}, async (standby) => {
+        const world = { ...scene, standby, read };
+        await restores(t, world);
+        if (version >= 17) await increments(t, world);
+        await lagging(t, world);
+        await unsafe(t, world);
+        await promoted(t, world);
+      }),
+    );
+  });
+}
+
+async function restores(t: TestContext, world: World): Promise<void> {
+  const { server, standby, guard } = world;
+  await t.test('restored to a later moment it is the primary of that moment', async () => {
+    const point = await whileWriting(world, () => take(world, 's1'));
+    assert.deepEqual(point.takenFrom, { server: place(standby), role: 'standby' });
+    const expected = await tableSums(server.sql);
+    const time = await timeOf(server.sql);
+    await server.sql('truncate t');
+    await guard.caughtUp();
+    const target = { kind: 'time', time, inclusive: true } as const;
+    await withRestored({ ...world, guard: { ...guard, point } }, { target }, async ({ sql }) => {
+      assert.deepEqual(await tableSums(sql), expected);
+    });
+  });
+}
+
+/** Nothing moves between them: a standby alone would begin where its parent began, and the server refuses that. */
+async function increments(t: TestContext, world: World): Promise<void> {
+  const { server, standby } = world;
+  await t.test('what changed, of an idle cluster', async () => {
+    await caughtUp(server, standby);
+    const parent = await take(world, 's2');
+    const child = await take(world, 's3', { parent: parent.point });
+    assert.deepEqual([child.kind, child.parent, child.fallback], ['incremental', 's2', undefined]);
+    assert.equal(child.takenFrom?.role, 'standby');
+  });
+
+  await t.test('a role that may order no checkpoint gets a full one, and why', async () => {
+    await server.sql('create role plain login replication');
+    await caughtUp(server, standby);
+    const parent = await take(world, 's4', { user: 'plain' });
+    const child = await take(world, 's5', { parent: parent.point, user: 'plain' });
+    assert.deepEqual([child.kind, child.parent], ['full', undefined]);
+    assert.match(child.fallback ?? '', /^the server refuses: .*manifest requires WAL from final timeline/);
+  });
+}
+
+async function lagging(t: TestContext, world: World): Promise<void> {
+  const { server, standby } = world;
+  await t.test('a standby that lags is refused with its lag, or passed over where it is only preferred', async () => {
+    await standby.sql('select pg_wal_replay_pause()');
+    await server.sql('insert into t select g from generate_series(1, 20000) g');
+    await assert.rejects(take(world, 's6', { standbyWaitMs: 0 }), (error) => {
+      assert.equal(failureTypeOf(error), 'Precondition', String(error));
+      assert.match(findFailure(error)?.message ?? '', /has replayed .* behind primary 127.*standbyWait/s);
+      return true;
+    });
+    const point = await take(world, 's7', { from: 'prefer-standby', standbyWaitMs: 0 });
+    assert.deepEqual([point.takenFrom?.server, point.takenFrom?.role], [place(server), 'primary']);
+    assert.match(point.takenFrom?.instead ?? '', /MiB behind primary/);
+
+    const waiting = take(world, 's8');
+    await standby.sql('select pg_wal_replay_resume()');
+    assert.equal((await waiting).takenFrom?.role, 'standby');
+  });
+}
+
+/** Half written pages of a standby can only be mended by whole ones in the primary's WAL. */
+async function unsafe(t: TestContext, world: World): Promise<void> {
+  const { server, standby } = world;
+  const set = async (value: string): Promise<void> => {
+    await server.sql(`alter system set full_page_writes = ${value}`);
+    await server.sql('select pg_reload_conf()');
+    while ((await server.sql('show full_page_writes'))[0]?.['full_page_writes'] !== value);
+    await server.sql('checkpoint');
+    await caughtUp(server, standby);
+    await standby.sql('checkpoint');
+  };
+  await t.test('full_page_writes off on the primary: told before, and no backup', async () => {
+    await set('off');
+    const found = await checkSource(optionsFor(world), plainRun(), { from: { backup: 'standby' } });
+    const wrong = found.filter(({ ok }) => !ok).map(({ name }) => name);
+    assert.deepEqual(wrong, [`full_page_writes of the primary at ${place(standby)}`]);
+    await assert.rejects(take(world, 's9'), (error) => {
+      assert.equal(failureTypeOf(error), 'Precondition', String(error));
+      assert.match(findFailure(error)?.message ?? '', /full_page_writes=off/);
+      return true;
+    });
+    await set('on');
+  });
+}
+
+/** A sink in which the standby is promoted when the first part comes. */
+function promoting({ standby }: World): PartSink {
+  const sink = memorySink(1 << 20, 1);
+  let promotion: Promise<unknown> | undefined;
+  const promote = (): Promise<unknown> => (promotion ??= standby.sql('select pg_promote()'));
+  return {
+    ...sink,
+    write: async (number, bytes) => (await promote(), sink.write(number, bytes)),
+    fill: async (number, fill) => (await promote(), sink.fill(number, fill)),
+  };
+}
+
+async function promoted(t: TestContext, world: World): Promise<void> {
+  const { standby } = world;
+  await t.test('promoted meanwhile: nothing is kept, and the next attempt finds the primary of then', async () => {
+    const backup = { checkpoint: 'fast', label: 'test', from: 'prefer-standby', standbyWaitMs: 60_000 } as const;
+    const attempt = (out: PartSink): ReturnType<typeof takeBackup> =>
+      takeBackup(optionsFor(world), { out, backup, run: plainRun() });
+    await assert.rejects(attempt(promoting(world)), (error) => {
+      assert.equal(failureTypeOf(error), 'Unavailable', String(error));
+      assert.match(String(error), new RegExp(`standby ${place(standby)} was promoted during the backup`));
+      return true;
+    });
+    const { takenFrom, timeline } = await attempt(memorySink());
+    assert.deepEqual([takenFrom?.server, takenFrom?.role, timeline], [place(standby), 'primary', 2]);
+    assert.match(takenFrom?.instead ?? '', /is a primary on timeline 1$/);
+  });
+}
