@@ -38,7 +38,10 @@ test('config: units become numbers, paths absolute, gaps defaults', () => {
       connection: { host: '127.0.0.1', port: 5432, password: { env: 'SHOP_PASSWORD' } },
       probes: [{ sql: 'select count(*) > 0 from orders', equals: true }],
     },
-    backup: { level: 3, checkpoint: 'fast', partBytes: 16 * 2 ** 20, parallel: 4, chainLimit: 14 },
+    backup: {
+      ...{ level: 3, checkpoint: 'fast', partBytes: 16 * 2 ** 20, parallel: 4, chainLimit: 14 },
+      standbyWaitMs: 300_000,
+    },
     wal: {
       shipEveryMs: 5000,
       synchronous: false,
