@@ -14,6 +14,7 @@ export function describeSource(deps: Deps, { source }: { source: string }): Prom
     store: config.store,
     ...(rtoMs === undefined ? {} : { rtoMs }),
     ...(rpoMs === undefined ? {} : { rpoMs }),
+    newBaseAfterHole: config.wal.newBaseAfterHole,
     notify: config.notify.length > 0,
     searchAttributes: deps.searchAttributes,
   });

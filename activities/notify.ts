@@ -4,10 +4,25 @@ import type { Deps } from './deps.ts';
 import { findNotifier } from './notifiers/index.ts';
 import type { Message } from './notifiers/notifier.ts';
 import { sourceConfig } from './use-source.ts';
+import { reachableNow } from './wal.ts';
+
+export interface NotifyTask extends Message {
+  /** Say also what can be restored now. */
+  windows?: true;
+}
+
+interface Notified {
+  told: string[];
+  failed: string[];
+  /** What was said of what can be restored. */
+  windows?: string;
+}
 
 /** Tells everybody the source names. One that is down does not keep the others from hearing; the whole is tried again. */
-export function notify(deps: Deps, message: Message): Promise<{ told: string[]; failed: string[] }> {
+export function notify(deps: Deps, { windows: wanted, ...given }: NotifyTask): Promise<Notified> {
   return withRun(deps, async (run) => {
+    const windows = wanted ? await windowsFor(deps, given.source) : undefined;
+    const message = windows === undefined ? given : { ...given, body: `${given.body}\n\n${windows}` };
     const names = sourceConfig(deps, message.source).notify;
     const outcomes = await Promise.allSettled(
       names.map(async (name) => {
@@ -22,6 +37,17 @@ export function notify(deps: Deps, message: Message): Promise<{ told: string[]; 
     const again = failed.find(({ reason }) => isRetryable(reason));
     if (again) throw again.reason as Error;
     const lost = failed.map(({ name }) => name);
-    return { told: names.filter((name) => !lost.includes(name)), failed: lost };
+    const said = windows === undefined ? {} : { windows };
+    return { told: names.filter((name) => !lost.includes(name)), failed: lost, ...said };
   });
+}
+
+/** A vault that cannot be read keeps nobody from hearing the rest. */
+async function windowsFor(deps: Deps, source: string): Promise<string | undefined> {
+  try {
+    return await reachableNow(deps, source);
+  } catch (error) {
+    deps.log.warn('what can be restored could not be found out', { type: failureTypeOf(error) });
+    return undefined;
+  }
 }

@@ -1,5 +1,5 @@
 import { failure } from '../workflows/model/failure.ts';
-import { windowsOf } from '../workflows/model/reachable.ts';
+import { windowsOf, windowsText } from '../workflows/model/reachable.ts';
 import type { WalAnswer } from '../workflows/model/results.ts';
 import type { WalHole } from '../workflows/model/wal.ts';
 import type { Deps } from './deps.ts';
@@ -47,6 +47,18 @@ export function readWal(deps: Deps, { source }: { source: string }): Promise<Wal
     const holdings = await holdingsOf(use.vault, { systemId, points });
     const { ranges, gaps, histories } = holdings;
     return { ...status, systemId, ranges, gaps, histories, windows: windowsOf(holdings) };
+  });
+}
+
+const WINDOWS_TOLD = 5;
+
+/** The newest moments that the vault can bring back, in words; the server is not asked. */
+export function reachableNow(deps: Deps, source: string): Promise<string> {
+  return useSource(deps, source, async ({ vault }) => {
+    const { points } = await vault.points();
+    const systemId = points.at(-1)?.systemId;
+    if (systemId === undefined) return windowsText([]);
+    return windowsText(windowsOf(await holdingsOf(vault, { systemId, points })).slice(-WINDOWS_TOLD));
   });
 }
 

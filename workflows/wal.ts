@@ -1,5 +1,6 @@
 import { CancellationScope, condition, continueAsNew, isCancellation, setHandler, sleep } from '@temporalio/workflow';
 import { workflowInfo } from '@temporalio/workflow';
+import { BaseOrders } from './lib/base-orders.ts';
 import { describe } from './lib/begin.ts';
 import { endBy, messageOf } from './lib/conclude.ts';
 import { Journal } from './lib/journal.ts';
@@ -10,6 +11,7 @@ import { STEADY_MS, Trouble } from './lib/trouble.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
 import { checkOrder } from './model/order-check.ts';
 import type { WalOrder } from './model/orders.ts';
+import { workflowId } from './model/names.ts';
 import type { SourceFacts } from './model/results.ts';
 import type { WalHole } from './model/wal.ts';
 import { holeOf, isBaseStart, isBehind, isKnown } from './model/wal-hole.ts';
@@ -70,6 +72,7 @@ class Stream {
   readonly #journal: Journal;
   readonly #notices: Notices;
   readonly #trouble: Trouble;
+  readonly #bases: BaseOrders;
   #facts: SourceFacts;
   #scope: CancellationScope | undefined;
   #refreshed = false;
@@ -82,6 +85,8 @@ class Stream {
     this.#open = open;
     this.#notices = new Notices(facts, journal);
     this.#trouble = new Trouble(journal, this.#notices);
+    this.#bases = new BaseOrders(journal);
+    this.#orderBase();
   }
 
   get open(): OpenHole | undefined {
@@ -105,7 +110,13 @@ class Stream {
     } else {
       if (this.#journal.progress.attention === said) this.#journal.attention(undefined);
       this.#open = undefined;
+      this.#bases.end();
+      this.#tellClosed(hole);
     }
+  }
+
+  #orderBase(): void {
+    if (this.#open && this.#facts.newBaseAfterHole) this.#bases.begin();
   }
 
   settle(): Promise<void> {
@@ -145,6 +156,7 @@ class Stream {
       return this.#facts;
     });
     this.#notices.facts = this.#facts;
+    this.#orderBase();
   }
 
   /** A hole is passed, so that what comes after it is kept; anything else is tried again after a pause. */
@@ -164,11 +176,21 @@ class Stream {
   }
 
   #tellHole(hole: WalHole, message: string): void {
-    const { source } = this.#facts;
-    const said = `${message}; a new base is needed: lifeboat backup ${source}`;
+    const { source, newBaseAfterHole } = this.#facts;
+    const order = newBaseAfterHole ? `it is ordered, ${workflowId.backup(source)}` : `lifeboat backup ${source}`;
+    const said = `${message}; a new base is needed: ${order}`;
     this.#open = { hole, said };
     this.#journal.attention(said);
+    this.#orderBase();
     if (this.#holesInARow > MOST_HOLES_IN_A_ROW) return;
-    this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source}`, body: message });
+    const body = newBaseAfterHole ? said : message;
+    this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source}`, body, windows: true });
+  }
+
+  #tellClosed({ from, to }: WalHole): void {
+    const { source, newBaseAfterHole } = this.#facts;
+    if (newBaseAfterHole === undefined) return;
+    const title = `new base of ${source} behind the hole in its WAL`;
+    this.#notices.send({ severity: 'info', title, body: `The hole is from ${from} to ${to}.`, windows: true });
   }
 }

@@ -81,6 +81,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
       heartbeatEveryMs: source.wal.heartbeatEvery,
       spoolBytes: source.wal.spool,
       slot: slotOf(name, source.wal.slot),
+      newBaseAfterHole: source.wal.newBaseAfterHole,
       ...(source.wal.from === undefined ? {} : { from: source.wal.from }),
     },
     schedule: Object.fromEntries(

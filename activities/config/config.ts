@@ -54,6 +54,8 @@ export interface SourceConfig {
     heartbeatEveryMs: number;
     spoolBytes: number;
     slot: string;
+    /** A hole orders a full backup by itself. */
+    newBaseAfterHole: boolean;
     /** Which server of the cluster sends it. */
     from?: ServerWish;
   };

@@ -86,6 +86,7 @@ export const sourceShape = {
     .strictObject({
       shipEvery: duration(100, '100ms').prefault('500ms'),
       synchronous: z.boolean().default(false),
+      newBaseAfterHole: z.boolean().default(true),
       heartbeatEvery: duration(0, '0s (none)').prefault('30s'),
       spool: bytes(16 * MIB, 16 * 2 ** 30, 'between 16MiB and 16GiB').prefault('64MiB'),
       slot: z

@@ -18,7 +18,7 @@ function configOf({ server, place }: Shipped): Config {
   const shop = {
     ...{ kind: 'postgres', store: 'local', options: { connection: server.connection } },
     backup: { level: 3, checkpoint: 'fast' as const, partBytes: 1 << 20, parallel: 2, chainLimit: 14 },
-    wal: { slot, shipEveryMs, synchronous: false, heartbeatEveryMs, spoolBytes },
+    wal: { slot, shipEveryMs, synchronous: false, heartbeatEveryMs, spoolBytes, newBaseAfterHole: true },
     ...{ schedule: {}, objectives: {}, notify: [] },
   };
   return {

@@ -2,13 +2,13 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { failure } from '../../workflows/model/failure.ts';
-import { answers, untilCancelled } from '../support/workflow-answers.ts';
+import { answers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
 /**
- * Records the histories that replay.test.ts replays: node test/replay/record.ts. Run it when a workflow changes on purpose;
- * once a version is out, the histories of that version stay and the change goes through `patched`.
+ * Records the histories that replay.test.ts replays: node test/replay/record.ts [NAME...]. Run it when a workflow changes on
+ * purpose; once a version is out, the histories of that version stay and the change goes through `patched`. With names, only those.
  */
 interface Recording {
   workflow: string;
@@ -44,6 +44,11 @@ const RECORDINGS: Record<string, Recording> = {
   'inspect-done': { workflow: 'inspect', options: { order: () => ({ what: 'points' }) } },
   'wal-cancelled': { workflow: 'wal', cancelAt: 'streamWal' },
   'wal-hole': { workflow: 'wal', options: { script: { streamWal: afterHole() } }, cancelAt: 'notify' },
+  'wal-new-base': {
+    workflow: 'wal',
+    options: { script: { streamWal: afterHole(), describeSource: wantsNewBase } },
+    cancelAt: 'notify',
+  },
   'scheduled-started': {
     workflow: 'scheduled',
     options: { order: (source) => ({ workflow: 'backup', input: { source } }) },
@@ -53,6 +58,10 @@ const RECORDINGS: Record<string, Recording> = {
 function afterHole(): () => unknown {
   let attempt = 0;
   return () => (++attempt === 1 ? lost() : untilCancelled());
+}
+
+function wantsNewBase({ source }: { source: string }): unknown {
+  return factsOf(source, { newBaseAfterHole: true });
 }
 
 async function record(world: WorkflowWorld, { workflow, options = {}, cancelAt }: Recording): Promise<TestRun> {
@@ -79,9 +88,12 @@ function impersonal(key: string, value: unknown): unknown {
 }
 
 const folder = fileURLToPath(new URL('histories/', import.meta.url));
-for (const file of await readdir(folder).catch(() => [])) await rm(folder + file);
+const wanted = process.argv.slice(2);
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+for (const file of await readdir(folder).catch(() => []))
+  if (isWanted(file.replace('.json', ''))) await rm(folder + file);
 await withWorkflows({}, async (world) => {
-  for (const [name, recording] of Object.entries(RECORDINGS)) {
+  for (const [name, recording] of Object.entries(RECORDINGS).filter(([each]) => isWanted(each))) {
     const { handle } = await record(world, recording);
     const history = JSON.parse(historyToJSON(await handle.fetchHistory())) as { events: Record<string, unknown>[] };
     await writeFile(

@@ -30,7 +30,7 @@ const CASES: {
     to: 'wal: { colour: blue }',
     path: 'sources.shop.wal.colour',
     at: '17:12',
-    expected: /shipEvery, synchronous, heartbeatEvery, spool, slot or from/,
+    expected: /shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot or from/,
     found: /^"colour"$/,
   },
   {

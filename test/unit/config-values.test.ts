@@ -48,6 +48,7 @@ test('config: units become numbers, paths absolute, gaps defaults', () => {
       heartbeatEveryMs: 30_000,
       spoolBytes: 64 * 2 ** 20,
       slot: 'lifeboat_shop',
+      newBaseAfterHole: true,
     },
     schedule: { backup: { cron: '0 2 * * *', timezone: 'UTC' } },
     objectives: { rtoMs: 3_600_000, rpoMs: 300_000 },

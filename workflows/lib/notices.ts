@@ -8,6 +8,8 @@ export interface Notice {
   severity: 'info' | 'warning' | 'critical';
   title: string;
   body: string;
+  /** Say also what can be restored now. */
+  windows?: true;
 }
 
 /** How long the end of a run waits for messages on their way. */
@@ -35,7 +37,8 @@ export class Notices {
     void CancellationScope.nonCancellable(async () => {
       try {
         const acts = telling({ summary: `tell people: ${notice.title}` });
-        const { failed } = await acts.notify({ ...notice, source, run: workflowId, key, at: isoNow() });
+        const { failed, windows } = await acts.notify({ ...notice, source, run: workflowId, key, at: isoNow() });
+        if (windows !== undefined) this.#journal.note(windows);
         if (failed.length > 0) this.#journal.note(`not told: ${failed.join(', ')}`);
       } catch {
         this.#journal.note(`nobody could be told: ${notice.title}`);

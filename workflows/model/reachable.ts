@@ -64,6 +64,13 @@ export function windowOf({ base, walk }: Route): ReachableWindow {
   };
 }
 
+/** For people: what can be brought back now. */
+export function windowsText(windows: readonly ReachableWindow[]): string {
+  if (windows.length === 0) return 'Nothing can be restored now.';
+  const spans = windows.map(({ from, to }) => (to === undefined ? from : `${from} to ${to}`));
+  return `Reachable now: ${spans.join(', ')}.`;
+}
+
 /** Newest reachable moment at or before `micros`, and the oldest one after it. */
 export function nearestMoments(
   windows: readonly ReachableWindow[],

@@ -20,6 +20,8 @@ export interface SourceFacts {
   /** Objectives, milliseconds; absent when none is declared. */
   rtoMs?: number;
   rpoMs?: number;
+  /** A hole in the WAL orders a new base by itself; absent: a version that could not. */
+  newBaseAfterHole?: boolean;
   /** Somebody wants to be told. */
   notify: boolean;
   /** The namespace knows our search attributes. */

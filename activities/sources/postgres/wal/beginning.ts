@@ -2,11 +2,13 @@ import { failure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, formatLsn, parseLsn, segmentStart } from '../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../workflows/model/manifest.ts';
-import { isKnown } from '../../../../workflows/model/wal-hole.ts';
+import { holeOf, isKnown } from '../../../../workflows/model/wal-hole.ts';
 import { rangesOf } from '../../../../workflows/model/wal-coverage.ts';
-import type { HoleEvidence, WalHole } from '../../../../workflows/model/wal.ts';
+import type { WalHole } from '../../../../workflows/model/wal.ts';
 import { sqlStateOf } from '../../../io/postgres/failures.ts';
 import { createSlot } from '../../../io/postgres/replication.ts';
+import type { Run } from '../../../io/run.ts';
+import { holeFailure } from './holes.ts';
 import type { Resume } from './resume.ts';
 import { durableBefore, resumePoint } from './resume.ts';
 import type { Session } from './shipment.ts';
@@ -56,6 +58,8 @@ export async function behindHole(
   error: unknown,
 ): Promise<Resume | undefined> {
   const { ship, sql, run } = session;
+  const found = holeOf(error);
+  if (found) return isKnown(found, ship.passHole) ? startOf(found, run) : undefined;
   const tried = [from.resume, ...from.next.map((each) => each.resume)].indexOf(resume);
   if (sqlStateOf(error) !== WAL_REMOVED || tried < 0) return undefined;
   const { systemId } = identity;
@@ -71,6 +75,11 @@ export async function behindHole(
   if (!isKnown(hole, ship.passHole)) throw holeFailure(ship.slot, hole);
   run.log.warn('going on after a hole, as told; a new base is needed', { ...hole });
   return next.resume;
+}
+
+function startOf({ timeline, to }: WalHole, run: Run): Resume {
+  run.log.warn('going on behind WAL that no replay takes, as told; a new base is needed', { timeline, to });
+  return { timeline, startLsn: to, durableLsn: to, pieces: [] };
 }
 
 /** The segment that the slot keeps first. */
@@ -108,16 +117,5 @@ function busySlot(slot: string, pid: number): Error {
     found: `walsender ${pid}`,
     hint: 'another worker ships this source (lifeboat status), or one that died is not noticed yet: it is tried again',
     retryAfterMs: 3_000,
-  });
-}
-
-function holeFailure(slot: string, hole: WalHole): Error {
-  const { from, to } = hole;
-  return failure('Integrity', `WAL from ${from} to ${to} is lost: the server no longer has it`, {
-    place: slot,
-    expected: `WAL from ${from} on`,
-    found: `WAL from ${to} on`,
-    hint: 'moments after the hole can be reached only from a new base: lifeboat backup; then raise max_slot_wal_keep_size',
-    evidence: { hole } satisfies HoleEvidence,
   });
 }

@@ -4,6 +4,9 @@ import type { Identity } from '../../../../workflows/model/manifest.ts';
 import type { WalObject } from '../../../../workflows/model/wal.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
+import { minimalHole } from './holes.ts';
+import type { WalMark } from './marks.ts';
+import { WAL_LEVEL_MINIMAL } from './marks.ts';
 import { RecordWalker } from './records.ts';
 import type { Resume } from './resume.ts';
 import type { Shipment } from './shipment.ts';
@@ -23,7 +26,7 @@ export class Receiver {
   readonly broken: Promise<never>;
   readonly #at: Streaming;
   readonly #uploads: Uploads;
-  readonly #commits = new RecordWalker();
+  readonly #records = new RecordWalker((mark) => this.#marked(mark));
   /** Of chunks that are stored. */
   readonly #spare: Buffer[] = [];
   #chunk: Chunk;
@@ -33,6 +36,10 @@ export class Receiver {
   #received: bigint;
   #shipping = false;
   #sentMicros = 0n;
+  /** Where WAL of level minimal begins: nothing from there on is kept. */
+  #unusable: bigint | undefined;
+  /** Newest commit in front of it. */
+  #newestUsable: number | undefined;
   #fail!: (error: unknown) => void;
 
   constructor(at: Streaming) {
@@ -42,7 +49,7 @@ export class Receiver {
     const { systemId } = at.identity;
     const durable = parseLsn(at.resume.durableLsn);
     this.#uploads = new Uploads({ ...at, identity: { systemId, timeline: at.resume.timeline }, durable });
-    this.#chunk = newChunk(parseLsn(at.resume.startLsn), chunkMemory(at.chunkBytes));
+    this.#chunk = this.#firstChunk(parseLsn(at.resume.startLsn));
     this.#chunk.shipped = Number(durable - this.#chunk.start);
     this.#known = at.resume.pieces.toSorted((a, b) => compareLsn(a.endLsn, b.endLsn));
     this.#received = this.#chunk.start;
@@ -67,12 +74,54 @@ export class Receiver {
     this.#received = start + BigInt(bytes.length);
     this.#sentMicros = sentMicros;
     for (let at = 0; at < bytes.length;) {
-      at += fill(this.#chunk, bytes.subarray(at), this.#commits);
-      if (isFull(this.#chunk)) this.#close();
+      if (this.#unusable !== undefined) {
+        this.#records.push(start + BigInt(at), bytes.subarray(at));
+        return undefined;
+      }
+      const before = { ...this.#chunk };
+      at += fill(this.#chunk, bytes.subarray(at), this.#records);
+      if (this.#unusable !== undefined) this.#cutOff(before);
+      else if (isFull(this.#chunk)) this.#close();
     }
     if (this.#at.ship.synchronous) void this.#shipNow();
     if (this.#uploads.full(this.#at.ship.spoolBytes)) return this.#uploads.room(this.#at.ship.spoolBytes);
     return undefined;
+  }
+
+  /** A chunk ends where it would if all of it were there: what begins behind a hole may begin anywhere. */
+  #firstChunk(start: bigint): Chunk {
+    const { chunkBytes } = this.#at;
+    return newChunk(start, chunkMemory(chunkBytes - Number(start % BigInt(chunkBytes))));
+  }
+
+  #marked(mark: WalMark): void {
+    if (mark.kind !== 'parameters') return;
+    if (mark.walLevel !== WAL_LEVEL_MINIMAL) return this.#unusable === undefined ? undefined : this.#endAt(mark.lsn);
+    if (this.#unusable !== undefined) return undefined;
+    this.#unusable = mark.lsn;
+    this.#newestUsable = this.#records.take();
+  }
+
+  /** The stream can go on at `to`; everything before the hole is stored first, so that it is always the same hole. */
+  #endAt(to: bigint): void {
+    const { identity, resume, ship } = this.#at;
+    const from =
+      this.#unusable !== undefined && this.#unusable > this.#chunk.start ? this.#unusable : this.#chunk.start;
+    const hole = { systemId: identity.systemId, timeline: resume.timeline, from: formatLsn(from), to: formatLsn(to) };
+    void this.#uploads.ended().then(() => this.#fail(minimalHole(ship.slot, hole)));
+  }
+
+  /** Ships what came before WAL that no replay takes, with the commits that stand in front of it. */
+  #cutOff(before: Pick<Chunk, 'newestCommitMicros' | 'newestSincePieceMicros'>): void {
+    const chunk = this.#chunk;
+    const filled = Number((this.#unusable ?? chunk.start) - chunk.start);
+    chunk.filled = Math.max(filled, 0);
+    for (const name of ['newestCommitMicros', 'newestSincePieceMicros'] as const) {
+      const micros = Math.max(before[name] ?? 0, this.#newestUsable ?? 0);
+      if (micros > 0) chunk[name] = micros;
+      else delete chunk[name];
+    }
+    void this.#uploads.piece(chunk);
   }
 
   /** Ships what the open chunk has gained, and brings failures of the background to light. */
@@ -145,7 +194,7 @@ export class Receiver {
     const full = this.#chunk;
     this.#compareKnown(full);
     this.#uploads.whole(full, async () => {
-      this.#spare.push(full.bytes);
+      if (full.bytes.length === this.#at.chunkBytes) this.#spare.push(full.bytes);
       await this.#removePieces(full);
     });
     this.#chunk = newChunk(chunkEnd(full), this.#spare.pop() ?? chunkMemory(this.#at.chunkBytes));

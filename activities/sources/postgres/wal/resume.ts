@@ -88,8 +88,11 @@ function switchPoint(facts: ResumeFacts, timeline: number, left: Lsn): Resume {
   return { timeline: next, startLsn, durableLsn: startLsn, pieces: [] };
 }
 
+/** What begins in the midst of a chunk stands behind WAL that must not be kept, and which the server would send again. */
 function at(facts: ResumeFacts, timeline: number, endLsn: Lsn): Resume {
-  const start = formatLsn(segmentStart(parseLsn(endLsn), facts.chunkBytes));
+  const whole = formatLsn(segmentStart(parseLsn(endLsn), facts.chunkBytes));
+  const range = rangesOf(facts.stored).find((each) => each.timeline === timeline && each.endLsn === endLsn);
+  const start = range && compareLsn(range.startLsn, whole) > 0 ? range.startLsn : whole;
   const pieces = facts.stored.filter((object) => object.timeline === timeline && compareLsn(object.endLsn, start) > 0);
   return { timeline, startLsn: start, durableLsn: endLsn, pieces };
 }
