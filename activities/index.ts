@@ -1,6 +1,7 @@
 import { awaitWal, checkBackup, discardDrafts, publishPoint, takeBackup } from './backup.ts';
 import type { Deps } from './deps.ts';
 import { describeSource } from './describe.ts';
+import { discardExtract, extractFiles, planExtract } from './extract.ts';
 import { inspectVault } from './inspect.ts';
 import { notify } from './notify.ts';
 import { chooseDrillTarget, planRestore } from './plan.ts';
@@ -40,6 +41,9 @@ const ACTIVITIES = {
   writeReport,
   notify,
   inspectVault,
+  planExtract,
+  extractFiles,
+  discardExtract,
 } as const;
 
 type Bound<F> = F extends (deps: Deps, argument: infer Argument) => infer Result

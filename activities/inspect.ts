@@ -13,6 +13,7 @@ import type {
 } from '../workflows/model/results.ts';
 import { rangeHolding } from '../workflows/model/wal-coverage.ts';
 import { withRun } from './activity-run.ts';
+import { contentsOf } from './contents.ts';
 import type { Deps } from './deps.ts';
 import { holdingsOf } from './holdings.ts';
 import { forecastRecovery } from './measurements.ts';
@@ -39,6 +40,11 @@ export async function inspectVault(deps: Deps, order: InspectOrder): Promise<Ins
       }));
     case 'forecast':
       return { what: order.what, sources: await eachSource(deps, order.source, (use) => forecastFor(deps, use)) };
+    case 'contents':
+      return useSource(deps, order.source, async (use) => ({
+        what: order.what,
+        page: await contentsOf(deps, use, order),
+      }));
     case 'doctor':
       return examine(deps);
     case 'catalog-rebuild':

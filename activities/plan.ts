@@ -90,7 +90,7 @@ async function newestCluster({ vault, name }: SourceUse, { point }: PlanTask): P
   throw failure('NotFound', `source ${name} has no recovery point`, {
     place: `source ${name}`,
     expected: 'at least one published base backup',
-    found: damaged.length > 0 ? `${damaged.length} damaged` : 'none',
+    found: damaged.length > 0 ? `${damaged.length} damaged, the newest: ${damaged.at(-1)?.reason}` : 'none',
     hint: `lifeboat backup ${name}`,
   });
 }
@@ -162,7 +162,8 @@ function checkInPlace({ into, replace }: PlanTask): void {
 
 /** New place of every tablespace, by oid; a wish may name it by oid or by its old path. */
 function tablespacesOf(trees: FileTree[], wishes: Record<string, string>, into: string): Record<string, string> {
-  const spaces = trees.filter((tree) => /^\d+$/.test(tree.id));
+  // One in the data directory itself has its place there.
+  const spaces = trees.filter(({ id, location }) => /^\d+$/.test(id) && location !== `pg_tblspc/${id}`);
   const known = spaces.flatMap(({ id, location }) => [id, ...(location === undefined ? [] : [location])]);
   const stranger = Object.keys(wishes).find((wish) => !known.includes(wish));
   if (stranger !== undefined) {

@@ -49,6 +49,16 @@ export const VERBS: readonly Verb[] = [
     summary: 'restore to a moment in a scratch place, prove it, measure it, remove it',
     load: () => import('./commands/drill.ts'),
   },
+  {
+    name: 'contents',
+    summary: 'list the files of a recovery point',
+    load: () => import('./commands/contents.ts'),
+  },
+  {
+    name: 'extract',
+    summary: 'take one file or one table out of a recovery point',
+    load: () => import('./commands/extract.ts'),
+  },
   { name: 'verify', summary: 'read every byte of a recovery point', load: () => import('./commands/verify.ts') },
   { name: 'list', summary: 'list recovery points', load: () => import('./commands/list.ts') },
   { name: 'show', summary: 'show one recovery point', load: () => import('./commands/show.ts') },

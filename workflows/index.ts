@@ -1,6 +1,7 @@
 /** Every workflow type: the file's name is the function's name is the type. */
 export { backup } from './backup.ts';
 export { drill } from './drill.ts';
+export { extract } from './extract.ts';
 export { inspect } from './inspect.ts';
 export { restore } from './restore.ts';
 export { scheduled } from './scheduled.ts';

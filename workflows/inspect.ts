@@ -1,4 +1,5 @@
 import { failure } from './model/failure.ts';
+import { hostQueue } from './model/names.ts';
 import { checkOrder } from './model/order-check.ts';
 import type { InspectOrder } from './model/orders.ts';
 import type { InspectAnswer } from './model/results.ts';
@@ -9,6 +10,15 @@ const SHAPES = {
   point: { 'what!': 'text', source: 'text', 'point!': 'text' },
   wal: { 'what!': 'text', 'source!': 'text' },
   reachable: { 'what!': 'text', 'source!': 'text' },
+  contents: {
+    'what!': 'text',
+    'source!': 'text',
+    'point!': 'text',
+    page: 'count',
+    under: 'text',
+    relations: 'flag',
+    host: 'text',
+  },
   forecast: { 'what!': 'text', source: 'text' },
   doctor: { 'what!': 'text' },
   'catalog-rebuild': { 'what!': 'text', source: 'text' },
@@ -26,5 +36,7 @@ export async function inspect(given: InspectOrder): Promise<InspectAnswer> {
     });
   }
   const order = checkOrder<InspectOrder>('inspect', given, SHAPES[what]);
-  return quick({ summary: `look at ${order.what}` }).inspectVault(order);
+  const { host } = order as { host?: string };
+  const on = host === undefined ? {} : { taskQueue: hostQueue(host) };
+  return quick({ summary: `look at ${order.what}`, ...on }).inspectVault(order);
 }

@@ -101,7 +101,8 @@ async function removeWal({ vault }: Lifeboat, gap: { from: bigint; to: bigint })
 
 function points(): Row[] {
   const unknown = '20200101T000000Z-aaaaaaaa-1';
-  const words = [['show'], ['verify']].map((verb) => [...verb, `shop/${unknown}`]);
+  const verbs = [['show'], ['verify'], ['contents'], ['extract', '--file', 'PG_VERSION', '--to', '/srv/version']];
+  const words = verbs.map((verb) => [...verb, `shop/${unknown}`]);
   return [
     ...[...words, ['restore', 'shop', '--point', unknown]].map((each): Row => ({
       ...{ name: `${each[0]}: a point that does not exist`, words: each },

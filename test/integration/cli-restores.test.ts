@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import pg from 'pg';
 import type { CopyReach } from '../../workflows/model/reachable-map.ts';
 import { isReached } from '../../workflows/model/reachable-map.ts';
+import type { ExtractResult, ListedFile } from '../../workflows/model/contents.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
-import type { DrillResult, RestorePreview, SourceForecast, WalAnswer } from '../../workflows/model/results.ts';
+import type {
+  DrillResult,
+  RestorePreview,
+  SourcePoints,
+  SourceForecast,
+  WalAnswer,
+} from '../../workflows/model/results.ts';
 import { changesOf, contentsOf } from '../support/bad-input.ts';
 import { ask, lines, until } from '../support/cli-ask.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
@@ -72,6 +79,34 @@ async function restores(t: TestContext, world: Lifeboat): Promise<void> {
     assert.equal(done.runId, started.runId);
     assert.equal(await rowsAt(done.result.open.port), 0);
     assert.match(await lines(world, 'status'), /restore\/shop +completed/);
+  });
+  await t.test('contents and extract: what is in a point, and one thing of it', async () => {
+    const { sources } = await ask<{ sources: SourcePoints[] }>(world, 'list', 'shop');
+    const point = `shop/${sources[0]?.points[0]?.point}`;
+    const path = await world.server.sql(`select pg_relation_filepath('orders') as path`);
+    const orders = String(path[0]?.['path']);
+    const listed = await lines(world, 'contents', point, '--relations', '--under', orders);
+    assert.match(listed, new RegExp(`^ *\\d+  \\S+Z  ${orders}  postgres\\.public\\.orders$`, 'm'));
+    // One object for each file, and the last for all of them.
+    const { out, json } = await world.cli(['contents', point, '--json']);
+    const files = out
+      .trimEnd()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as ListedFile);
+    assert.equal(json['files'], files.filter(({ type }) => type === 'file').length);
+    assert.ok(files.some(({ path }) => path === 'global/pg_control'));
+    const to = join(world.scratch, 'taken');
+    const { extracted } = await ask<{ extracted: ExtractResult }>(
+      world,
+      ...['extract', point, '--relation', 'postgres.public.orders', '--to', to],
+    );
+    assert.equal(extracted.plan.path, orders);
+    assert.equal((await readdir(to)).length, extracted.files);
+    const again = await world.cli(['extract', point, '--file', 'PG_VERSION', '--to', to]);
+    assert.equal(again.code, 5);
+    assert.match(again.err, /taken exists/);
+    await rm(to, { recursive: true });
   });
   await t.test('drill: proven, measured, and nothing of it is left', async () => {
     const before = (await readdir(world.scratch)).filter((name) => name !== 'reports').sort();

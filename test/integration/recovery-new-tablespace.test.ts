@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestPostgres } from '../support/postgres.ts';
 import { makeOwned } from '../support/postgres.ts';
-import { tableSums, valueOf, withRestored, withScene } from '../support/recovery.ts';
+import { SUMMARIZING, takePoint } from '../support/chains.ts';
+import { recoveryOptions, tableSums, valueOf, withRestored, withScene } from '../support/recovery.ts';
 
 const LATEST = { target: { kind: 'latest' } } as const;
 
@@ -49,6 +50,39 @@ for (const version of [15, 18]) {
       });
       assert.deepEqual(await readdir(gone), ['PG_of_another']);
       assert.deepEqual(await tableSums(server.sql), expected);
+    });
+  });
+}
+
+for (const version of [15, 18]) {
+  test(`PostgreSQL ${version}: a tablespace in the data directory itself comes back where it was, whoever reads the files`, async () => {
+    const settings = { allow_in_place_tablespaces: 'on', ...(version > 16 ? SUMMARIZING : {}) };
+    await withScene({ version, settings }, async (scene) => {
+      const { server, vault, guard } = scene;
+      await server.sql(`create tablespace here location ''`);
+      const oid = await valueOf(server.sql, `select oid from pg_tablespace where spcname = 'here'`);
+      await server.sql('create table t tablespace here as select g as id from generate_series(1, 20000) g');
+      const check = async (point: Awaited<ReturnType<typeof takePoint>>, chain?: string[]): Promise<void> => {
+        await guard.caughtUp();
+        const expected = await tableSums(server.sql);
+        const use = { ...LATEST, ...(chain ? { chain } : {}) };
+        await withRestored({ ...scene, guard: { ...guard, point } }, use, async ({ sql, plan }) => {
+          assert.deepEqual(await tableSums(sql), expected);
+          assert.equal(await valueOf(sql, `select pg_tablespace_location(${oid})`), `pg_tblspc/${oid}`);
+          await sql('insert into t values (-1); checkpoint');
+          assert.deepEqual(await readdir(join(plan.into, 'pg_tblspc')), [oid]);
+        });
+      };
+      const optionsFor = (read: string): ReturnType<typeof recoveryOptions> =>
+        recoveryOptions(server, { files: { read } });
+      const streamed = takePoint(server, vault, { id: 'streamed', options: optionsFor('stream') });
+      // An older server would pass over it without a word.
+      if (version < 16) await assert.rejects(streamed, /tablespace here would be left out/);
+      else await check(await streamed);
+      const local = await takePoint(server, vault, { id: 'local', options: optionsFor('local') });
+      if (version < 17) return check(local);
+      await server.sql('update t set id = -id where id % 100 = 0');
+      await check(await takePoint(server, vault, { id: 'changes', parent: 'local' }), ['local', 'changes']);
     });
   });
 }

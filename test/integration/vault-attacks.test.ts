@@ -41,6 +41,14 @@ interface Attack extends Refusal {
 
 const attacks: Attack[] = [
   {
+    ...{
+      name: 'a copy without its key files',
+      type: 'NotFound',
+      by: /key file shop\/keys\/shop-\d{4}-\d\d\.1\.key is not in this vault.*bring shop\/keys\//,
+    },
+    attack: (at) => rm(join(at.root, 'shop', 'keys'), { recursive: true }),
+  },
+  {
     ...{ name: 'a part cut short', type: 'Integrity', by: /p000001: length/ },
     attack: (at) => edit(file(at, 'p000001'), (bytes) => bytes.subarray(0, -5000)),
   },

@@ -41,6 +41,10 @@ const RECORDINGS: Record<string, Recording> = {
   'drill-done': { workflow: 'drill' },
   'drill-failed': { workflow: 'drill', options: { script: { replayWal: broken } } },
   'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },
+  'extract-done': {
+    workflow: 'extract',
+    options: { input: { point: '20260105T030004Z-1a2b3c4d-1', file: 'PG_VERSION', to: '/srv/version' } },
+  },
   'inspect-done': { workflow: 'inspect', options: { order: () => ({ what: 'points' }) } },
   'wal-cancelled': { workflow: 'wal', cancelAt: 'streamWal' },
   'wal-hole': { workflow: 'wal', options: { script: { streamWal: afterHole() } }, cancelAt: 'notify' },

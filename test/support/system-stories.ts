@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isAlive } from '../../activities/io/postgres/server.ts';
 import { ACTIVITY_NAMES } from '../../activities/index.ts';
 import type { Activities } from '../../activities/index.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';
 import { refreshSignal } from '../../workflows/messages.ts';
+import type { ExtractResult } from '../../workflows/model/contents.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
@@ -61,6 +64,9 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   chooseDrillTarget: { about: 'proof', tell: duringDrill },
   verifyPoint: { about: 'proof', tell: duringVerify },
   inspectVault: { about: 'proof', tell: duringInspect },
+  planExtract: { about: 'proof', tell: duringExtract },
+  extractFiles: { about: 'proof', tell: duringExtract },
+  discardExtract: { about: 'proof', tell: duringExtract },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */
@@ -202,5 +208,23 @@ async function duringInspect(...[stage, activity, deaths]: Parameters<Tell>): Pr
   assert.deepEqual(
     answer.sources.map(({ points }) => points.map(({ point }) => point)),
     [[stage.shop?.point]],
+  );
+}
+
+/** The file is there, whole, and nothing stands beside it. */
+async function duringExtract(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  assert.ok(stage.shop);
+  const { point } = stage.shop;
+  await mkdir(tenant.scratch, { recursive: true });
+  const [to, file] = [join(tenant.scratch, 'version'), 'PG_VERSION'];
+  const id = `${workflowId.extract(SHOP, point)}/${activity}`;
+  const { result } = await tenant.start<ExtractResult>('extract', { source: SHOP, point, file, to }, id);
+  await survive(tenant, deaths, result);
+  assert.equal((await result).files, 1);
+  assert.match(await readFile(to, 'utf8'), /^\d+\n$/);
+  assert.deepEqual(
+    (await readdir(tenant.scratch)).filter((name) => name.includes('version')),
+    ['version'],
   );
 }

@@ -56,6 +56,11 @@ export const answers: Activities = {
   chooseDrillTarget: async () => ({ target: sampleResult().plan.target, rpoMs: 1000 }),
   writeReport: async ({ source }) => ({ key: `${source}/reports/1`, file: '/srv/reports/1.html', host: 'db1' }),
   notify: async () => ({ told: ['hook'], failed: [] }),
+  planExtract: async ({ source, point, run, to }) => ({
+    ...{ run, source, point, to, host: 'db1', chain: [point], what: { file: 'PG_VERSION' }, path: 'PG_VERSION' },
+  }),
+  extractFiles: async (plan) => ({ plan, files: 1, bytes: 3, parts: 1, storedBytes: 3 }),
+  discardExtract: nothing,
   inspectVault: async () => ({ what: 'points', sources: [] }),
 };
 

@@ -13,6 +13,7 @@ const WORKFLOWS: Record<string, StartOptions> = {
   restore: {},
   drill: {},
   verify: { input: { point: 'p1' } },
+  extract: { input: { point: 'p1', file: 'PG_VERSION', to: '/srv/version' } },
 };
 const AT_ONCE = 6;
 
@@ -20,9 +21,10 @@ const AT_ONCE = 6;
 const UNDO: Partial<Record<ActivityName, ActivityName>> = {
   takeBackup: 'discardDrafts',
   prepareTarget: 'discardRestore',
+  extractFiles: 'discardExtract',
 };
 /** Steps that a cancellation does not interrupt: by then there is nothing to stop. */
-const LAST: readonly ActivityName[] = ['writeReport', 'discardRestore', 'discardDrafts'];
+const LAST: readonly ActivityName[] = ['writeReport', 'discardRestore', 'discardDrafts', 'discardExtract'];
 
 interface Case {
   workflow: string;
@@ -102,6 +104,7 @@ function isOver({ good, index, workflow }: Case, obeys: boolean): boolean {
   if (LAST.includes(name)) return true;
   const last: Record<string, ActivityName> = {
     ...{ backup: 'publishPoint', restore: 'finishRestore', drill: 'finishRestore', verify: 'verifyPoint' },
+    extract: 'extractFiles',
   };
   return !obeys && name === last[workflow];
 }
@@ -148,9 +151,9 @@ test('workflows interrupted at every step', { timeout: 300_000 }, async (t) => {
           const { outcome: told, step, attention } = await run.progress();
           assert.equal(told, outcome);
           const notices = run.of('notify');
-          if (name === 'writeReport' || name === 'discardRestore') {
+          if (name === 'writeReport' || name === 'discardRestore' || name === 'discardExtract') {
             assert.equal(outcome, 'done');
-            assert.equal(notices.length, name === 'writeReport' ? 0 : 1);
+            assert.equal(notices.length, name === 'discardRestore' ? 1 : 0);
             return;
           }
           assert.equal(outcome, 'failed');

@@ -4,6 +4,7 @@ import { PHASES } from '../../workflows/model/recovery.ts';
 import type { RtoForecast } from '../../workflows/model/forecast.ts';
 import { forecastOf } from '../../workflows/model/forecast.ts';
 import type { BackupResult, DrillResult } from '../../workflows/model/results.ts';
+import type { ExtractResult } from '../../workflows/model/contents.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import { factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
@@ -168,6 +169,13 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       const [run, result] = await finished(world, 'drill', { input });
       assert.deepEqual((result as DrillResult).target, { kind: 'latest' });
       assert.equal(run.of('planRestore')[0]?.host, 'db1');
+    });
+
+    await t.test('extract: found, taken, and what stood beside it removed', async () => {
+      const input = { point: 'p1', file: 'PG_VERSION', to: '/srv/version' };
+      const [run, result] = await finished(world, 'extract', { input });
+      assert.deepEqual(run.names(), ['describeSource', 'planExtract', 'extractFiles', 'discardExtract']);
+      assert.deepEqual(run.of('extractFiles'), [(result as ExtractResult).plan]);
     });
 
     await t.test('verify and inspect answer what was found', async () => {

@@ -5,6 +5,7 @@ export const workflowId = {
   drill: (source: string): string => `drill/${source}`,
   wal: (source: string): string => `wal/${source}`,
   verify: (source: string, point: string): string => `verify/${source}/${point}`,
+  extract: (source: string, point: string): string => `extract/${source}/${point}`,
 } as const;
 
 /** Names of sources: they become part of workflow ids, of keys in a store and of a replication slot. At most 50 letters. */

@@ -5,7 +5,8 @@ import { nearestName } from './nearest.ts';
 import type { Target } from './target.ts';
 import { parseTargetTime } from './target-parse.ts';
 
-type Kind = 'text' | 'name' | 'flag' | 'port' | 'mapping' | 'texts' | 'target' | 'timeline' | readonly string[];
+type Kind =
+  'text' | 'name' | 'flag' | 'port' | 'count' | 'mapping' | 'texts' | 'target' | 'timeline' | readonly string[];
 
 /** As long as a path may be. */
 const LONGEST_TEXT = 4096;
@@ -53,6 +54,7 @@ const PLAIN: Record<Exclude<Extract<Kind, string>, 'target'>, { expected: string
   },
   flag: { expected: 'a boolean', fits: (value) => typeof value === 'boolean' },
   port: { expected: 'a port, 1 to 65535', fits: (value) => isCount(value) && value <= 65_535 },
+  count: { expected: 'a whole number from 1', fits: isCount },
   mapping: { expected: 'an object', fits: isMapping },
   texts: { expected: 'an object of strings', fits: (value) => isMapping(value) && Object.values(value).every(isText) },
   timeline: {

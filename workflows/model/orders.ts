@@ -57,6 +57,20 @@ export interface VerifyOrder {
   point: string;
 }
 
+/** One of `file` and `relation`. */
+export interface ExtractOrder {
+  source: string;
+  point: string;
+  /** Path of one file, as `contents` lists it: "base/5/1259". */
+  file?: string;
+  /** database.schema.name: all segments and forks. */
+  relation?: string;
+  /** Absolute; a file for a file, a folder for a relation. It must not be there. */
+  to: string;
+  /** Name of the host worker that takes it; default: whichever takes the first step. */
+  host?: string;
+}
+
 /** What a Schedule starts: a run of `workflow` under its fixed id, or a recorded skip. */
 export interface ScheduledOrder {
   workflow: 'backup' | 'drill';
@@ -69,6 +83,22 @@ export type InspectOrder =
   | { what: 'point'; source?: string; point: string }
   | { what: 'wal'; source: string }
   | { what: 'reachable'; source: string }
+  | ContentsQuestion
   | { what: 'forecast'; source?: string }
   | { what: 'doctor' }
   | { what: 'catalog-rebuild'; source?: string };
+
+/** Asks for the files of a point, a page at a time. */
+export interface ContentsQuestion {
+  what: 'contents';
+  source: string;
+  point: string;
+  /** From 1, the default. */
+  page?: number;
+  /** Only what stands below this path. */
+  under?: string;
+  /** With names of relations, for which catalogs are fetched. */
+  relations?: boolean;
+  /** Name of the host worker that is asked; it has the list in memory when it was asked before. */
+  host?: string;
+}

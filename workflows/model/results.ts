@@ -1,3 +1,4 @@
+import type { ContentsPage } from './contents.ts';
 import type { RtoForecast } from './forecast.ts';
 import type { PointSummary } from './manifest.ts';
 import type { CopyReach } from './reachable-map.ts';
@@ -135,6 +136,7 @@ export type InspectAnswer =
   | { what: 'point'; point: PointDetails }
   | { what: 'wal'; wal: WalAnswer }
   | { what: 'reachable'; source: string; copies: CopyReach[] }
+  | { what: 'contents'; page: ContentsPage }
   | { what: 'forecast'; sources: SourceForecast[] }
   | { what: 'doctor'; host: string; ok: boolean; checks: DoctorCheck[] }
   | { what: 'catalog-rebuild'; sources: { source: string; points: number; damaged: number; key: string }[] };

@@ -2,6 +2,7 @@ import { describeConnection } from '../../io/postgres/choose-server.ts';
 import { defineSource } from '../source.ts';
 import { takeBackup } from './backup/index.ts';
 import { checkSource } from './check-servers.ts';
+import { createPointFiles } from './files/index.ts';
 import { identityOf } from './identity.ts';
 import { postgresSchema } from './options.ts';
 import { createRecovery } from './recovery/index.ts';
@@ -18,6 +19,7 @@ export const postgresSource = defineSource({
     backup: (out, backup) => takeBackup(options, { out, backup, run }),
     recovery: createRecovery(name, options, run),
     log: createLogShipping(name, options, run),
+    files: createPointFiles(options, run),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }),
 });

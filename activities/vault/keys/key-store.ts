@@ -1,4 +1,4 @@
-import { failure } from '../../../workflows/model/failure.ts';
+import { failure, isFailure } from '../../../workflows/model/failure.ts';
 import { isoTime } from '../../io/clock.ts';
 import type { Run } from '../../io/run.ts';
 import type { StoreSession } from '../../stores/store.ts';
@@ -79,6 +79,21 @@ async function create(place: KeyPlace, scope: string): Promise<KekId> {
 
 async function readKek(place: KeyPlace, id: KekId): Promise<Kek> {
   const key = place.layout.key(id);
-  const file = await readObject(place, key, KEY_FILE_LIMIT);
+  const file = await readKeyFile(place, key);
   return openKek(place.keys, { ...id, source: place.source, place: key }, file);
+}
+
+/** A vault that was copied without it is told from one that cannot be reached. */
+async function readKeyFile(place: KeyPlace, key: string): Promise<Buffer> {
+  try {
+    return await readObject(place, key, KEY_FILE_LIMIT);
+  } catch (error) {
+    if (!isFailure(error, 'NotFound') || (await place.store.stat(key))) throw error;
+    throw failure('NotFound', `key file ${key} is not in this vault`, {
+      place: key,
+      expected: 'the key file that was there when this was written',
+      found: 'nothing',
+      hint: `bring ${place.layout.keys} from the vault that this one was copied of; without it nobody can read this`,
+    });
+  }
 }

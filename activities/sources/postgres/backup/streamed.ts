@@ -71,13 +71,34 @@ async function ask(connection: ReplicationConnection, sql: SqlClient, run: Run):
     sql,
     `select setting as seconds from pg_settings where name = 'checkpoint_timeout'`,
   );
+  const identity = await identityThrough(connection, sql);
+  if (identity.serverVersion < SENDS_IN_PLACE_VERSION) await refuseInPlace(sql);
   return {
-    identity: await identityThrough(connection, sql),
+    identity,
     settings: await readSettings(sql),
     configFiles: await readConfigFiles(sql, run.log),
     checkpointMs: Number(row?.seconds ?? 300) * 1000,
     startedAt: await serverTime(sql),
   };
+}
+
+/** From this version on the server sends tablespaces that stand in its data directory itself. */
+const SENDS_IN_PLACE_VERSION = 160_000;
+
+/** An older one passes over them without a word: the copy would lack their tables. */
+async function refuseInPlace(sql: SqlClient): Promise<void> {
+  const [row] = await query<{ name: string; location: string }>(
+    sql,
+    `select spcname as name, pg_tablespace_location(oid) as location from pg_tablespace
+      where spcname not in ('pg_default', 'pg_global') and pg_tablespace_location(oid) not like '/%'`,
+  );
+  if (!row) return;
+  throw failure('Precondition', `tablespace ${row.name} would be left out by the base backup of this server`, {
+    place: `tablespace ${row.name}`,
+    expected: 'a tablespace at a place of its own, or PostgreSQL 16',
+    found: `one in the data directory itself: ${row.location}`,
+    hint: 'run a worker on the host of the database, which reads it itself (files.read: local), or move its tables',
+  });
 }
 
 async function stream(

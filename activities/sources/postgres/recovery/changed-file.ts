@@ -12,9 +12,15 @@ export function changedFile({ id }: FileTree, { path, type }: FileEntry): string
   return hasRelations ? path.slice(0, at) + path.slice(at + PREFIX.length) : undefined;
 }
 
-/** Names a file among those of all trees. */
-export function fileKey({ id }: Pick<FileTree, 'id'>, path: string): string {
-  return `${id}/${path}`;
+/** Folder in the data directory of a tablespace that stands there itself (manual 19.17, allow_in_place_tablespaces). */
+export function inPlaceFolder({ id, location }: Pick<FileTree, 'id' | 'location'>): string | undefined {
+  return location === `pg_tblspc/${id}` ? location : undefined;
+}
+
+/** Names a file among those of all trees. One in the data directory has one name, whether it came with that or by itself. */
+export function fileKey(tree: Pick<FileTree, 'id' | 'location'>, path: string): string {
+  const folder = inPlaceFolder(tree);
+  return folder === undefined ? `${tree.id}/${path}` : `base/${folder}/${path}`;
 }
 
 /** Every file that a point brings up to date, by its key. */

@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileTree } from '../../../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { WAL_ASIDE } from '../../../../workflows/model/recovery.ts';
 import type { Link } from './chain.ts';
-import { changedFiles, fileKey } from './changed-file.ts';
+import { changedFiles, fileKey, inPlaceFolder } from './changed-file.ts';
 import { OLD_CONTROL_FILE, placesOf, rootOf } from './link-places.ts';
 import { placeOf } from './place.ts';
 
@@ -16,10 +17,17 @@ export async function clearFor(plan: RecoveryPlan, link: Link): Promise<void> {
   const { kind, trees } = link.reader.manifest;
   const kept = kind === 'full' ? reusable(plan, link) : changedFiles(trees);
   await rm(placeOf(plan).increments, { recursive: true, force: true });
-  for (const id of ['base', ...Object.keys(plan.tablespaces)]) {
+  const inPlace = new Map(
+    trees.flatMap((tree) => {
+      const folder = inPlaceFolder(tree);
+      return folder === undefined ? [] : [[folder, tree.id] as const];
+    }),
+  );
+  for (const id of new Set(['base', ...Object.keys(plan.tablespaces), ...inPlace.values()])) {
     const tree = trees.find((each) => each.id === id) ?? { id, files: [] };
     const root = rootOf(plan, tree);
-    if (root !== undefined) await clear(root, '', { tree, folders: foldersOf(tree), kept });
+    if (root !== undefined && existsSync(root))
+      await clear(root, '', { tree, folders: foldersOf(tree), kept, inPlace });
   }
 }
 
@@ -37,6 +45,8 @@ interface Clearing {
   tree: FileTree;
   folders: ReadonlySet<string>;
   kept: ReadonlySet<string>;
+  /** Folders of tablespaces in the data directory, which are trees of their own. */
+  inPlace: ReadonlyMap<string, string>;
 }
 
 async function clear(root: string, folder: string, use: Clearing): Promise<void> {
@@ -50,8 +60,8 @@ async function clear(root: string, folder: string, use: Clearing): Promise<void>
 }
 
 /** WAL that was kept, by this run or an earlier one; and in the folder of a tablespace, what another server has there. */
-function isNotOurs({ tree, folders }: Clearing, path: string): boolean {
-  if (tree.id === 'base') return path.startsWith(WAL_ASIDE);
+function isNotOurs({ tree, folders, inPlace }: Clearing, path: string): boolean {
+  if (tree.id === 'base') return path.startsWith(WAL_ASIDE) || inPlace.has(path);
   return !path.includes('/') && !folders.has(path);
 }
 

@@ -2,10 +2,12 @@ import { constants } from 'node:fs';
 import { chown, mkdir, open, rm, symlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { FileEntry, PartRef } from '../../../../workflows/model/manifest.ts';
+import type { FileEntry, Manifest, PartRef } from '../../../../workflows/model/manifest.ts';
+import type { Run } from '../../../io/run.ts';
 import { threadModule } from '../../../io/thread.ts';
 import { runAll, Threads } from '../../../io/threads.ts';
 import type { ApplyJob } from './apply-job.ts';
+import { inPlaceFolder } from './changed-file.ts';
 import type { Link } from './chain.ts';
 import { clearFor } from './clear.ts';
 import type { Fetching } from './fetch.ts';
@@ -58,7 +60,7 @@ export async function fetchLink(use: FetchingLink): Promise<LinkEvidence> {
     finished: (part) => journal.add(entry(part)),
   });
   if (isWhole) return { ...evidence, reusedBytes };
-  await applyStaged(use, placeOfFile);
+  await applyStaged({ manifest: reader.manifest, run }, placeOfFile);
   await journal.add(entry('whole'));
   await rm(placeOf(plan).increments, { recursive: true, force: true });
   return { ...evidence, reusedBytes };
@@ -84,9 +86,12 @@ async function reuseParts(use: Reusing): Promise<number> {
 }
 
 /** Changed blocks that came in pieces go into the files they belong to. */
-async function applyStaged({ link, run }: FetchingLink, placeOfFile: PlaceOf): Promise<void> {
+export async function applyStaged(
+  { manifest, run }: { manifest: Manifest; run: Run },
+  placeOfFile: PlaceOf,
+): Promise<void> {
   const jobs: ApplyJob[] = [];
-  for (const tree of link.reader.manifest.trees) {
+  for (const tree of manifest.trees) {
     for (const file of tree.files) {
       const { path, increment } = (isStaged(file) && placeOfFile(tree, file)) || {};
       if (path !== undefined && increment) jobs.push({ from: increment.staged, to: path, sizes: increment });
@@ -114,6 +119,10 @@ async function makeTree(use: FetchingLink, placeOfFile: PlaceOf): Promise<void> 
   for (const tree of link.reader.manifest.trees) {
     const root = rootOf(plan, tree);
     if (root === undefined) continue;
+    if (inPlaceFolder(tree) !== undefined) {
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      await owned(root);
+    }
     for (const file of tree.files) {
       const path = join(root, file.path);
       if (file.type === 'directory') {

@@ -5,7 +5,7 @@ import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { CONFIG_TREE } from '../backup/config-files.ts';
 import { SERVER_MANIFEST } from '../backup/parent-manifest.ts';
 import type { Link } from './chain.ts';
-import { changedFile, changedFiles, fileKey } from './changed-file.ts';
+import { changedFile, changedFiles, fileKey, inPlaceFolder } from './changed-file.ts';
 import type { BlockSizes } from './increment-file.ts';
 import type { FilePlace, PlaceOf } from './parts.ts';
 import { placeOf } from './place.ts';
@@ -17,7 +17,9 @@ export const STAGED = '.lifeboat-new';
 export const OLD_CONTROL_FILE = `${CONTROL_FILE}.lifeboat-old`;
 
 /** Folder that a tree is restored to; undefined for one that the newest point does not have. */
-export function rootOf(plan: RecoveryPlan, tree: Pick<FileTree, 'id'>): string | undefined {
+export function rootOf(plan: RecoveryPlan, tree: Pick<FileTree, 'id' | 'location'>): string | undefined {
+  const folder = inPlaceFolder(tree);
+  if (folder !== undefined) return join(plan.into, folder);
   if (tree.id === 'base') return plan.into;
   // For a person to take from: a restored copy runs with settings of its own.
   if (tree.id === CONFIG_TREE) return join(placeOf(plan).work, CONFIG_TREE);
@@ -59,7 +61,7 @@ function stagedSuffix(tree: FileTree, path: string): string {
 
 const USUAL: BlockSizes = { blockBytes: 8192, segmentBlocks: 131_072 };
 
-function sizesOf(settings: MatchedSettings): BlockSizes {
+export function sizesOf(settings: MatchedSettings): BlockSizes {
   const { block_size: blockBytes, segment_size: segmentBlocks } = settings as Record<string, string | undefined>;
   return {
     blockBytes: Number(blockBytes ?? USUAL.blockBytes),

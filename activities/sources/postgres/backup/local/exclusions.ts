@@ -33,9 +33,9 @@ export function isLeftOut(path: string, name: string): boolean {
   return path === CONTROL_FILE || NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
-/** Folder of one database: base/5, PG_18_202506291/5. */
+/** Folder of one database: base/5, PG_18_202506291/5; of a tablespace in the data directory pg_tblspc/16400/PG_18_202506291/5. */
 export function isDatabaseFolder(folder: string): boolean {
-  return /^(base|PG_\d+_\d+)\/\d+$/.test(folder);
+  return /^(base|(?:pg_tblspc\/\d+\/)?PG_\d+_\d+)\/\d+$/.test(folder);
 }
 
 const RELATION = /^(\d+)(_fsm|_vm|_init)?(?:\.(\d+))?$/;

@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failure } from '../../../../workflows/model/failure.ts';
+import { nearestName } from '../../../../workflows/model/nearest.ts';
+import { fileFailure } from '../../../io/file-failure.ts';
+import type { Run } from '../../../io/run.ts';
+import type { Chained, PointFiles } from '../../source.ts';
+import type { PostgresOptions } from '../options.ts';
+import { checkExtractTarget, extractFiles, removeStaging } from './extract.ts';
+import { listedFiles } from './list.ts';
+import type { NameOf } from './names.ts';
+import { relationNames } from './names.ts';
+import { relationFile } from './paths.ts';
+
+export function createPointFiles(options: PostgresOptions, run: Run): PointFiles {
+  const names = (from: Chained): Promise<NameOf> => namesOf(from, options, run);
+  return {
+    list: ({ reader }) => listedFiles(reader.manifest),
+    names,
+    find: async (from, what) => ('file' in what ? findFile(from, what.file) : findRelation(from, what.relation, names)),
+    checkTarget: checkExtractTarget,
+    extract: (plan, from) => extractFiles(plan, { ...from, run }),
+    discard: removeStaging,
+  };
+}
+
+/** Catalogs are fetched into a folder of their own, which is gone afterwards. */
+async function namesOf(from: Chained, { restore }: PostgresOptions, run: Run): Promise<NameOf> {
+  const scratch = join(restore.scratch, `.catalogs-${randomUUID()}`);
+  try {
+    await mkdir(scratch, { recursive: true, mode: 0o700 });
+    return await relationNames({ ...from, run }, scratch);
+  } catch (error) {
+    throw fileFailure(scratch, error);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+function findFile({ reader }: Chained, wanted: string): string {
+  const paths: string[] = [];
+  for (const { path, type } of listedFiles(reader.manifest)) {
+    if (type !== 'file') continue;
+    if (path === wanted) return path;
+    paths.push(path);
+  }
+  throw nothing(reader.manifest, { what: `file ${wanted}`, found: wanted, near: nearestName(wanted, paths) });
+}
+
+/** Path of its main file. */
+async function findRelation(from: Chained, wanted: string, names: (from: Chained) => Promise<NameOf>): Promise<string> {
+  const nameOf = await names(from);
+  const known = new Set<string>();
+  for (const { path } of listedFiles(from.reader.manifest)) {
+    const file = relationFile(path);
+    const name = file?.fork === 'main' && file.segment === 0 ? nameOf(path) : undefined;
+    if (name === wanted) return path;
+    if (name !== undefined) known.add(name);
+  }
+  throw nothing(from.reader.manifest, {
+    what: `relation ${wanted}`,
+    found: wanted,
+    near: nearestName(wanted, [...known]),
+  });
+}
+
+function nothing(
+  { source, point }: { source: string; point: string },
+  { what, found, near }: { what: string; found: string; near: string | undefined },
+): Error {
+  return failure('NotFound', `${what} is not in ${point}`, {
+    ...{ place: `${source}/${point}`, found },
+    expected: 'a path as lifeboat contents shows it, or database.schema.name',
+    hint: near === undefined ? `lifeboat contents ${source}/${point} --relations` : `did you mean ${near}?`,
+  });
+}
