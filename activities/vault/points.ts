@@ -1,13 +1,15 @@
 import { failure, isFailure } from '../../workflows/model/failure.ts';
-import type { FileSlice, Manifest, PartRef } from '../../workflows/model/manifest.ts';
+import type { Manifest, PartRef } from '../../workflows/model/manifest.ts';
 import { summarise } from '../../workflows/model/manifest.ts';
-import { crc32c } from '../io/crc32c.ts';
-import { release } from '../io/memory.ts';
+import { threadModule } from '../io/thread.ts';
 import type { PartUse, PointReader } from '../sources/source.ts';
 import { readArtefact } from './context.ts';
 import type { Artefact, VaultContext } from './context.ts';
 import { readManifest } from './manifest/store.ts';
 import { inParallel } from './parallel.ts';
+import type { VerifyJob } from './verify-part.ts';
+
+const VERIFY_PART = threadModule('verify-part', import.meta.url).href;
 
 export function partArtefact(point: string, number: number): Artefact {
   return { artefact: 'part', point, part: String(number) };
@@ -54,43 +56,33 @@ export async function verifyPoint(
   point: string,
   onBytes: (bytes: number) => void,
 ): Promise<{ parts: number; bytes: number; storedBytes: number }> {
-  const { manifest, readPart: read } = await openPoint(vault, point);
-  const slices = slicesByPart(manifest);
+  const { manifest, usePart } = await openPoint(vault, point);
+  const jobs = jobsByPart(manifest);
   await inParallel(manifest.parts, vault.options.parallel, async (part) => {
     vault.run.signal.throwIfAborted();
-    const plaintext = await read(part);
-    for (const { path, slice } of slices.get(part.number) ?? []) checkSlice(plaintext, path, slice);
-    onBytes(plaintext.length);
-    release(plaintext);
+    await usePart(part, { module: VERIFY_PART, job: jobs.get(part.number) ?? emptyJob(part.number) });
+    jobs.delete(part.number);
+    onBytes(part.bytes);
   });
   const { parts, bytes, storedBytes } = summarise(manifest);
   return { parts, bytes, storedBytes };
 }
 
-interface PlacedSlice {
-  path: string;
-  slice: FileSlice;
-}
-
-function slicesByPart(manifest: Manifest): Map<number, PlacedSlice[]> {
-  const byPart = new Map<number, PlacedSlice[]>();
-  for (const { path, slices } of manifest.trees.flatMap((tree) => tree.files)) {
-    for (const slice of slices ?? []) {
-      const others = byPart.get(slice.part);
-      if (others) others.push({ path, slice });
-      else byPart.set(slice.part, [{ path, slice }]);
+function jobsByPart(manifest: Manifest): Map<number, VerifyJob> {
+  const jobs = new Map<number, VerifyJob>();
+  for (const { files } of manifest.trees) {
+    for (const { path, slices } of files) {
+      for (const { part, at, bytes, crc32c } of slices ?? []) {
+        const job = jobs.get(part) ?? emptyJob(part);
+        jobs.set(part, job);
+        job.paths.push(path);
+        job.pieces.push(at, bytes, crc32c);
+      }
     }
   }
-  return byPart;
+  return jobs;
 }
 
-function checkSlice(plaintext: Buffer, path: string, slice: FileSlice): void {
-  const found = crc32c(plaintext.subarray(slice.at, slice.at + slice.bytes));
-  if (found === slice.crc32c) return;
-  throw failure('Integrity', `${path} is not what the manifest says`, {
-    place: `part ${slice.part}, bytes ${slice.at} to ${slice.at + slice.bytes}`,
-    expected: `CRC-32C ${slice.crc32c.toString(16)}`,
-    found: `CRC-32C ${found.toString(16)}`,
-    hint: 'this backup was written wrong; take a new one with lifeboat backup',
-  });
+function emptyJob(number: number): VerifyJob {
+  return { number, paths: [], pieces: [] };
 }

@@ -22,6 +22,9 @@ export interface Bench {
   runAs: string;
 }
 
+/** Of made up files that are many. */
+export const SMALL_FILE_BYTES = 120;
+
 export type EngineJob = Bench &
   /** `read`: by whom the files of a full one are read; `since`: the point that it is to stand on. */
   (
@@ -35,6 +38,8 @@ export type EngineJob = Bench &
     | { kind: 'ship'; untilLsn?: string }
     /** Reads and compares everything in the vault. */
     | { kind: 'verify' }
+    /** A backup of made up files, so many or of a relation's segments, into a store that keeps no part. */
+    | { kind: 'simulate'; bytes: number; files?: number }
   );
 
 /** What the engine says of its work, beside what is measured from outside. */

@@ -8,13 +8,14 @@ import type { WalVault } from '../../activities/sources/source.ts';
 import type { StoreUse } from '../../activities/stores/open.ts';
 import { openStore } from '../../activities/stores/open.ts';
 import { loadKeyRing, openVault } from '../../activities/vault/index.ts';
-import type { Vault } from '../../activities/vault/vault.ts';
+import type { KeyRing, Vault } from '../../activities/vault/vault.ts';
 import type { EngineJob } from './engine-job.ts';
 import { keyFile } from './engine-job.ts';
 
 /** What a configuration that says nothing of it means. */
 export const DEFAULTS = { backup: sourceShape.backup.parse({}), wal: sourceShape.wal.parse({}) };
-const VAULT = {
+/** How a vault is opened, but for its source and keys. */
+export const VAULT = {
   compressionLevel: DEFAULTS.backup.level,
   partBytes: DEFAULTS.backup.partSize,
   parallel: DEFAULTS.backup.parallel,
@@ -30,6 +31,7 @@ export interface Tools {
   vault: Vault;
   wal: WalVault;
   postgres: PostgresOptions;
+  keys: KeyRing;
   run: Run;
 }
 
@@ -48,10 +50,10 @@ export async function withTools<T>(job: EngineJob, use: (tools: Tools) => Promis
     restore: { binaries: job.binaries, runAs: job.runAs },
     ...(job.kind === 'backup' ? { files: { read: job.read } } : {}),
   });
-  if (job.walStore === undefined) return await use({ vault, wal: vault.wal, postgres, run });
+  if (job.walStore === undefined) return await use({ vault, wal: vault.wal, postgres, keys, run });
   await using walStore = await openStore(storeUse(job.walStore), run);
   await using walVault = await openVault(walStore, { ...VAULT, source: 'bench', keys }, run);
-  return await use({ vault, wal: walVault.wal, postgres, run });
+  return await use({ vault, wal: walVault.wal, postgres, keys, run });
 }
 
 function storeUse(store: EngineJob['store']): StoreUse {

@@ -6,6 +6,7 @@ import type { Vault } from '../../activities/vault/vault.ts';
 import type { EngineJob, EngineReport } from './engine-job.ts';
 import { chainTo, fetch, restore } from './engine-recovery.ts';
 import { ship } from './engine-ship.ts';
+import { simulate } from './engine-simulated.ts';
 import type { Facts, JobOf, Tools } from './engine-tools.ts';
 import { cpuMsSince, DEFAULTS, readBytes, withTools } from './engine-tools.ts';
 
@@ -45,6 +46,7 @@ function work(job: EngineJob, tools: Tools): Promise<Facts> {
   if (job.kind === 'ship') return ship(job, tools);
   if (job.kind === 'verify') return verify(tools);
   if (job.kind === 'fetch') return fetch(job, tools);
+  if (job.kind === 'simulate') return simulate(job, tools);
   return restore(job, tools);
 }
 

@@ -1,5 +1,6 @@
 import type { FileEntry, FileTree, Manifest, PartRef } from '../../../workflows/model/manifest.ts';
 import { crc32cCombine } from '../../io/crc32c.ts';
+import { wrongEntry } from './file-entry.ts';
 import { manifestSchema } from './schema.ts';
 
 /**
@@ -17,11 +18,22 @@ export function checkManifest(
   }
   const manifest = parsed.data;
   const wrong =
+    firstWrongEntry(manifest.trees) ??
     wrongName(manifest, at) ??
     wrongParent(manifest) ??
     wrongParts(manifest.parts) ??
     firstOf(manifest.trees, manifest.parts);
   return wrong === undefined ? { manifest } : { wrong };
+}
+
+function firstWrongEntry(trees: FileTree[]): string | undefined {
+  for (const [tree, { files }] of trees.entries()) {
+    for (const [index, file] of files.entries()) {
+      const wrong = wrongEntry(file);
+      if (wrong !== undefined) return `trees.${tree}.files.${index}${wrong}`;
+    }
+  }
+  return undefined;
 }
 
 function wrongName(manifest: Manifest, at: { source: string; point: string }): string | undefined {

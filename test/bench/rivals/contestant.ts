@@ -61,6 +61,8 @@ export interface Contestant {
   ship: Able<() => Promise<Shipping>>;
   /** Everything it has stored. */
   verify: Able<() => Promise<Work>>;
+  /** A backup of files that a sender makes up, of one relation or of so many files; and what it was after a quarter. */
+  simulated: Able<(bytes: number, files?: number) => Promise<{ quarter: Work; all: Work }>>;
   /** Not measured: has this WAL durable when it returns. */
   keepWal(span: WalSpan): Promise<void>;
 }

@@ -71,12 +71,23 @@ class Lifeboat {
       replay: agentless ? (into) => this.#replay(into) : same,
       ship: agentless ? () => this.#ship() : same,
       verify: this.#verify(agentless),
+      simulated: agentless ? (bytes, files) => this.#simulate(bytes, files) : same,
       keepWal: (span) => (agentless ? this.#keepWal(span) : Promise.resolve()),
     };
   }
 
   #verify(agentless: boolean): Able<() => Promise<Work>> {
     return agentless ? () => runEngine({ ...this.#bench, kind: 'verify' }) : unable(`as ${AGENTLESS}`);
+  }
+
+  async #simulate(bytes: number, files?: number): Promise<{ quarter: Work; all: Work }> {
+    const job: EngineJob = { ...this.#bench, kind: 'simulate', bytes, ...(files === undefined ? {} : { files }) };
+    const { facts, wallMs, cpuSeconds, peakRssBytes } = await runEngine(job);
+    const of = (name: string): number => facts[name] ?? Number.NaN;
+    return {
+      quarter: { wallMs: of('quarterMs'), cpuSeconds: of('quarterCpuMs') / 1000, peakRssBytes: of('quarterRssBytes') },
+      all: { wallMs, cpuSeconds, peakRssBytes, storedBytes: of('storedBytes'), readBytes: of('bytes') },
+    };
   }
 
   get #newest(): string {

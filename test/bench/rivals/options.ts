@@ -1,6 +1,17 @@
 import { parseArgs } from 'node:util';
 
-export const ROWS = ['full', 'restore', 'delta', 'incremental', 'ship', 'replay', 'verify', 'small'] as const;
+export const ROWS = [
+  'full',
+  'restore',
+  'delta',
+  'incremental',
+  'ship',
+  'replay',
+  'verify',
+  'small',
+  'huge',
+  'many',
+] as const;
 export type RowName = (typeof ROWS)[number];
 
 export const PLACES = ['folder', 's3'] as const;
@@ -18,6 +29,8 @@ export interface RivalOptions {
   /** WAL of one run of shipping, and to replay, bytes. */
   walBytes: number;
   smallRelations: number;
+  /** Of the relation that a sender makes up, bytes. */
+  hugeBytes: number;
 }
 
 const PAGE = 'docs/benchmarks-rivals.md';
@@ -26,6 +39,9 @@ const LEAST_WAL_BYTES = 256 << 20;
 const MOST_WAL_BYTES = 2 ** 31;
 const SMALL_PER_SCALE = 500;
 const MOST_SMALL = 100_000;
+/** A terabyte takes half an hour: at the usual scale it is a sixteenth of it. */
+const HUGE_PER_SCALE = 320 << 20;
+const MOST_HUGE_BYTES = 2 ** 40;
 
 export const USAGE = `usage: npm run bench -- rivals [--scale N] [--runs N] [--only ROW,ROW] [--store folder,s3] [--json] [--no-report]
 
@@ -73,6 +89,7 @@ export function readRivalOptions(args: string[]): RivalOptions {
     report: values['no-report'] === true ? undefined : PAGE,
     walBytes: Math.min(MOST_WAL_BYTES, Math.max(LEAST_WAL_BYTES, scale * BYTES_PER_SCALE)),
     smallRelations: Math.min(MOST_SMALL, scale * SMALL_PER_SCALE),
+    hugeBytes: Math.min(MOST_HUGE_BYTES, scale * HUGE_PER_SCALE),
   };
 }
 

@@ -84,6 +84,9 @@ const METHOD = `## What is measured
   \`archive_command\` has succeeded for the segment that holds it; their last segment is ended by hand, where a server would wait for \`archive_timeout\`.
   \`archive_mode\` is on here alone: elsewhere \`pg_backup_stop\` would wait for an archiver, up to a second at a time, in the tools that let it.
 - **recovery**: from the start of the server on restored files to open for writes, after all WAL since the backup, prefetched as each tool does it.
+- **made up**: a sender that reads no database gives files to the packer, the codec and the vault as they are, and the store keeps none of it: one relation of which
+  every sixteenth page holds something, and a million files of 120 bytes, with what a restore asks of their list. Memory after a quarter is to be that at the end; with
+  many files it grows with their list alone. **stored** and **read** are what would have been.
 - Before each run what the one before left to write is written (\`sync\`), the order turns from run to run, and nothing is taken out of the page cache.
 - What differs and is not evened out: pgBackRest and lifeboat verify the pages' checksums while they copy, WAL-G does not unless asked; lifeboat's restore includes the check of
   every file against the manifest.

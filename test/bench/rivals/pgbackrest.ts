@@ -6,6 +6,7 @@ import { makeOwned, run } from '../../support/postgres.ts';
 import type { Finished } from '../measured.ts';
 import { startArchiving } from './archiving.ts';
 import type { Absent, Contestant, WalSpan, Work } from './contestant.ts';
+import { unable } from './contestant.ts';
 import type { Grounds } from './grounds.ts';
 import { asServerUser, measureBackup, measureTool } from './grounds.ts';
 import type { Spot } from './place.ts';
@@ -129,6 +130,7 @@ class PgBackRest {
       },
       ship: () => startArchiving(this.#grounds, `${this.#command('archive-push')} %p`, this.#program),
       verify: () => this.#run('verify'),
+      simulated: unable('it reads a real server only'),
       keepWal: (span) => this.#keepWal(span),
     };
   }

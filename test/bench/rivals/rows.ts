@@ -1,3 +1,4 @@
+import { SMALL_FILE_BYTES } from '../engine-job.ts';
 import { endSegment, flushLsn, WriteLoad, writeWal } from '../cluster.ts';
 import { changeRows, makeSmallRelations, refuseSpoilt, spoil } from './changes.ts';
 import type { Able, Contestant, Work, Works } from './contestant.ts';
@@ -10,6 +11,7 @@ import type { Field } from './turns.ts';
 import { takeTurns, withEveryone } from './turns.ts';
 
 const CHAIN = 3;
+const MANY_FILES = 1_000_000;
 
 /** Names of the lines of the table. */
 export const LINE = {
@@ -27,6 +29,10 @@ export const LINE = {
   small: 'full backup of many small relations',
   smallFiles: 'restore of many small relations: files on the disk',
   smallOpened: 'restore of many small relations: opened',
+  hugeQuarter: 'backup of one huge relation, made up: its first quarter',
+  huge: 'backup of one huge relation, made up',
+  manyQuarter: 'backup of a million files, made up: their first quarter',
+  many: 'backup of a million files, made up, and what a restore asks of its list',
 } as const;
 
 /** Each measures with everyone and leaves everyone with a whole backup. */
@@ -40,6 +46,9 @@ export const MEASURE: Readonly<Record<RowName, (field: Field) => Promise<void>>>
   verify: (field) =>
     takeTurns(field, { lines: [LINE.verify], pick: (one) => standing(field, one, asLine(LINE.verify, one.verify)) }),
   small: measureSmall,
+  huge: (field) => measureSimulated(field, { quarter: LINE.hugeQuarter, all: LINE.huge }, [field.options.hugeBytes]),
+  many: (field) =>
+    measureSimulated(field, { quarter: LINE.manyQuarter, all: LINE.many }, [MANY_FILES * SMALL_FILE_BYTES, MANY_FILES]),
 };
 
 /** Everyone has a backup of what is there now, unmeasured. */
@@ -148,6 +157,24 @@ async function measureSmall(field: Field): Promise<void> {
   await catchUp(field);
   await keeping(field, () => takeTurns(field, { lines: [LINE.small], pick: (one) => asLine(LINE.small, one.full) }));
   await measureRestore(field, { files: LINE.smallFiles, opened: LINE.smallOpened });
+}
+
+/** Memory is what it is about: after a quarter it should be what it is at the end, or grow with the list of files alone. */
+async function measureSimulated(
+  field: Field,
+  names: { quarter: string; all: string },
+  [bytes, files]: [bytes: number, files?: number],
+): Promise<void> {
+  await takeTurns(field, {
+    lines: [names.quarter, names.all],
+    pick: ({ simulated }) => {
+      if (!isAble(simulated)) return simulated;
+      return async () => {
+        const { quarter, all } = await simulated(bytes, files);
+        return { [names.quarter]: quarter, [names.all]: all };
+      };
+    },
+  });
 }
 
 function asLine(line: string, able: Able<() => Promise<Work>>): Able<() => Promise<Works>> {

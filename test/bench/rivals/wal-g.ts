@@ -117,6 +117,7 @@ class WalG {
         return this.#open(into, 'latest');
       },
       ship: () => startArchiving(this.#grounds, `${this.#args('wal-push').join(' ')} %p`, this.#program),
+      simulated: unable('it reads a real server only'),
       verify: unable('it has no check of what it stored but the names of segments'),
       keepWal: (span) => this.#keepWal(span),
     };
