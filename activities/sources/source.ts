@@ -113,6 +113,8 @@ export interface ShipOptions {
   slot: string;
   /** Which server of the cluster sends it; absent: the primary where there are several, else the one. */
   from?: ServerWish;
+  /** How often the other servers of the cluster are looked at, milliseconds; default half a minute. */
+  lookEveryMs?: number;
   /** Commits wait for us: WAL is stored as it comes, and the server hears of it at once, whatever `shipEveryMs` says. */
   synchronous?: boolean;
   /**

@@ -36,7 +36,8 @@ export async function writeConfig({ stack, server, store, scratch, read }: Confi
       [SOURCE]: {
         ...{ kind: 'postgres', connection: server.connection, store: 'main', files: { read } },
         backup: { partSize: '1MiB', parallel: 2, chainLimit: 4 },
-        wal: { shipEvery: '300ms', heartbeatEvery: '1s' },
+        // The seed alone says which backups there are.
+        wal: { shipEvery: '300ms', heartbeatEvery: '1s', newBaseAfterHole: false },
         restore: { binaries: server.binaries, scratch, ...runAs, settings: { shared_buffers: '16MB' } },
       },
     },

@@ -2,13 +2,13 @@ import { findFailure, isFailure, isRetryable } from '../../../../workflows/model
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { formatLsn, lsnDistanceBytes, parseLsn, segmentStart } from '../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../workflows/model/manifest.ts';
-import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
 import { timelineHistory } from '../../../io/postgres/replication.ts';
 import { parseHistory } from '../../../../workflows/model/timeline.ts';
-import type { OneServer, PostgresOptions } from '../options.ts';
+import type { PostgresOptions } from '../options.ts';
 import { readIdentity } from '../identity.ts';
 import { beginning, behindHole } from './beginning.ts';
+import { serverToFollow, whileFollowed } from './follow.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { Resume } from './resume.ts';
 import { Patience } from './patience.ts';
@@ -32,8 +32,15 @@ export async function shipWal(
   const total = { timeline: 0, endLsn: '0/0', bytes: 0 };
   while (!run.signal.aborted) {
     try {
-      const options = await atServer(shipment);
-      await withConnection(options.connection, {}, (sql) => shipFrom({ ...shipment, options, patience, sql }, total));
+      const connection = await serverToFollow(shipment);
+      const options = { ...shipment.options, connection };
+      await withConnection(connection, {}, async (sql) => {
+        const identity = await readIdentity(sql);
+        const sending = { from: connection, timeline: identity.timeline };
+        await whileFollowed(shipment, sending, (followed) =>
+          shipFrom({ ...shipment, options, patience, sql, run: followed }, { identity, total }),
+        );
+      });
     } catch (error) {
       if (run.signal.aborted) break;
       if (!isRetryable(error) || isFailure(error, 'Busy')) throw error;
@@ -46,19 +53,10 @@ export async function shipWal(
   return total;
 }
 
-/** Looked for again with each connection: it may be another one by then. */
-async function atServer({ options, ship, run }: Parameters<typeof shipWal>[0]): Promise<OneServer> {
-  const want = wishOf(options.connection, ship.from);
-  const { connection, place, role } = await chooseServer(options.connection, { signal: run.signal, want });
-  run.log.info('WAL from', { place, role: role ?? 'not asked' });
-  return { ...options, connection };
-}
-
 type Total = { timeline: number; endLsn: Lsn; bytes: number };
 
 /** One connection's worth: finds where to begin, then follows timelines as the server goes on to them. */
-async function shipFrom(session: Session, total: Total): Promise<void> {
-  const identity = await readIdentity(session.sql);
+async function shipFrom(session: Session, { identity, total }: { identity: Identity; total: Total }): Promise<void> {
   const chunkBytes = Math.min(CHUNK_BYTES, identity.segmentBytes);
   const beat = startHeartbeat(session.sql, session.ship.heartbeatEveryMs, session.run);
   try {
