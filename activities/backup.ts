@@ -32,7 +32,10 @@ const LOOK_MS = 250;
 export function checkBackup(deps: Deps, { source, prefix }: { source: string; prefix: string }): Promise<void> {
   return useSource(deps, source, async (use) => {
     const identity = await use.session.identity();
-    refuse(source, await use.session.check({ from: fromOf(use.config) }));
+    refuse(
+      source,
+      await use.session.check({ archive: use.config.wal.archive !== undefined, from: fromOf(use.config) }),
+    );
     const { points } = await use.vault.points();
     const known = points.at(-1)?.systemId;
     if (known !== undefined && known !== identity.systemId) throw otherCluster(source, known, identity.systemId);
@@ -141,7 +144,8 @@ async function isLost(use: SourceUse, { need, hole }: { need: NeededWal; hole: H
 /** True when the server keeps no WAL before `lsn` for us. */
 async function isGone(use: SourceUse, lsn: string): Promise<boolean> {
   const { server } = await logOf(use).status(use.vault.wal, use.config.wal);
-  return server?.slotState === 'streaming' && lsnDistanceBytes(lsn, server.flushLsn) >= server.retainedBytes;
+  if (server?.slotState !== 'streaming' && server?.slotState !== 'archiving') return false;
+  return lsnDistanceBytes(lsn, server.flushLsn) >= server.retainedBytes;
 }
 
 function lost(source: string, need: NeededWal, { fromLsn, toLsn }: Hole): Error {

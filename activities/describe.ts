@@ -15,6 +15,7 @@ export function describeSource(deps: Deps, { source }: { source: string }): Prom
     ...(rtoMs === undefined ? {} : { rtoMs }),
     ...(rpoMs === undefined ? {} : { rpoMs }),
     newBaseAfterHole: config.wal.newBaseAfterHole,
+    ...(config.wal.archive ? { walHost: config.wal.archive.host } : {}),
     notify: config.notify.length > 0,
     searchAttributes: deps.searchAttributes,
   });

@@ -161,7 +161,14 @@ function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
     useSource(deps, name, async ({ session, vault, config }) => {
       const { incremental, differential } = config.schedule;
       const increments = incremental !== undefined || differential !== undefined;
-      const checks = (await session.check({ increments, from: fromOf(config), every: true })).map((check) => ({
+      const checks = (
+        await session.check({
+          increments,
+          archive: config.wal.archive !== undefined,
+          from: fromOf(config),
+          every: true,
+        })
+      ).map((check) => ({
         scope,
         ...check,
       }));

@@ -29,7 +29,8 @@ export function awaitStreaming(deps: Deps, { source }: { source: string }): Prom
   return useSource(deps, source, async (use) => {
     for (;;) {
       const { server, unreachable } = await logOf(use).status(use.vault.wal, use.config.wal);
-      if (server?.slotState === 'streaming') return;
+      // What fails to be archived is kept by the server, and tried again.
+      if (server && ['streaming', 'archiving', 'failing'].includes(server.slotState)) return;
       const note = server ? `slot ${server.slot} is ${server.slotState}` : `server not reachable: ${unreachable}`;
       use.run.progress({ phase: 'waiting for the WAL stream', note });
       await use.run.clock.sleep(LOOK_MS, use.run.signal);

@@ -9,6 +9,14 @@ while [ -L "$self" ]; do
   case $link in /*) self=$link ;; *) self=$(dirname "$self")/$link ;; esac
 done
 folder=$(cd "$(dirname "$self")" && pwd -P)
+# PostgreSQL runs this for every WAL file: no Node for it.
+if [ "${1:-}" = wal-push ]; then
+  shift
+  helper=$folder/../dist/bin/lifeboat-wal-push-$(uname -m)
+  [ -x "$helper" ] && exec "$helper" "$@"
+  echo "lifeboat: $helper is not there; next: npm run build, with Go installed" >&2
+  exit 1
+fi
 entry=$folder/cli.ts
 [ -e "$entry" ] || entry=$folder/../dist/client/cli.js
 

@@ -10,6 +10,7 @@ import { nowMs } from './lib/time.ts';
 import { STEADY_MS, Trouble } from './lib/trouble.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
 import { checkOrder } from './model/order-check.ts';
+import { hostQueue } from './model/names.ts';
 import type { WalOrder } from './model/orders.ts';
 import { workflowId } from './model/names.ts';
 import type { SourceFacts } from './model/results.ts';
@@ -138,9 +139,12 @@ class Stream {
   }
 
   async #attempt(): Promise<void> {
-    const { source, place } = this.#facts;
+    const { source, place, walHost } = this.#facts;
     this.#journal.step('stream');
-    const acts = endless({ summary: `stream the WAL of ${place}` });
+    const acts = endless({
+      summary: `${walHost === undefined ? 'stream' : 'take'} the WAL of ${place}`,
+      ...(walHost === undefined ? {} : { taskQueue: hostQueue(walHost) }),
+    });
     const work = (): Promise<void> => acts.streamWal(this.#open ? { source, passHole: this.#open.hole } : { source });
     if (!this.#trouble.isShown) return work();
     const then = (): void => this.#trouble.over(`WAL of ${source} is streamed again`, this.#open?.said);

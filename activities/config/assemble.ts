@@ -83,6 +83,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
       slot: slotOf(name, source.wal.slot),
       newBaseAfterHole: source.wal.newBaseAfterHole,
       ...(source.wal.from === undefined ? {} : { from: source.wal.from }),
+      ...archiveOf(source.wal),
     },
     schedule: Object.fromEntries(
       SCHEDULE_NAMES.flatMap((each) => {
@@ -93,6 +94,12 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
     objectives: { ...(rto === undefined ? {} : { rtoMs: rto }), ...(rpo === undefined ? {} : { rpoMs: rpo }) },
     notify: source.notify,
   };
+}
+
+/** What is lacking was told by then. */
+function archiveOf(wal: SourceFile['wal']): Pick<SourceConfig['wal'], 'archive'> {
+  const { receive, host = '', socket = '', socketMode } = wal;
+  return receive === 'archive' ? { archive: { host, socket, socketMode: Number.parseInt(socketMode, 8) } } : {};
 }
 
 function scheduleOf(file: ScheduleFile): ScheduleConfig {

@@ -58,6 +58,8 @@ export interface SourceConfig {
     newBaseAfterHole: boolean;
     /** Which server of the cluster sends it. */
     from?: ServerWish;
+    /** The server's archiver hands it over, instead of a stream. */
+    archive?: { host: string; socket: string; socketMode: number };
   };
   schedule: Partial<Record<ScheduleName, ScheduleConfig>>;
   objectives: { rtoMs?: number; rpoMs?: number };

@@ -5,7 +5,41 @@ import type { ConfigFile } from './schema.ts';
 
 /** What no single value can know: that names point at something, and that no two sources use one slot. */
 export function crossProblems(file: ConfigFile): RawProblem[] {
-  return [...unknownNames(file), ...sharedSlots(file)];
+  return [...unknownNames(file), ...sharedSlots(file), ...archives(file)];
+}
+
+/** The worker on the database's host takes the files, at a socket that the server's user can reach. */
+function archives(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.sources).flatMap(([name, { wal }]) => {
+    const lacking = (['host', 'socket'] as const).filter((key) => wal[key] === undefined);
+    const extra = (['host', 'socket'] as const).filter((key) => wal[key] !== undefined);
+    if (wal.receive === 'archive')
+      return [
+        ...lacking.map((key) => ({
+          path: ['sources', name, 'wal'],
+          reason: `lacks "${key}", which receive: archive needs`,
+          expected:
+            key === 'host' ? "the name of the worker on the database's host" : 'an absolute path for the socket',
+          found: 'nothing',
+        })),
+        ...(wal.synchronous
+          ? [
+              {
+                path: ['sources', name, 'wal', 'synchronous'],
+                reason: 'commits can wait for a stream only',
+                expected: 'receive: stream, or synchronous: false',
+                found: 'true',
+              },
+            ]
+          : []),
+      ];
+    return extra.map((key) => ({
+      path: ['sources', name, 'wal', key],
+      reason: 'goes with receive: archive',
+      expected: 'receive: archive',
+      found: JSON.stringify(wal[key]),
+    }));
+  });
 }
 
 function unknownNames(file: ConfigFile): RawProblem[] {

@@ -84,6 +84,13 @@ export const sourceShape = {
     .prefault({}),
   wal: z
     .strictObject({
+      receive: z.enum(['stream', 'archive']).default('stream'),
+      host: name.optional(),
+      socket: pathOption.refine((path) => path.length <= 90, 'at most 90 letters').optional(),
+      socketMode: z
+        .string()
+        .regex(/^0[0-7]{3}$/, 'permission bits in quotes, like "0660"')
+        .default('0660'),
       shipEvery: duration(100, '100ms').prefault('500ms'),
       synchronous: z.boolean().default(false),
       newBaseAfterHole: z.boolean().default(true),

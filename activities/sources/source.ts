@@ -95,6 +95,8 @@ export interface WalVault {
   /** Plaintext of one object; Integrity when it is not what its name says. */
   read(object: WalObject): Promise<Buffer>;
   remove(object: WalObject): Promise<void>;
+  /** Keeps a file that is no WAL to replay under its name; Integrity when another with that name is there. */
+  putFile(systemId: string, name: string, content: Buffer): Promise<'stored' | 'present'>;
   histories(systemId: string): Promise<TimelineHistory[]>;
   /** Raw bytes of a history file; undefined when there is none. */
   readHistory(systemId: string, timeline: number): Promise<Buffer | undefined>;
@@ -122,6 +124,8 @@ export interface ShipOptions {
    * hole, and one that has grown since, ends `ship` with Integrity and HoleEvidence.
    */
   passHole?: WalHole;
+  /** Files come from the server's archiver, instead of a stream. */
+  archive?: ArchiveOptions;
 }
 
 /** A transaction or a restore point, and what may lead to it, best first. */
@@ -140,12 +144,22 @@ export interface TargetFound {
   before: TargetPlace[];
 }
 
+/** Where the archiver of the server hands files over. */
+export interface ArchiveOptions {
+  /** Name of the worker on the server's host. */
+  host: string;
+  /** Absolute path of a unix socket. */
+  socket: string;
+  /** Its permission bits. */
+  socketMode: number;
+}
+
 /** Only what can do points in time has it. */
 export interface LogShipping {
   /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
-  ship(vault: WalVault, options: ShipOptions): Promise<{ timeline: number; endLsn: Lsn; bytes: number }>;
+  ship(vault: WalVault, options: ShipOptions): Promise<void>;
   /** As the server that `from` chooses sees it, which is the one that has the slot. */
-  status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from'>): Promise<WalStatus>;
+  status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from' | 'archive'>): Promise<WalStatus>;
   /** Reads the stored WAL for a target of which nothing else says where it is. May take as long as reading all of it. */
   find(vault: WalVault, search: TargetSearch): Promise<TargetFound>;
 }
@@ -207,6 +221,8 @@ export interface SourceCheck {
 export interface CheckWants {
   /** Backups of what changed. */
   increments?: boolean;
+  /** WAL from the server's archiver. */
+  archive?: boolean;
   /** Which servers backups and WAL come from: the faults of those count; absent: as BackupOptions and ShipOptions say. */
   from?: { backup?: ServerWish; wal?: ServerWish };
   /** Try every server of the cluster, not only those that are chosen. */

@@ -14,6 +14,8 @@ export interface Layout {
   wal(systemId: string, timeline?: number): string;
   walObject(object: Omit<WalObject, 'key' | 'storedBytes'>): string;
   history(systemId: string, timeline?: number): string;
+  /** What a server archives that is no WAL to replay. */
+  walFile(systemId: string, name: string): string;
   report(name: string): string;
 }
 
@@ -42,6 +44,7 @@ export function layoutOf(source: string): Layout {
     },
     history: (systemId, timeline) =>
       `${source}/wal/${systemId}/history/${timeline === undefined ? '' : hex8(timeline)}`,
+    walFile: (systemId, name) => `${source}/wal/${systemId}/files/${name}`,
     report: (name) => `${source}/reports/${name}`,
   };
 }

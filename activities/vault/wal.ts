@@ -31,6 +31,7 @@ export function walOf(vault: VaultContext): WalVault {
       return readArtefact(vault, key, { artefact: historyArtefact(systemId, timeline) });
     },
     putHistory: (systemId, timeline, content) => putHistory(vault, { systemId, timeline }, content),
+    putFile: (systemId, name, content) => putFile(vault, { systemId, name }, content),
   };
 }
 
@@ -171,6 +172,24 @@ async function putHistory(
     expected: 'one promotion that made this timeline',
     found: 'two histories of one number',
     hint: 'two servers were promoted to the same timeline: give one of them a source of its own',
+  });
+}
+
+async function putFile(
+  vault: VaultContext,
+  { systemId, name }: { systemId: string; name: string },
+  content: Buffer,
+): Promise<'stored' | 'present'> {
+  const key = vault.layout.walFile(systemId, name);
+  const artefact = { artefact: 'wal-file', system: systemId, name };
+  const encoded = await encodeWith(vault, { bytes: content, artefact });
+  if ((await vault.store.put(key, encoded.bytes, { ifAbsent: true })).created) return 'stored';
+  if ((await readArtefact(vault, key, { artefact })).equals(content)) return 'present';
+  throw failure('Integrity', `WAL file ${name} is not what ${key} holds`, {
+    place: key,
+    expected: 'the same bytes as were archived before',
+    found: 'others under the same name',
+    hint: 'two servers archive here: give one of them a source of its own',
   });
 }
 

@@ -56,6 +56,31 @@ const ROWS: Row[] = [
     ...{ expected: 'a number', found: '"5432"', next: MEND },
   },
   {
+    ...{ name: 'an archive without a socket', words: CHECK },
+    ...{ change: ['shipEvery: 5s', 'receive: archive, host: db1'] as [string, string] },
+    ...{ type: 'ConfigInvalid', message: /shop\.wal: lacks "socket", which receive: archive needs/, place: at(14) },
+    ...{ expected: 'an absolute path for the socket', found: 'nothing', next: MEND },
+  },
+  {
+    ...{ name: 'a socket without an archive', words: CHECK },
+    ...{ change: ['shipEvery: 5s', 'socket: /run/lifeboat.sock'] as [string, string] },
+    ...{ type: 'ConfigInvalid', message: /shop\.wal\.socket: goes with receive: archive/, place: at(14) },
+    ...{ expected: 'receive: archive', found: '"/run/lifeboat.sock"', next: MEND },
+  },
+  {
+    ...{ name: 'commits that would wait for an archive', words: CHECK },
+    ...{
+      change: ['shipEvery: 5s', 'receive: archive, host: db1, socket: /run/s, synchronous: true'] as [string, string],
+    },
+    ...{ type: 'ConfigInvalid', message: /wal\.synchronous: commits can wait for a stream only/, place: at(14) },
+    ...{ expected: 'receive: stream, or synchronous: false', found: 'true', next: MEND },
+  },
+  {
+    ...{ name: 'a socket mode that is a number', words: CHECK, change: ['shipEvery: 5s', 'socketMode: "660"'] },
+    ...{ type: 'ConfigInvalid', message: /wal\.socketMode: is not usable/, place: at(14) },
+    ...{ expected: /permission bits in quotes/, found: '"660"', next: MEND },
+  },
+  {
     ...{ name: 'several servers that are no list', words: CHECK, change: ['host: 127.0.0.1', 'host: "db1,db2"'] },
     ...{ type: 'ConfigInvalid', message: /sources\.shop\.connection\.host: is not usable/, place: at(12) },
     ...{ expected: /^one server, or a list of them/, found: '"db1,db2"', next: MEND },

@@ -30,7 +30,8 @@ const CASES: {
     to: 'wal: { colour: blue }',
     path: 'sources.shop.wal.colour',
     at: '17:12',
-    expected: /shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot or from/,
+    expected:
+      /receive, host, socket, socketMode, shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot or from/,
     found: /^"colour"$/,
   },
   {

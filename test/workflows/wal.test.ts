@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/client';
 import { newBaseSignal, progressQuery, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
-import { TASK_QUEUE } from '../../workflows/model/names.ts';
+import { hostQueue, TASK_QUEUE } from '../../workflows/model/names.ts';
 import type { BaseStart } from '../../workflows/model/wal-hole.ts';
 import type { WalHole } from '../../workflows/model/wal.ts';
 import { samplePoint } from '../support/sample-report.ts';
@@ -70,6 +71,16 @@ test('wal', { timeout: 240_000 }, async (t) => {
   // A run of this size would take hours to continue as new by itself.
   const settings = ['limit.historyCount.suggestContinueAsNew=150'];
   await withWorkflows({ settings }, async (world) => {
+    await t.test('what an archiver hands over is taken on the host of its server', async () => {
+      const queues: string[] = [];
+      const attempts: Attempt = () => queues.push(Context.current().info.taskQueue);
+      const describeSource = async ({ source }: { source: string }) => factsOf(source, { walHost: 'db1' });
+      const { run, lasting } = await streaming(world, attempts, { script: { describeSource } });
+      await lasting;
+      assert.deepEqual(queues, [hostQueue('db1')]);
+      await cancelled(run);
+    });
+
     await t.test('streams until it is cancelled, and says so', async () => {
       const { run, lasting } = await streaming(world, () => undefined);
       await lasting;

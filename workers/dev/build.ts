@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { interruption } from './interruption.ts';
+import { buildWalPush, WAL_PUSH } from './setup/wal-push.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const DIST = join(ROOT, 'dist');
@@ -24,10 +25,26 @@ async function build(signal: AbortSignal): Promise<void> {
     );
     await refuseSources(staging);
     for (const asset of globSync(ASSETS, { cwd: ROOT })) await cp(join(ROOT, asset), join(staging, asset));
+    await step('build the helper for archive_command', () => buildPrograms(staging, signal));
     await step('bundle workflows', () => runNode(['--input-type=module', '--eval', bundleScript(staging)], signal));
     await replace(staging);
   } finally {
     await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** For both kinds of hosts: the package is one for all. Where there is no Go, the package lacks it, and says so when it is called. */
+async function buildPrograms(staging: string, signal: AbortSignal): Promise<void> {
+  for (const [machine, arch] of Object.entries({ x86_64: 'amd64', aarch64: 'arm64' })) {
+    const target = join(staging, 'bin', `${WAL_PUSH}-${machine}`);
+    try {
+      await buildWalPush(target, { log: (line) => console.error(line), signal }, arch);
+    } catch (error) {
+      signal.throwIfAborted();
+      console.error(
+        `lifeboat: no ${WAL_PUSH} for ${machine}: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
   }
 }
 

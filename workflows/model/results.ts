@@ -23,6 +23,8 @@ export interface SourceFacts {
   rpoMs?: number;
   /** A hole in the WAL orders a new base by itself; absent: a version that could not. */
   newBaseAfterHole?: boolean;
+  /** Host of the worker that takes its WAL; absent: any worker can. */
+  walHost?: string;
   /** Somebody wants to be told. */
   notify: boolean;
   /** The namespace knows our search attributes. */

@@ -66,7 +66,8 @@ export interface WalStatus {
     flushLsn: Lsn;
     timeline: number;
     slot: string;
-    slotState: 'streaming' | 'inactive' | 'missing' | 'lost';
+    /** archiving, failing: files come from the server's archiver (`slot` is "archive_command"), or it fails to hand them over. */
+    slotState: 'streaming' | 'inactive' | 'missing' | 'lost' | 'archiving' | 'failing';
     /** Bytes the server has flushed and the vault has not. */
     lagBytes: number;
     /** Age of the newest commit in the vault against the server's clock, milliseconds. */

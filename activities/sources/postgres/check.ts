@@ -10,6 +10,7 @@ import { lookForDataDirectory } from './backup/local/data-directory.ts';
 import { whyNoIncrements } from './backup/why-full.ts';
 import { checkStandby } from './check-standby.ts';
 import type { OneServer, Probe } from './options.ts';
+import { archiverTrouble } from './wal/archive/archiver.ts';
 
 /** Clocks further apart than this make a time target mean something else than its author thinks. */
 const MOST_SKEW_MS = 5_000;
@@ -23,6 +24,7 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
       ...(await checkServer(client, connection.user)),
       ...(await checkStandby(client)),
       ...(await checkClock(client, run)),
+      ...(wants.archive ? [await checkArchiver(client)] : []),
       ...(wants.increments ? [await checkIncrements(client)] : []),
       await checkFiles(options, client, run),
     ]);
@@ -37,6 +39,14 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
     run.signal.throwIfAborted();
     return [refused('connection', error)];
   }
+}
+
+/** Without it the backup would wait for its WAL for ever. */
+async function checkArchiver(client: SqlClient): Promise<SourceCheck> {
+  const trouble = await archiverTrouble(client);
+  if (!trouble) return { name: 'archiving to us', ok: true, found: 'archive_command hands WAL to a worker' };
+  const { name, found, hint } = trouble;
+  return { name, ok: false, found, hint };
 }
 
 /** A backup goes on without: it becomes a full one. */

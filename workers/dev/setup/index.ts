@@ -5,6 +5,7 @@ import { setUpEmbeddedPostgres, setUpPostgres } from './postgres.ts';
 import { setUpPython } from './python.ts';
 import { setUpTemporal } from './temporal.ts';
 import type { SetupContext, SetUpTool, ToolName, Tools } from './tool.ts';
+import { setUpWalPush } from './wal-push.ts';
 import { setUpVersitygw } from './versitygw.ts';
 
 export type { ToolName, Tools } from './tool.ts';
@@ -17,11 +18,12 @@ const SET_UP: Readonly<Record<ToolName, SetUpTool>> = {
   postgres18: setUpPostgres(18),
   versitygw: setUpVersitygw,
   python: setUpPython,
+  walPush: setUpWalPush,
   pgbackrest: setUpPgBackRest,
 };
 
 /** Go builds use every core: one after the other. Everything else waits for disk or network. */
-const COMPILED: readonly ToolName[] = ['temporal', 'versitygw'];
+const COMPILED: readonly ToolName[] = ['temporal', 'versitygw', 'walPush'];
 
 export const ALL_TOOLS = Object.keys(SET_UP) as readonly ToolName[];
 

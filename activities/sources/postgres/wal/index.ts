@@ -2,6 +2,7 @@ import type { Run } from '../../../io/run.ts';
 import type { LogShipping } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
 import { findTarget } from './find.ts';
+import { receiveArchive } from './archive/agent.ts';
 import { shipWal } from './shipper.ts';
 import { walStatus } from './status.ts';
 
@@ -9,7 +10,12 @@ export { assembleSegment } from './segments.ts';
 
 export function createLogShipping(name: string, options: PostgresOptions, run: Run): LogShipping {
   return {
-    ship: (vault, ship) => shipWal({ options, ship, vault, run }),
+    ship: async (vault, ship) => {
+      const { archive } = ship;
+      await (archive
+        ? receiveArchive({ options, ship: { ...ship, archive }, vault, run })
+        : shipWal({ options, ship, vault, run }));
+    },
     find: (vault, search) => findTarget(vault, search, run),
     status: (vault, at) => walStatus({ name, options, vault, run, ...at }),
   };

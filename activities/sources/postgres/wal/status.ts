@@ -1,4 +1,5 @@
 import { findFailure } from '../../../../workflows/model/failure.ts';
+import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../../../../workflows/model/lsn.ts';
 import type { WalRange, WalStatus } from '../../../../workflows/model/wal.ts';
 import { gapsOf, rangesOf } from '../../../../workflows/model/wal-coverage.ts';
@@ -7,7 +8,8 @@ import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query, withConnection } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
-import type { WalVault } from '../../source.ts';
+import type { ArchiveOptions, WalVault } from '../../source.ts';
+import { archiverSide } from './archive/archiver.ts';
 import { readIdentity } from '../identity.ts';
 import type { PostgresOptions } from '../options.ts';
 import type { Slot } from './slot.ts';
@@ -19,6 +21,7 @@ export interface StatusQuery {
   vault: WalVault;
   slot: string;
   from?: ServerWish;
+  archive?: ArchiveOptions;
   run: Run;
   /** Cluster to show when the server cannot be asked. */
   systemId?: string;
@@ -37,7 +40,7 @@ export async function walStatus(at: StatusQuery): Promise<WalStatus> {
         source: at.name,
         systemId: identity.systemId,
         ...held,
-        server: await serverSide(sql, at.slot, { held: held.ranges, timeline: identity.timeline }),
+        server: await serverSide(sql, at, { held: held.ranges, timeline: identity.timeline }),
       };
     });
   } catch (error) {
@@ -54,7 +57,7 @@ async function heldBy(vault: WalVault, systemId: string): Promise<Pick<WalStatus
 
 async function serverSide(
   sql: SqlClient,
-  slotName: string,
+  at: StatusQuery,
   vault: { held: WalRange[]; timeline: number },
 ): Promise<NonNullable<WalStatus['server']>> {
   const [now] = await query<{ flush: string; ms: string }>(
@@ -63,24 +66,24 @@ async function serverSide(
             (extract(epoch from clock_timestamp()) * 1000)::text as ms`,
   );
   const flushLsn = now?.flush ?? '0/0';
-  const slot = await readSlot(sql, slotName);
   const newest = vault.held.filter((range) => range.timeline === vault.timeline).at(-1);
   const lagBytes = newest && compareLsn(flushLsn, newest.endLsn) > 0 ? lsnDistanceBytes(newest.endLsn, flushLsn) : 0;
   const lag =
     newest?.lastCommitAt === undefined
       ? {}
       : { lagMs: Math.max(0, Math.round(Number(now?.ms) - Date.parse(newest.lastCommitAt))) };
-  const retainedBytes = slot?.restartLsn === undefined ? 0 : Math.max(0, lsnDistanceBytes(slot.restartLsn, flushLsn));
-  return {
-    flushLsn,
-    timeline: vault.timeline,
-    slot: slotName,
-    slotState: stateOf(slot),
-    lagBytes,
-    ...lag,
-    retainedBytes,
-  };
+  const { timeline } = vault;
+  const kept = at.archive ? await archiverSide(sql, { flushLsn, timeline }) : await slotSide(sql, at.slot, flushLsn);
+  return { flushLsn, timeline, lagBytes, ...lag, ...kept };
 }
+
+async function slotSide(sql: SqlClient, slotName: string, flushLsn: Lsn): Promise<Kept> {
+  const slot = await readSlot(sql, slotName);
+  const retainedBytes = slot?.restartLsn === undefined ? 0 : Math.max(0, lsnDistanceBytes(slot.restartLsn, flushLsn));
+  return { slot: slotName, slotState: stateOf(slot), retainedBytes };
+}
+
+type Kept = Pick<NonNullable<WalStatus['server']>, 'slot' | 'slotState' | 'retainedBytes'>;
 
 function stateOf(slot: Slot | undefined): NonNullable<WalStatus['server']>['slotState'] {
   if (!slot) return 'missing';

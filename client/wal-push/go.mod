@@ -1,0 +1,3 @@
+module lifeboat/wal-push
+
+go 1.21

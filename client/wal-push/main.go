@@ -1,0 +1,116 @@
+// Hands one WAL file to the worker on this host and waits until the worker says that it is durable in the store.
+// PostgreSQL calls it for every file (archive_command), so it is a program of its own that starts at once.
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// The worker says something at least every few seconds while it works; one that is silent for as long as this hangs.
+const silenceSeconds = 60
+
+const longestPath = 4096
+
+func main() {
+	if len(os.Args) != 3 || strings.HasPrefix(os.Args[1], "-") {
+		os.Stderr.WriteString("usage: lifeboat-wal-push SOCKET FILE\n" +
+			"archive_command = '/path/to/lifeboat-wal-push /run/lifeboat/shop.sock %p'\n")
+		os.Exit(2)
+	}
+	if message := push(os.Args[1], os.Args[2]); message != "" {
+		os.Stderr.WriteString("lifeboat wal-push: " + message + "\n")
+		os.Exit(1)
+	}
+}
+
+// Empty when the file is durable.
+func push(socket, file string) string {
+	if !strings.HasPrefix(file, "/") {
+		folder, err := os.Getwd()
+		if err != nil {
+			return "the working directory is unknown: " + err.Error()
+		}
+		file = folder + "/" + file
+	}
+	if len(file) > longestPath || strings.ContainsAny(file, "\n\r") {
+		return "the path of the file is no path that can be handed over"
+	}
+	connection, err := connect(socket)
+	if err != nil {
+		return "no worker listens at " + socket + ": " + err.Error() + "; PostgreSQL keeps the file and tries again"
+	}
+	defer syscall.Close(connection)
+	if err := writeAll(connection, []byte("push "+file+"\n")); err != nil {
+		return "the worker at " + socket + " went away: " + err.Error()
+	}
+	return answer(connection, socket)
+}
+
+func connect(socket string) (int, error) {
+	connection, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	limit := syscall.Timeval{Sec: silenceSeconds}
+	for _, option := range []int{syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO} {
+		if err := syscall.SetsockoptTimeval(connection, syscall.SOL_SOCKET, option, &limit); err != nil {
+			syscall.Close(connection)
+			return -1, err
+		}
+	}
+	if err := syscall.Connect(connection, &syscall.SockaddrUnix{Name: socket}); err != nil {
+		syscall.Close(connection)
+		return -1, err
+	}
+	return connection, nil
+}
+
+func writeAll(connection int, rest []byte) error {
+	for len(rest) > 0 {
+		count, err := syscall.Write(connection, rest)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		rest = rest[count:]
+	}
+	return nil
+}
+
+// "wait" is no answer yet, "ok" is the only good one, anything else says why not.
+func answer(connection int, socket string) string {
+	var said []byte
+	chunk := make([]byte, 4096)
+	for {
+		for {
+			end := bytes.IndexByte(said, '\n')
+			if end < 0 {
+				break
+			}
+			line := string(said[:end])
+			said = said[end+1:]
+			if line == "ok" {
+				return ""
+			}
+			if line != "wait" {
+				return strings.TrimPrefix(line, "no ")
+			}
+		}
+		count, err := syscall.Read(connection, chunk)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err == syscall.EAGAIN {
+			return "the worker at " + socket + " is silent; PostgreSQL keeps the file and tries again"
+		}
+		if err != nil || count == 0 || len(said) > 1<<20 {
+			return "the worker at " + socket + " went away before it answered; PostgreSQL keeps the file and tries again"
+		}
+		said = append(said, chunk[:count]...)
+	}
+}
