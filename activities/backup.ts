@@ -14,7 +14,7 @@ import type { Deps } from './deps.ts';
 import { forecastRecovery } from './measurements.ts';
 import type { BackupOptions, SourceSession } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
-import { fromOf, useSource } from './use-source.ts';
+import { fromOf, useSource, wantsIncrements } from './use-source.ts';
 import type { Vault } from './vault/vault.ts';
 import { logOf } from './wal.ts';
 
@@ -76,6 +76,7 @@ export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> 
       ...(config.backup.standbyWaitMs === undefined ? {} : { standbyWaitMs: config.backup.standbyWaitMs }),
       ...(config.backup.maxRateBytes === undefined ? {} : { maxRateBytes: config.backup.maxRateBytes }),
       ...('since' in parent ? { since: parent.since } : {}),
+      increments: wantsIncrements(config) || (task.type ?? 'full') !== 'full',
     });
     const fallback = 'fallback' in parent ? { fallback: parent.fallback } : {};
     return summarise(await draft.finish({ ...facts, ...fallback }));

@@ -21,7 +21,7 @@ import { readReach } from './reachable.ts';
 import { checkStore } from './stores/check.ts';
 import { findStore } from './stores/index.ts';
 import type { SourceUse } from './use-source.ts';
-import { fromOf, useSource } from './use-source.ts';
+import { fromOf, useSource, wantsIncrements } from './use-source.ts';
 import { readWal } from './wal.ts';
 
 /** Questions that change nothing and that only a host with keys and stores can answer. */
@@ -159,11 +159,9 @@ function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
   const scope = `source ${name}`;
   return attempt(scope, 'open', () =>
     useSource(deps, name, async ({ session, vault, config }) => {
-      const { incremental, differential } = config.schedule;
-      const increments = incremental !== undefined || differential !== undefined;
       const checks = (
         await session.check({
-          increments,
+          increments: wantsIncrements(config),
           archive: config.wal.archive !== undefined,
           from: fromOf(config),
           every: true,

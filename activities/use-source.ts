@@ -33,6 +33,11 @@ export function sourceConfig(deps: Deps, name: string): SourceConfig {
   });
 }
 
+/** Whether backups of what changed are ordered by the clock. */
+export function wantsIncrements({ schedule }: SourceConfig): boolean {
+  return schedule.incremental !== undefined || schedule.differential !== undefined;
+}
+
 /** Which servers of the source's cluster its configuration wants. */
 export function fromOf({ backup, wal }: SourceConfig): NonNullable<CheckWants['from']> {
   return {

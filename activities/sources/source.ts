@@ -84,6 +84,8 @@ export interface BackupOptions {
   maxRateBytes?: number;
   /** Take only what changed since this point. A source that cannot takes a full one, and says why (BackupFacts.fallback). */
   since?: { kind: Exclude<PointKind, 'full'>; parent: PointReader };
+  /** Later ones will be of that kind: a source that needs to keep something for it does. */
+  increments?: boolean;
 }
 
 /** The vault's WAL of one source, as the engine sees it. */

@@ -46,6 +46,7 @@ const WRONG: [piece: keyof FileEntry, values: unknown[]][] = [
     'slices',
     [null, {}, 'x', [null], [[]], [{ ...slice, part: 0 }], [{ ...slice, at: -1 }], [{ ...slice, bytes: '3' }]],
   ],
+  ['sums', [null, {}, [null], [{ ...slice, part: 0 }]]],
 ];
 
 for (const [piece, values] of WRONG) {

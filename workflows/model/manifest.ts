@@ -53,6 +53,8 @@ export interface FileEntry {
   crc32c?: number;
   /** In file order; empty for an empty file. */
   slices?: FileSlice[];
+  /** Where the sums of its blocks stand, of all that the file has, in their order (docs/format.md "Block sums"). */
+  sums?: FileSlice[];
 }
 
 /** A tree of files: the data directory (id "base") or one tablespace (id = its oid). */
@@ -115,6 +117,8 @@ export interface Manifest {
   fallback?: string;
   /** Absent where the source names one server, which nobody had to choose. */
   takenFrom?: TakenFrom;
+  /** How sums of blocks are made, hex; present when files have `sums`. */
+  blockSums?: { key: string };
   /** True when page checksums were verified while the files were read. */
   pageChecksums: boolean;
   /** Pages that are wrong on the source itself, ten thousand at most; absent when there is none. */

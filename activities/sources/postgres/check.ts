@@ -25,7 +25,7 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
       ...(await checkStandby(client)),
       ...(await checkClock(client, run)),
       ...(wants.archive ? [await checkArchiver(client)] : []),
-      ...(wants.increments ? [await checkIncrements(client)] : []),
+      ...(wants.increments ? [await checkIncrements(options, client, run)] : []),
       await checkFiles(options, client, run),
     ]);
     const where = placeOf(addressOf(connection));
@@ -50,10 +50,12 @@ async function checkArchiver(client: SqlClient): Promise<SourceCheck> {
 }
 
 /** A backup goes on without: it becomes a full one. */
-async function checkIncrements(client: SqlClient): Promise<SourceCheck> {
+async function checkIncrements(options: OneServer, client: SqlClient, run: Run): Promise<SourceCheck> {
   const why = await whyNoIncrements(client);
   if (!why) return { name: 'incremental backups', ok: true, found: 'summarize_wal = on' };
   const { found, hint } = why;
+  if ('path' in (await lookForDataDirectory(options, client, run)))
+    return { name: 'incremental backups', ok: true, found: `${found}: every page is read and compared here`, hint };
   const full = 'the scheduled incremental or differential backups are full ones until then';
   return { name: 'incremental backups', ok: true, found, hint: `${hint}; ${full}` };
 }

@@ -1,4 +1,4 @@
-import type { FileEntry, FileTree, Manifest, PartRef } from '../../../workflows/model/manifest.ts';
+import type { FileEntry, FileSlice, FileTree, Manifest, PartRef } from '../../../workflows/model/manifest.ts';
 import { crc32cCombine } from '../../io/crc32c.ts';
 import { wrongEntry } from './file-entry.ts';
 import { manifestSchema } from './schema.ts';
@@ -90,11 +90,17 @@ function wrongOther(file: FileEntry): string | undefined {
   return file.type === 'symlink' && !file.target ? 'is a link to nothing' : undefined;
 }
 
+function isOutside({ part, at, bytes }: FileSlice, parts: PartRef[]): boolean {
+  return at + bytes > (parts[part - 1]?.bytes ?? -1);
+}
+
 function wrongFile(file: FileEntry, parts: PartRef[]): string | undefined {
   let bytes = 0;
   let crc = 0;
+  const strange = file.sums?.find((slice) => isOutside(slice, parts));
+  if (strange) return `has sums that reach outside part ${strange.part}`;
   for (const slice of file.slices ?? []) {
-    if (slice.at + slice.bytes > (parts[slice.part - 1]?.bytes ?? -1)) return `reaches outside part ${slice.part}`;
+    if (isOutside(slice, parts)) return `reaches outside part ${slice.part}`;
     crc = bytes === 0 ? slice.crc32c : crc32cCombine(crc, slice.crc32c, slice.bytes);
     bytes += slice.bytes;
   }

@@ -22,13 +22,14 @@ export function wrongEntry(value: unknown): string | undefined {
 function wrongContent(entry: Partial<Record<keyof FileEntry, unknown>>): string | undefined {
   if (entry.target !== undefined && typeof entry.target !== 'string') return '.target: expected a path';
   if (entry.crc32c !== undefined && !isCrc(entry.crc32c)) return '.crc32c: expected 32 bits';
-  return entry.slices === undefined ? undefined : wrongSlices(entry.slices);
+  return wrongSlices('slices', entry.slices) ?? wrongSlices('sums', entry.sums);
 }
 
-function wrongSlices(slices: unknown): string | undefined {
-  if (!Array.isArray(slices)) return '.slices: expected a list';
+function wrongSlices(name: 'slices' | 'sums', slices: unknown): string | undefined {
+  if (slices === undefined) return undefined;
+  if (!Array.isArray(slices)) return `.${name}: expected a list`;
   const wrong = slices.findIndex((slice: unknown) => !isSlice(slice));
-  return wrong < 0 ? undefined : `.slices.${wrong}: expected part, at, bytes, crc32c`;
+  return wrong < 0 ? undefined : `.${name}.${wrong}: expected part, at, bytes, crc32c`;
 }
 
 function isSlice(value: unknown): boolean {

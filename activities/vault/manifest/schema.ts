@@ -52,6 +52,7 @@ export const manifestSchema = z.object({
   ...{ consistency: z.literal('consistent-after-wal'), pageChecksums: z.boolean() },
   ...{ parent: z.string().optional(), fallback: z.string().optional() },
   takenFrom: takenFrom.optional(),
+  blockSums: z.object({ key: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
   damaged: z.array(damagedPage).optional(),
   settings: z.record(z.string(), z.string()),
   parts: z.array(part),

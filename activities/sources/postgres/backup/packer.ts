@@ -5,6 +5,19 @@ import { copyIntoShared } from '../../../io/memory.ts';
 import type { PartSink } from '../../source.ts';
 import type { TarEntry } from './tar.ts';
 
+/** Numbers of parts, dense from 1: shared by all that writes parts of one backup. */
+export class PartNumbers {
+  #last: number;
+
+  constructor(last = 0) {
+    this.#last = last;
+  }
+
+  next(): number {
+    return ++this.#last;
+  }
+}
+
 /**
  * Packs the content of files back to back into parts, and notes which slice of which part is which piece of which file.
  * Every byte is copied once, into its part, and its CRC-32C is taken on the way. Parts go to the sink as they fill, several
@@ -18,15 +31,20 @@ export class Packer {
   readonly #spare: Buffer[] = [];
   #buffer: Buffer | undefined;
   #used = 0;
-  #number: number;
+  /** Number of the part that is being filled. */
+  #part = 0;
+  readonly #numbers: PartNumbers;
   #file: FileEntry | undefined;
   #slice: FileSlice | undefined;
   #failed: { error: unknown } | undefined;
 
   /** Goes on behind parts and trees that are there already. */
-  constructor(sink: PartSink, before: { parts: number; trees: FileTree[] } = { parts: 0, trees: [] }) {
+  constructor(
+    sink: PartSink,
+    before: { numbers: PartNumbers; trees: FileTree[] } = { numbers: new PartNumbers(), trees: [] },
+  ) {
     this.#sink = sink;
-    this.#number = before.parts + 1;
+    this.#numbers = before.numbers;
     this.trees = before.trees;
   }
 
@@ -50,7 +68,7 @@ export class Packer {
   /** Copies the bytes: the caller may reuse them. */
   add(bytes: Buffer): void {
     for (let at = 0; at < bytes.length;) {
-      this.#buffer ??= this.#spare.pop() ?? sharedBuffer(this.#sink.partBytes);
+      this.#buffer ??= this.#begin();
       const next = Math.min(at + this.#buffer.length - this.#used, bytes.length);
       const piece = at === 0 && next === bytes.length ? bytes : bytes.subarray(at, next);
       copyIntoShared(piece, this.#buffer, this.#used);
@@ -69,6 +87,16 @@ export class Packer {
       file.crc32c = crc32cCombine(file.crc32c ?? 0, slice.crc32c, slice.bytes);
       file.bytes += slice.bytes;
     }
+  }
+
+  /** Bytes that are no file's, or a piece of one that stands elsewhere: where they are. Between two entries. */
+  loose(bytes: Uint8Array): FileSlice[] {
+    const slices: FileSlice[] = [];
+    this.#slice = undefined;
+    this.#file = { path: '', type: 'file', mode: 0, mtime: '', bytes: 0, slices };
+    this.add(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    this.#file = this.#slice = undefined;
+    return slices;
   }
 
   /** What to wait for before more bytes are added; undefined when there is room. Throws what a write failed with. */
@@ -91,6 +119,12 @@ export class Packer {
     await Promise.all(this.#flying);
   }
 
+  /** A part that is begun is written: its number is taken. */
+  #begin(): Buffer {
+    this.#part = this.#numbers.next();
+    return this.#spare.pop() ?? sharedBuffer(this.#sink.partBytes);
+  }
+
   #check(): void {
     if (this.#failed) throw this.#failed.error;
   }
@@ -98,7 +132,7 @@ export class Packer {
   /** Extends the current file by bytes that now stand at the end of the part. */
   #note(bytes: Buffer): void {
     if (!this.#slice) {
-      this.#slice = { part: this.#number, at: this.#used, bytes: 0, crc32c: 0 };
+      this.#slice = { part: this.#part, at: this.#used, bytes: 0, crc32c: 0 };
       this.#file?.slices?.push(this.#slice);
     }
     this.#slice.crc32c = crc32c(bytes, this.#slice.crc32c);
@@ -112,7 +146,7 @@ export class Packer {
     this.#used = 0;
     this.#slice = undefined;
     const writing: Promise<void> = this.#sink
-      .write(this.#number++, part)
+      .write(this.#part, part)
       .then(
         (ref) => void this.#parts.push(ref),
         (error: unknown) => void (this.#failed ??= { error }),

@@ -38,8 +38,14 @@ async function unableServer(sql: SqlClient): Promise<string | undefined> {
   return why && `${why.found}: ${why.hint}`;
 }
 
-/** Why this server takes no incremental backups at all, and what to change; undefined when it does. */
-export async function whyNoIncrements(sql: SqlClient): Promise<{ found: string; hint: string } | undefined> {
+/** Why a server takes no incremental backups at all, and what to change. */
+export interface Unable {
+  found: string;
+  hint: string;
+}
+
+/** Undefined when this server does. */
+export async function whyNoIncrements(sql: SqlClient): Promise<Unable | undefined> {
   const [row] = await query<{ version: number; summarize: string | null }>(
     sql,
     `select current_setting('server_version_num')::int as version, current_setting('summarize_wal', true) as summarize`,
@@ -48,13 +54,20 @@ export async function whyNoIncrements(sql: SqlClient): Promise<{ found: string; 
   if (major < INCREMENTAL_FROM)
     return {
       found: `PostgreSQL ${major} takes no incremental backups`,
-      hint: `version ${INCREMENTAL_FROM} and newer do`,
+      hint: `version ${INCREMENTAL_FROM} and newer do, and a worker that reads the files itself`,
     };
   if (row?.summarize === 'on') return undefined;
   return { found: 'summarize_wal is off', hint: 'alter system set summarize_wal = on; select pg_reload_conf()' };
 }
 
-function otherCluster({ before, parent }: Asking): string | undefined {
+type Compared = Pick<Asking, 'parent'> & { before: Pick<Before, 'identity' | 'settings'> };
+
+/** What keeps any increment from standing on the parent, however it is found what changed. */
+export function unfitParent(use: Compared): string | undefined {
+  return otherCluster(use) ?? damagedParent(use) ?? otherChecksums(use);
+}
+
+function otherCluster({ before, parent }: Compared): string | undefined {
   const { systemId } = before.identity;
   if (parent.identity.systemId === systemId) return undefined;
   return `${parent.point} is of another cluster: ${parent.identity.systemId}, not ${systemId}`;
@@ -65,13 +78,13 @@ function withoutManifest({ parent }: Asking): string | undefined {
 }
 
 /** What was wrong in it and did not change since would come along unseen. */
-function damagedParent({ parent }: Asking): string | undefined {
+function damagedParent({ parent }: Pick<Asking, 'parent'>): string | undefined {
   const pages = parent.damaged?.length ?? 0;
   return pages > 0 ? `pages in ${parent.point} were wrong on the source: ${pages}` : undefined;
 }
 
 /** Blocks of a file that was rewritten with checksums are in no WAL summary (manual, pg_combinebackup "Limitations"). */
-function otherChecksums({ before, parent }: Asking): string | undefined {
+function otherChecksums({ before, parent }: Compared): string | undefined {
   const [now, then] = [before.settings, parent.settings].map((settings) => settings['data_checksums']);
   if (now === then) return undefined;
   return `page checksums were switched since ${parent.point}: ${then ?? 'unknown'} then, ${now ?? 'unknown'} now`;

@@ -7,23 +7,26 @@ import { query, withConnection } from '../../../../io/postgres/connection.ts';
 import type { Run } from '../../../../io/run.ts';
 import { threadModule } from '../../../../io/thread.ts';
 import { Threads } from '../../../../io/threads.ts';
-import type { BackupFacts } from '../../../source.ts';
+import type { BackupFacts, BackupOptions } from '../../../source.ts';
 import { checkSameIdentity, readIdentity } from '../../identity.ts';
 import type { OneServer } from '../../options.ts';
 import { readSettings, serverTime } from '../../settings.ts';
 import { readConfigFiles } from '../config-files.ts';
 import type { BackupUse } from '../order.ts';
 import { endOf } from '../order.ts';
+import type { Unable } from '../why-full.ts';
 import { readControlFile } from './control-file.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { confirmDataDirectory } from './data-directory.ts';
 import { CONTROL_FILE } from './exclusions.ts';
 import { addLastFiles } from './last-files.ts';
 import type { ListedTree, ListJob } from './list-files.ts';
+import type { ClusterRead, SumsWish } from './read-cluster.ts';
+import { readCluster } from './read-cluster.ts';
 import type { FilesRead } from './read-parts.ts';
-import { readFiles } from './read-parts.ts';
 import { whileSessionLives } from './session.ts';
 import { checkTablespaces } from './tablespaces.ts';
+import { whyWhole } from './why-whole.ts';
 
 /** A spread checkpoint takes up to checkpoint_timeout, which is a day at most. */
 const START_MS = 25 * 3_600_000;
@@ -42,7 +45,11 @@ interface Stopped {
   map: string;
 }
 
-export type LocalUse = BackupUse & { directory: DataDirectory };
+export type LocalUse = BackupUse & {
+  directory: DataDirectory;
+  /** Sums of pages are kept, and compared with those of a parent; `unable` is why the server cannot tell what changed. */
+  sums?: { unable: Unable; since?: NonNullable<BackupOptions['since']> };
+};
 
 /**
  * Reads the files of a running cluster on its own host, between pg_backup_start and pg_backup_stop (manual 25.3.4 "Making a
@@ -54,9 +61,12 @@ export async function readBackup(options: OneServer, use: LocalUse): Promise<Bac
   // The session that started a backup is the one that can stop it; if it ends, so does the backup.
   return withConnection(options.connection, mode, async (sql) => {
     const started = await start(sql, use);
+    const base = await baseOf(use, started);
     // From here on every tablespace is either listed or made by replay.
     const directory = await confirmDataDirectory(options, sql, run);
-    const { listed, ...all } = await whileSessionLives(sql, run, (run) => readAll({ ...use, directory, run }, started));
+    const { listed, ...all } = await whileSessionLives(sql, run, (run) =>
+      readAll({ ...use, directory, run }, { ...started, ...base }),
+    );
     const control = await readControlFile(join(directory.path, CONTROL_FILE), run);
     const stopped = await stop(sql);
     const named = await checkTablespaces(directory.path, stopped.map, listed);
@@ -71,6 +81,8 @@ export async function readBackup(options: OneServer, use: LocalUse): Promise<Bac
       ...{ identity, ...positions, startedAt, ...(await endOf(options, run)), consistency: 'consistent-after-wal' },
       ...{ pageChecksums: settings['data_checksums'] === 'on', settings, ...written },
       ...(damaged.length > 0 ? { damaged } : {}),
+      ...(read.blockSums ? { blockSums: read.blockSums } : {}),
+      ...base.facts,
     };
   });
 }
@@ -89,18 +101,39 @@ async function start(sql: SqlClient, { backup, run }: LocalUse): Promise<Started
   return { sql, identity, settings, startedAt, startLsn: parseLsn(row?.lsn ?? '') };
 }
 
+interface Base {
+  /** What the files are compared with; absent when no sums are wanted. */
+  wish?: SumsWish;
+  facts: Pick<BackupFacts, 'kind' | 'parent' | 'fallback'>;
+}
+
+/** What the backup stands on, when it may: nothing is read before. */
+async function baseOf({ sums, run }: LocalUse, started: Started): Promise<Base> {
+  if (!sums) return { facts: {} };
+  const { since, unable } = sums;
+  if (!since) return { wish: {}, facts: {} };
+  const { kind, parent } = since;
+  const reason = await whyWhole(parent, { ...started, unable });
+  if (reason === undefined) return { wish: { parent }, facts: { kind, parent: parent.manifest.point } };
+  run.log.warn('no incremental backup', { reason });
+  return { wish: {}, facts: { fallback: reason } };
+}
+
 async function readAll(
   { out, backup, directory, run }: LocalUse,
-  { settings, startLsn }: Started,
-): Promise<FilesRead & { listed: ListedTree[] }> {
+  { settings, startLsn, wish }: Started & Base,
+): Promise<ClusterRead & { listed: ListedTree[] }> {
   const listed = await listTrees(directory, run);
   const { pageBytes, pagesPerSegment } = directory;
-  const read = await readFiles({
-    ...{ out, run, trees: listed },
-    limits: { partBytes: out.partBytes, pageBytes, pagesPerSegment },
-    ...(settings['data_checksums'] === 'on' ? { since: startLsn } : {}),
-    ...(backup.maxRateBytes === undefined ? {} : { maxRateBytes: backup.maxRateBytes }),
-  });
+  const read = await readCluster(
+    {
+      ...{ out, run, trees: listed },
+      limits: { partBytes: out.partBytes, pageBytes, pagesPerSegment },
+      ...(settings['data_checksums'] === 'on' ? { since: startLsn } : {}),
+      ...(backup.maxRateBytes === undefined ? {} : { maxRateBytes: backup.maxRateBytes }),
+    },
+    wish,
+  );
   return { ...read, listed };
 }
 

@@ -2,7 +2,7 @@ import type { FileTree, Identity, PartRef } from '../../../../../workflows/model
 import type { ConfigFile } from '../config-files.ts';
 import { addConfigFiles } from '../config-files.ts';
 import type { BackupUse } from '../order.ts';
-import { Packer } from '../packer.ts';
+import { Packer, PartNumbers } from '../packer.ts';
 import type { ControlFile } from './control-file.ts';
 import { CONTROL_FILE } from './exclusions.ts';
 import type { FilesRead } from './read-parts.ts';
@@ -28,7 +28,7 @@ export async function addLastFiles(
   last: LastFiles,
 ): Promise<{ parts: PartRef[]; trees: FileTree[] }> {
   const { read, control, identity, label, map } = last;
-  const packer = new Packer(out, { parts: read.parts.length, trees: read.trees });
+  const packer = new Packer(out, { numbers: new PartNumbers(read.parts.length), trees: read.trees });
   const mtimeMs = run.clock.nowMs();
   const add = (path: string, bytes: Buffer, stats = { mode: 0o600, mtimeMs }): void => {
     packer.startEntry({ path, type: 'file', ...stats }, 'base');

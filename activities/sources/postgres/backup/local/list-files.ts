@@ -27,6 +27,15 @@ export interface LocalFile {
   bytes: number;
   /** Segment of a relation, whose pages have checksums. */
   segment?: number;
+  /** Pages that are not as they are in the parent, ascending; only these are read. Absent: all is. */
+  changed?: number[];
+  /** Sums of its pages, as far as they are known by now. */
+  sums?: Uint8Array;
+}
+
+/** Pages are told apart by their sums: only of files that are made of whole ones. */
+export function isSummed({ segment, bytes }: LocalFile, pageBytes: number): boolean {
+  return segment !== undefined && bytes > 0 && bytes % pageBytes === 0;
 }
 
 export interface ListedTree extends TreeRoot {

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { crc32c } from '../../../../io/crc32c.ts';
 import { fileFailure } from '../../../../io/file-failure.ts';
 import type { Filled } from '../../../source.ts';
+import { sumsOfPages } from './block-sums.ts';
 import { PageMemory } from './page-checksum.ts';
 import type { Piece } from './part-pieces.ts';
 
@@ -10,6 +11,8 @@ export interface ReadJob {
   pageBytes: number;
   /** LSN at which the backup started, 64 bits in decimal; absent when the cluster has no page checksums. */
   since?: string;
+  /** Of the sums that are wanted of pages; absent when none are. */
+  key?: Uint8Array;
 }
 
 export interface DamagedPage {
@@ -23,6 +26,8 @@ export interface ReadSaid {
   /** CRC-32C of each piece; undefined when its file is gone. */
   sums: (number | undefined)[];
   damaged: DamagedPage[];
+  /** Sums of the pages of each piece that wants them, by index of the piece. */
+  pageSums: Map<number, Uint8Array>;
   /** Of the pages that were not checked, the highest LSN, 64 bits in decimal, and whose it is; absent when all were. */
   newest?: { lsn: string; piece: number };
 }
@@ -37,7 +42,11 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 /** Reads pieces of files back to back, and checks their pages. Blocks: for a thread. */
 export function fill(job: ReadJob): Filled<ReadSaid> {
   const { pieces, pageBytes } = job;
-  const reading = { job, memory: (memory ??= new PageMemory()), said: { sums: [], damaged: [] } } as Reading;
+  const reading = {
+    job,
+    memory: (memory ??= new PageMemory()),
+    said: { sums: [], damaged: [], pageSums: new Map() },
+  } as Reading;
   // A job that failed may have left its own.
   reading.memory.takeNewest();
   const buffer = reading.memory.ofAtLeast(
@@ -45,9 +54,13 @@ export function fill(job: ReadJob): Filled<ReadSaid> {
     pageBytes,
   );
   let at = 0;
-  for (const [index, piece] of pieces.entries()) {
-    const there = readPiece(reading, buffer.subarray(at, at + piece.bytes), { index, at });
-    if (there) at += piece.bytes;
+  try {
+    for (const [index, piece] of pieces.entries()) {
+      const there = readPiece(reading, buffer.subarray(at, at + piece.bytes), { index, at });
+      if (there) at += piece.bytes;
+    }
+  } finally {
+    close(reading);
   }
   return { bytes: buffer.subarray(0, at), said: reading.said };
 }
@@ -56,6 +69,22 @@ interface Reading {
   job: ReadJob;
   memory: PageMemory;
   said: ReadSaid;
+  /** The file of the last piece: a file of changed pages has many. */
+  open?: { path: string; file: number };
+}
+
+function opened(reading: Reading, path: string): number {
+  if (reading.open?.path === path) return reading.open.file;
+  close(reading);
+  const file = openSync(path, 'r');
+  reading.open = { path, file };
+  return file;
+}
+
+function close(reading: Reading): void {
+  const { open } = reading;
+  delete reading.open;
+  if (open) closeSync(open.file);
 }
 
 interface At {
@@ -70,24 +99,22 @@ function readPiece(reading: Reading, bytes: Uint8Array, { index, at }: At): bool
   const piece = reading.job.pieces[index] as Piece;
   const { path } = piece;
   try {
-    const file = openSync(path, 'r');
-    try {
-      readWhole(file, bytes, piece.position);
-      checkPages(reading, bytes, { index, at, file });
-    } finally {
-      closeSync(file);
-    }
+    const file = opened(reading, path);
+    readWhole(file, bytes, piece.position);
+    checkPages(reading, bytes, { index, at, file });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileFailure(path, error);
     reading.said.sums.push(undefined);
     return false;
   }
   reading.said.sums.push(crc32c(bytes));
+  const { key, pageBytes } = reading.job;
+  if (piece.summed && key) reading.said.pageSums.set(index, sumsOfPages(bytes, { key, pageBytes }));
   return true;
 }
 
 /** What a file has lost since it was listed is zeros, as in the server's own backups: replay cuts it off again. */
-function readWhole(file: number, bytes: Uint8Array, position: number): void {
+export function readWhole(file: number, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.length;) {
     const read = readSync(file, bytes, done, bytes.length - done, position + done);
     if (read === 0) return void bytes.fill(0, done);

@@ -1,10 +1,13 @@
-import type { DamagedPage, FileEntry, FileTree, PartRef } from '../../../../../workflows/model/manifest.ts';
+import type { DamagedPage, FileEntry, FileSlice, FileTree, PartRef } from '../../../../../workflows/model/manifest.ts';
 import { isoTime } from '../../../../io/clock.ts';
 import { crc32cCombine } from '../../../../io/crc32c.ts';
 import type { Run } from '../../../../io/run.ts';
 import { threadModule } from '../../../../io/thread.ts';
 import type { PartSink } from '../../../source.ts';
-import type { ListedTree } from './list-files.ts';
+import type { PartNumbers } from '../packer.ts';
+import type { SumForm } from './block-sums.ts';
+import { SUM_BYTES } from './block-sums.ts';
+import type { ListedTree, LocalFile } from './list-files.ts';
 import type { PartLimits, PlannedPart } from './part-pieces.ts';
 import { planParts } from './part-pieces.ts';
 import type { ReadJob, ReadSaid } from './read-part.ts';
@@ -21,6 +24,10 @@ export interface ReadUse {
   since?: bigint;
   maxRateBytes?: number;
   run: Run;
+  /** Of the parts, which others of the same backup are numbered by too. */
+  numbers: PartNumbers;
+  /** How sums of pages are made; absent when none are wanted. */
+  form?: SumForm;
 }
 
 export interface FilesRead {
@@ -29,16 +36,18 @@ export interface FilesRead {
   damaged: DamagedPage[];
   /** Highest LSN of a page that was passed over, and whose it is. */
   newest?: { lsn: bigint; tree: string; path: string };
+  /** What each file of the trees was listed as, with the sums of its pages where they are wanted. */
+  origins: Map<FileEntry, LocalFile>;
 }
 
 /** Reads every listed file into parts, several at a time, in threads. Files that are gone meanwhile are not in the result. */
 export async function readFiles(use: ReadUse): Promise<FilesRead> {
-  const { out, run } = use;
-  const gathered = new Gathering(use.trees);
-  const parts = planParts(use.trees, use.limits);
+  const { out, run, form } = use;
+  const gathered = new Gathering(use.trees, use.limits.pageBytes);
+  const parts = planParts(use.trees, { ...use.limits, ...(form ? { sums: true } : {}) }, use.numbers);
   const refs: PartRef[] = [];
   const totalBytes = use.trees.reduce(
-    (sum, { files }) => sum + files.reduce((bytes, file) => bytes + file.bytes, 0),
+    (sum, { files }) => sum + files.reduce((bytes, file) => bytes + bytesToRead(file, use.limits), 0),
     0,
   );
   const startedMs = run.clock.nowMs();
@@ -52,6 +61,7 @@ export async function readFiles(use: ReadUse): Promise<FilesRead> {
         pieces: planned.pieces,
         pageBytes: use.limits.pageBytes,
         ...(use.since === undefined ? {} : { since: String(use.since) }),
+        ...(form ? { key: form.key } : {}),
       };
       const { part, said } = await out.fill<ReadSaid>(planned.number, { module: READ_PART, job });
       gathered.add(planned, said);
@@ -69,6 +79,10 @@ export async function readFiles(use: ReadUse): Promise<FilesRead> {
   return { parts: refs.sort((a, b) => a.number - b.number), ...gathered.result() };
 }
 
+function bytesToRead({ bytes, changed }: LocalFile, { pageBytes }: PartLimits): number {
+  return changed ? changed.length * pageBytes : bytes;
+}
+
 async function keepRate({ maxRateBytes, run }: ReadUse, doneBytes: number, startedMs: number): Promise<void> {
   if (maxRateBytes === undefined) return;
   const dueMs = startedMs + (doneBytes / maxRateBytes) * 1000;
@@ -79,11 +93,15 @@ async function keepRate({ maxRateBytes, run }: ReadUse, doneBytes: number, start
 /** Entries of the manifest, put together from what the threads say of pieces that come in any order. */
 class Gathering {
   readonly #trees: FileTree[];
+  readonly #listed: ListedTree[];
+  readonly #pageBytes: number;
   readonly #gone = new Set<FileEntry>();
   readonly #damaged: DamagedPage[] = [];
   #newest: FilesRead['newest'];
 
-  constructor(trees: ListedTree[]) {
+  constructor(trees: ListedTree[], pageBytes: number) {
+    this.#listed = trees;
+    this.#pageBytes = pageBytes;
     this.#trees = trees.map(({ id, root, files }) => ({
       ...{ id, ...(id === 'base' ? {} : { location: root }) },
       files: files.map(({ path, type, mode, mtimeMs }) => ({
@@ -93,9 +111,9 @@ class Gathering {
     }));
   }
 
-  add({ number, pieces, owners }: PlannedPart, { sums, damaged, newest }: ReadSaid): void {
+  add({ number, pieces, owners }: PlannedPart, { sums, pageSums, damaged, newest }: ReadSaid): void {
     let at = 0;
-    for (const [index, { bytes }] of pieces.entries()) {
+    for (const [index, { bytes, position }] of pieces.entries()) {
       const { file, slice } = this.#owned(owners[index]);
       const crc32c = sums[index];
       if (crc32c === undefined) {
@@ -103,6 +121,8 @@ class Gathering {
         continue;
       }
       (file.slices ??= [])[slice] = { part: number, at, bytes, crc32c };
+      const known = pageSums.get(index);
+      if (known) this.#keepSums(this.#local(owners[index]), position, known);
       at += bytes;
     }
     for (const { piece, block } of damaged) {
@@ -114,10 +134,32 @@ class Gathering {
     this.#newest = { lsn: BigInt(newest.lsn), tree: tree.id, path: file.path };
   }
 
-  result(): Pick<FilesRead, 'trees' | 'damaged' | 'newest'> {
+  result(): Pick<FilesRead, 'trees' | 'damaged' | 'newest' | 'origins'> {
+    const origins = this.#origins();
     const trees = this.#trees.map((tree) => ({ ...tree, files: tree.files.filter((file) => !this.#gone.has(file)) }));
     for (const file of trees.flatMap(({ files }) => files)) sumUp(file);
-    return { trees, damaged: this.#damaged, ...(this.#newest ? { newest: this.#newest } : {}) };
+    return { trees, origins, damaged: this.#damaged, ...(this.#newest ? { newest: this.#newest } : {}) };
+  }
+
+  /** What was read may be newer than what was compared: the sums are those of what is in the backup. */
+  #keepSums(file: LocalFile, position: number, sums: Uint8Array): void {
+    file.sums ??= new Uint8Array((file.bytes / this.#pageBytes) * SUM_BYTES);
+    file.sums.set(sums, (position / this.#pageBytes) * SUM_BYTES);
+  }
+
+  #local(owner: PlannedPart['owners'][number] | undefined): LocalFile {
+    const { tree, file } = owner as PlannedPart['owners'][number];
+    return this.#listed[tree]?.files[file] as LocalFile;
+  }
+
+  #origins(): Map<FileEntry, LocalFile> {
+    const origins = new Map<FileEntry, LocalFile>();
+    for (const [tree, { files }] of this.#trees.entries()) {
+      for (const [index, file] of files.entries()) {
+        if (!this.#gone.has(file)) origins.set(file, this.#local({ tree, file: index, slice: 0 }));
+      }
+    }
+    return origins;
   }
 
   #owned(owner: PlannedPart['owners'][number] | undefined): { tree: FileTree; file: FileEntry; slice: number } {
@@ -127,7 +169,22 @@ class Gathering {
   }
 }
 
+/** Pieces that stand one behind the other in a part are one slice. */
+function joined(slices: FileSlice[]): FileSlice[] {
+  const joined: FileSlice[] = [];
+  for (const { ...slice } of slices) {
+    const last = joined.at(-1);
+    if (last?.part !== slice.part || last.at + last.bytes !== slice.at) joined.push(slice);
+    else {
+      last.crc32c = crc32cCombine(last.crc32c, slice.crc32c, slice.bytes);
+      last.bytes += slice.bytes;
+    }
+  }
+  return joined;
+}
+
 function sumUp(file: FileEntry): void {
+  if (file.slices) file.slices = joined(file.slices);
   for (const { bytes, crc32c } of file.slices ?? []) {
     file.crc32c = file.bytes === 0 ? crc32c : crc32cCombine(file.crc32c ?? 0, crc32c, bytes);
     file.bytes += bytes;
