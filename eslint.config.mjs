@@ -14,7 +14,7 @@ const NODE_AND_IO = [
   '@aws-crypto/*',
   '@node-rs/*',
 ];
-const IMPLEMENTATIONS = ['stores', 'sources', 'notifiers', 'vault', 'config', 'report'];
+const IMPLEMENTATIONS = ['stores', 'sources', 'notifiers', 'switches', 'vault', 'config', 'report'];
 
 /** One rule entry: files matching `files` may not import what matches `group` (type-only imports pass where said). */
 function forbid(files, patterns, ignores = []) {

@@ -1,5 +1,6 @@
 import { awaitWal, checkBackup, discardDrafts, publishPoint, takeBackup } from './backup.ts';
 import type { Deps } from './deps.ts';
+import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
 import { discardExtract, extractFiles, planExtract } from './extract.ts';
 import { inspectVault } from './inspect.ts';
@@ -14,8 +15,11 @@ import {
   proveCluster,
   replayWal,
 } from './restore.ts';
+import { checkService, describeService, takeEpoch } from './service.ts';
+import { locateTraffic, moveTraffic } from './traffic.ts';
 import { verifyPoint } from './verify.ts';
 import { awaitStreaming, streamWal } from './wal.ts';
+import { weighRecovery } from './weigh.ts';
 import { writeReport } from './write-report.ts';
 
 /** Every activity. Each takes the worker's deps and one JSON-safe argument, and may be repeated. */
@@ -44,6 +48,13 @@ const ACTIVITIES = {
   planExtract,
   extractFiles,
   discardExtract,
+  describeService,
+  takeEpoch,
+  locateTraffic,
+  moveTraffic,
+  checkService,
+  weighRecovery,
+  listCommits,
 } as const;
 
 type Bound<F> = F extends (deps: Deps, argument: infer Argument) => infer Result

@@ -113,6 +113,7 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     ...{ run, source: task.source, host: deps.host, base, target },
     ...foundIn(choice),
     ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
+    ...wishesOf(task),
     ...(choice.route.chain.length > 1 ? { chain: choice.route.chain.map(({ point }) => point) } : {}),
     legs: choice.legs,
     into,
@@ -148,6 +149,11 @@ function foundIn({ found }: Chosen): { found?: TargetPlace } {
 /** Where the replay ends, as far as it is known. */
 function stopOf({ found }: Chosen, target: Target): Target {
   return found ? { kind: 'lsn', lsn: found.lsn, inclusive: true } : target;
+}
+
+/** What is taken over as it was wished for. */
+function wishesOf({ listen, mustHold }: PlanTask): Pick<RecoveryPlan, 'listen' | 'mustHold'> {
+  return { ...(listen === undefined ? {} : { listen }), ...(mustHold === undefined ? {} : { mustHold }) };
 }
 
 /** What is written over has to be named, and cannot be kept as well. */

@@ -9,3 +9,8 @@ export function addRunOptions(command: Command): void {
 export function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
+
+/** For an option that may be repeated. */
+export function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

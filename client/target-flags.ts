@@ -89,6 +89,18 @@ export function folderOf(text: unknown, place: string): string | undefined {
   return text === undefined ? undefined : matching(String(text), place, FOLDER);
 }
 
+export function tablespacesOf(pairs: readonly string[]): Record<string, string> | undefined {
+  const entries = pairs.map((pair) => {
+    const at = pair.lastIndexOf('=');
+    const [from, to] = [pair.slice(0, at), pair.slice(at + 1)];
+    if (at > 0 && to.startsWith('/')) return [from, to] as const;
+    throw new Stop('Usage', `option --tablespace is OLD=NEW with an absolute NEW, not "${pair}"`, {
+      hint: '--tablespace 16385=/srv/ts1',
+    });
+  });
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
 function optionName(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -45,6 +45,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/restore.ts'),
   },
   {
+    name: 'recover',
+    summary: 'recover a source and send the traffic of its service there',
+    load: () => import('./commands/recover.ts'),
+  },
+  {
     name: 'drill',
     summary: 'restore to a moment in a scratch place, prove it, measure it, remove it',
     load: () => import('./commands/drill.ts'),
@@ -73,6 +78,12 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/reachable.ts'),
   },
   { name: 'status', summary: 'list runs, or show and follow one', load: () => import('./commands/status.ts') },
+  {
+    name: 'approve',
+    summary: 'show what a run waits for, and approve it',
+    load: () => import('./commands/approve.ts'),
+  },
+  { name: 'refuse', summary: 'refuse what a run waits for', load: () => import('./commands/refuse.ts') },
   { name: 'cancel', summary: 'cancel a run; it cleans up behind itself', load: () => import('./commands/cancel.ts') },
   {
     name: 'catalog rebuild',

@@ -3,6 +3,7 @@ export { backup } from './backup.ts';
 export { drill } from './drill.ts';
 export { extract } from './extract.ts';
 export { inspect } from './inspect.ts';
+export { recover } from './recover.ts';
 export { restore } from './restore.ts';
 export { scheduled } from './scheduled.ts';
 export { verify } from './verify.ts';

@@ -1,4 +1,5 @@
-import { defineQuery, defineSignal } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { ApproveMessage, PendingApproval, RefuseMessage } from './model/approval.ts';
 import type { Phase, RestoreResult } from './model/recovery.ts';
 import type { BaseStart } from './model/wal-hole.ts';
 
@@ -16,10 +17,22 @@ export interface RunProgress {
   phases?: Partial<Record<Phase, number>>;
   /** What a person must do, when the run waits for one or degraded: plain words with the command. */
   attention?: string;
+  /** What it waits for somebody to approve. */
+  approval?: PendingApproval;
   result?: RestoreResult;
 }
 
 export const progressQuery = defineQuery<RunProgress>('progress');
+
+/**
+ * Somebody agrees to what the run shows (`approval` of its progress), named by the hash of what they saw, or at least its
+ * first eight digits. Refused at once, as a failed update, when nothing waits, the evidence is another one by now, they may not,
+ * or have done so already. A repeat after a lost reply is refused with "has approved already".
+ */
+export const approveUpdate = defineUpdate<PendingApproval, [ApproveMessage]>('approve');
+
+/** Somebody says no: the run takes back what it did and ends as Refused. */
+export const refuseUpdate = defineUpdate<void, [RefuseMessage]>('refuse');
 
 /** Makes a long-lived run (wal) end its present attempt cleanly and start afresh: new config, new key, new host. */
 export const refreshSignal = defineSignal('refresh');

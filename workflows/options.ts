@@ -48,6 +48,14 @@ export function endless(use: Use): Activities {
   return proxied(use, { startToCloseTimeout: '30d', retry: { maximumAttempts: 1 } });
 }
 
+/** Moves traffic: as long as it takes, for it is looked at and never done twice; each call of a switch has its own limit. */
+export function moving(use: Use): Activities {
+  return proxied(use, {
+    startToCloseTimeout: '1h',
+    retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
+  });
+}
+
 /** Tells people. It may fail for good without harm to the run. */
 export function telling(use: Use): Activities {
   return proxied(use, {

@@ -39,7 +39,22 @@ export function assembleConfig(file: CheckedFile, environment: Environment): Con
         sourceOf(name, source, optionsOf(memberOf(memberOf(file.data, 'sources'), name), OURS)),
       ]),
     ),
+    switches: switchesOf(parsed.switches, memberOf(file.data, 'switches')),
+    services: Object.fromEntries(
+      Object.entries(parsed.services).map(([name, service]) => {
+        const { within, ...approval } = service.approval;
+        return [name, { ...service, approval: { ...approval, withinMs: within } }];
+      }),
+    ),
   };
+}
+
+function switchesOf(parsed: ConfigFile['switches'], data: unknown): Config['switches'] {
+  const entries = Object.entries(parsed).map(([name, { kind, host }]) => [
+    name,
+    { kind, ...(host === undefined ? {} : { host }), options: optionsOf(memberOf(data, name), ['kind', 'host']) },
+  ]);
+  return Object.fromEntries(entries) as Config['switches'];
 }
 
 /** A file without a name is told from others by where it stands. */

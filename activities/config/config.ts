@@ -1,4 +1,5 @@
 import type { ServerWish } from '../../workflows/model/server-role.ts';
+import type { Program } from '../io/program.ts';
 
 /** A secret by reference; resolved as late as possible. Its value's string form is a placeholder. */
 export type { SecretRef } from '../io/secret.ts';
@@ -28,6 +29,20 @@ export interface Config {
   stores: Record<string, { kind: string; options: unknown }>;
   notifiers: Record<string, { kind: string; options: unknown }>;
   sources: Record<string, SourceConfig>;
+  switches: Record<string, { kind: string; host?: string; options: unknown }>;
+  services: Record<string, ServiceConfig>;
+}
+
+export interface ServiceConfig {
+  source: string;
+  /** Names of switches, in the order in which they are moved. */
+  traffic: string[];
+  /** Rising, per cent; the last is 100. */
+  steps: number[];
+  listen: string;
+  address: string;
+  approval: { of: number; from: string[]; byAnother: boolean; withinMs: number };
+  checks: ({ name: string } & Program)[];
 }
 
 export interface SourceConfig {

@@ -5,7 +5,7 @@ import type { ConfigFile } from './schema.ts';
 
 /** What no single value can know: that names point at something, and that no two sources use one slot. */
 export function crossProblems(file: ConfigFile): RawProblem[] {
-  return [...unknownNames(file), ...sharedSlots(file), ...archives(file)];
+  return [...unknownNames(file), ...sharedSlots(file), ...archives(file), ...serviceProblems(file)];
 }
 
 /** The worker on the database's host takes the files, at a socket that the server's user can reach. */
@@ -53,6 +53,23 @@ function unknownNames(file: ConfigFile): RawProblem[] {
   ]);
 }
 
+/** A switch that two services move would be moved by one under the feet of the other. */
+function serviceProblems(file: ConfigFile): RawProblem[] {
+  const [sources, switches] = [Object.keys(file.sources), Object.keys(file.switches)];
+  const owners = new Map<string, string>();
+  return Object.entries(file.services).flatMap(([name, { source, traffic }]) => [
+    ...missing(['services', name, 'source'], { name: source, known: sources, what: 'source' }),
+    ...traffic.flatMap((each, index) => {
+      const path = ['services', name, 'traffic', index];
+      const owner = owners.get(each);
+      owners.set(each, name);
+      if (owner === undefined) return missing(path, { name: each, known: switches, what: 'switch' });
+      const reason = owner === name ? 'names a switch twice' : `names a switch of service ${owner}`;
+      return [{ path, reason, expected: 'a switch of its own', found: JSON.stringify(each) }];
+    }),
+  ]);
+}
+
 function missing(path: Path, use: { name: string; known: readonly string[]; what: string }): RawProblem[] {
   if (use.known.includes(use.name)) return [];
   const near = nearestName(use.name, use.known);
@@ -61,7 +78,10 @@ function missing(path: Path, use: { name: string; known: readonly string[]; what
     {
       path,
       reason: `names a ${use.what} that is not declared${meant}`,
-      expected: use.known.length > 0 ? `one of ${use.known.join(', ')}` : `a ${use.what} under ${use.what}s:`,
+      expected:
+        use.known.length > 0
+          ? `one of ${use.known.join(', ')}`
+          : `a ${use.what} under ${use.what}${use.what.endsWith('ch') ? 'es' : 's'}:`,
       found: JSON.stringify(use.name),
     },
   ];

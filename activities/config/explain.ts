@@ -71,7 +71,7 @@ function withComputed(rows: readonly Explained[], input: ExplainInput): Explaine
   return [...computed.slice(0, 4), ...rows.filter((row) => !replaced.has(row.path)), ...computed.slice(4)].sort(byPart);
 }
 
-const PARTS = ['path', 'name', 'temporal', 'keys', 'stores', 'notifiers', 'sources'];
+const PARTS = ['path', 'name', 'temporal', 'keys', 'stores', 'notifiers', 'sources', 'switches', 'services'];
 
 /** Keeps the file's order inside a part and puts a source's computed values beside its others. */
 function byPart(a: Explained, b: Explained): number {

@@ -6,6 +6,7 @@ import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { parseCron } from './cron.ts';
+import { serviceSchema, switchShape } from './service-schema.ts';
 import { timezoneProblem } from './timezone.ts';
 
 const MIB = 2 ** 20;
@@ -115,7 +116,7 @@ export const sourceShape = {
   notify: z.array(z.string()).default([]),
 };
 
-/** What the registries of stores, sources and notifiers have in common. */
+/** What the registries of stores, sources, notifiers and switches have in common. */
 export interface Kind {
   readonly kind: string;
   readonly schema: ZodType;
@@ -125,6 +126,7 @@ export interface Registries {
   stores: readonly Kind[];
   sources: readonly Kind[];
   notifiers: readonly Kind[];
+  switches: readonly Kind[];
 }
 
 /** One mapping per kind, told apart by `kind`: what the kind takes, and what every member of the family takes. */
@@ -149,6 +151,8 @@ function assembled(registries: Registries) {
     stores: z.record(name, family(registries.stores, {})),
     notifiers: z.record(name, family(registries.notifiers, {})).default({}),
     sources: z.record(name, family(registries.sources, sourceShape)),
+    switches: z.record(name, family(registries.switches, switchShape)).default({}),
+    services: z.record(name, serviceSchema).default({}),
   });
 }
 

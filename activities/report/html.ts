@@ -20,7 +20,7 @@ export function renderHtml(report: Report, reach: readonly CopyReach[] = []): st
 <p class="under">source <code>${escapeHtml(report.source)}</code>, run <code>${escapeHtml(report.run)}</code>, ${escapeHtml(report.startedAt)} to ${escapeHtml(report.finishedAt)}</p>
 ${figures(report)}
 <h2>Timeline</h2><div class="picture">${timelineSvg(report)}</div>
-${failureSection(report)}${phaseSection(report)}${proofSection(report.result?.proof.checks ?? [])}${planSection(report.result?.plan)}
+${failureSection(report)}${ownSections(report)}${phaseSection(report)}${proofSection(report.result?.proof.checks ?? [])}${planSection(report.result?.plan)}
 <h2>What happened</h2>${table(
     ['when (UTC)', 'where', 'what'],
     report.events.map((event) => [event.at, event.lane, event.what]),
@@ -83,6 +83,10 @@ function failureSection(report: Report): string {
     value ? [[name, value]] : [],
   );
   return `<h2>Failure</h2>${table(['', ''], rows)}`;
+}
+
+function ownSections({ sections = [] }: Report): string {
+  return sections.map(({ title, head, rows }) => `<h2>${escapeHtml(title)}</h2>${table(head, rows)}`).join('');
 }
 
 function phaseSection(report: Report): string {

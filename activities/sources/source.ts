@@ -4,6 +4,7 @@ import type { Extracted, ExtractPlan, ExtractResult, ListedFile } from '../../wo
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
+import type { Commit } from '../../workflows/model/last-good.ts';
 import type {
   FetchEvidence,
   OpenEvidence,
@@ -156,6 +157,16 @@ export interface ArchiveOptions {
   socketMode: number;
 }
 
+/** WAL of one timeline from a position on. */
+export interface CommitSearch {
+  systemId: string;
+  timeline: number;
+  fromLsn: Lsn;
+  /** Where this timeline was left; absent: to the end of its WAL. */
+  toLsn?: Lsn;
+  segmentBytes: number;
+}
+
 /** Only what can do points in time has it. */
 export interface LogShipping {
   /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
@@ -164,6 +175,17 @@ export interface LogShipping {
   status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from' | 'archive'>): Promise<WalStatus>;
   /** Reads the stored WAL for a target of which nothing else says where it is. May take as long as reading all of it. */
   find(vault: WalVault, search: TargetSearch): Promise<TargetFound>;
+  /** Every commit in the stored WAL from a position on, in order and in batches; it ends at the first hole. */
+  commits(vault: WalVault, search: CommitSearch): AsyncIterable<Commit[]>;
+}
+
+/** What stands where a recovery left its cluster. */
+export interface Standing {
+  /** The directory is still that of this run. */
+  ours: boolean;
+  running: boolean;
+  /** It takes connections on the port of the plan. */
+  answers: boolean;
 }
 
 /** Steps of a recovery on the restoring host, in this order; each may be repeated and continues where it stopped. */
@@ -180,6 +202,8 @@ export interface Recovery {
   /** Promotes, or leaves it paused, as the plan's action says. Promotion reads the end of the WAL once more. */
   open(plan: RecoveryPlan, wal: WalVault): Promise<OpenEvidence>;
   prove(plan: RecoveryPlan, replay: ReplayEvidence): Promise<Proof>;
+  /** Whether what was recovered still stands and runs where it was left; changes nothing. */
+  look(plan: RecoveryPlan): Promise<Standing>;
   /** Ends what is not to stay: spool, helper files; stops the server for action shutdown. */
   finish(plan: RecoveryPlan): Promise<void>;
   /** Stops the server and removes what this run made, nothing else; an old directory set aside is put back. */

@@ -6,6 +6,7 @@ import { abortable } from './abortable.ts';
 import { joinCodecPool } from './codec/pool.ts';
 import type { VaultContext } from './context.ts';
 import { beginPoint } from './draft.ts';
+import { takeEpoch } from './epochs.ts';
 import { createKekStore } from './keys/key-store.ts';
 import { layoutOf } from './layout.ts';
 import { discardPoints, listPoints } from './listing.ts';
@@ -45,6 +46,7 @@ function vaultOf(vault: VaultContext): Vault {
     verify: (point, onBytes) => verifyPoint(vault, point, onBytes),
     wal: walOf(vault),
     ...reportsOf(vault),
+    takeEpoch: (order) => takeEpoch(vault, order),
     [Symbol.asyncDispose]: () => vault.codec[Symbol.asyncDispose](),
   };
 }

@@ -17,6 +17,8 @@ export interface Layout {
   /** What a server archives that is no WAL to replay. */
   walFile(systemId: string, name: string): string;
   report(name: string): string;
+  epochs: string;
+  epoch(epoch: number): string;
 }
 
 /** A key-encryption key: its retention scope ("shop-2026-11") and its version, from 1. */
@@ -28,8 +30,11 @@ export interface KekId {
 export function layoutOf(source: string): Layout {
   const points = `${source}/points/`;
   const keys = `${source}/keys/`;
+  const epochs = `${source}/epochs/`;
   return {
     keys,
+    epochs,
+    epoch: (epoch) => `${epochs}${String(epoch).padStart(16, '0')}`,
     key: ({ scope, version }) => `${keys}${scope}.${version}.key`,
     points,
     parts: (point) => `${points}${point}/p`,
@@ -97,6 +102,12 @@ export function parseWalKey(stat: ObjectStat): WalObject | undefined {
 export function parseHistoryKey(key: string): number | undefined {
   const timeline = /\/history\/([0-9a-f]{8})$/.exec(key)?.[1];
   return timeline === undefined ? undefined : Number.parseInt(timeline, 16);
+}
+
+/** The number of an epoch's object; undefined for any other key. */
+export function parseEpochKey(key: string): number | undefined {
+  const digits = /\/epochs\/(\d{16})$/.exec(key)?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 function hex8(value: number): string {

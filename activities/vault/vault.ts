@@ -31,6 +31,8 @@ export interface Vault extends AsyncDisposable {
   readReport(name: string): Promise<Buffer>;
   /** Does nothing when it is absent. */
   removeReport(name: string): Promise<void>;
+  /** A number higher than all that were taken, by which what is moved tells a run from one that is late. A repeat gets the same. */
+  takeEpoch(order: { run: string; atLeast: number }): Promise<number>;
 }
 
 export interface PointDraft extends PartSink, AsyncDisposable {

@@ -5,7 +5,7 @@ import type { RestoreOrder } from '../../workflows/model/orders.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { RestorePreview } from '../../workflows/model/results.ts';
 import type { TargetAction } from '../../workflows/model/target.ts';
-import { addRunOptions, given } from '../run-options.ts';
+import { addRunOptions, collect, given } from '../run-options.ts';
 import { Stop } from '../stop.ts';
 import { addTargetOptions } from '../target-options.ts';
 import type { Call, Handler, Outcome } from '../verb.ts';
@@ -59,7 +59,7 @@ async function restore(call: Call): Promise<Outcome> {
 }
 
 async function orderOf(source: string, options: Call['options']): Promise<RestoreOrder> {
-  const { targetOf, timelineOf, folderOf, portOf } = await import('../target-flags.ts');
+  const { targetOf, timelineOf, folderOf, portOf, tablespacesOf } = await import('../target-flags.ts');
   const text = (name: string): string | undefined => options[name] as string | undefined;
   const flag = (name: string): true | undefined => (options[name] === true ? true : undefined);
   return {
@@ -85,20 +85,4 @@ function actionOf(text: string | undefined): TargetAction | undefined {
   throw new Stop('Usage', `option --action is promote, pause or shutdown, not "${text}"`, {
     hint: 'lifeboat restore --help',
   });
-}
-
-function tablespacesOf(pairs: readonly string[]): Record<string, string> | undefined {
-  const entries = pairs.map((pair) => {
-    const at = pair.lastIndexOf('=');
-    const [from, to] = [pair.slice(0, at), pair.slice(at + 1)];
-    if (at > 0 && to.startsWith('/')) return [from, to] as const;
-    throw new Stop('Usage', `option --tablespace is OLD=NEW with an absolute NEW, not "${pair}"`, {
-      hint: '--tablespace 16385=/srv/ts1',
-    });
-  });
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }

@@ -25,7 +25,7 @@ function configOf({ server, place }: Shipped): Config {
     ...{ path: 'lifeboat.yml', name: 'test', temporal: { address: '', namespace: '' } },
     keys: { root: { file: '' }, signing: { file: '' }, trusted: [] },
     stores: { local: { kind: 'filesystem', options: { path: place.root } } },
-    ...{ notifiers: {}, sources: { shop } },
+    ...{ notifiers: {}, switches: {}, services: {}, sources: { shop } },
   };
 }
 

@@ -2,6 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { failure } from '../../workflows/model/failure.ts';
+import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
 import { answers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
@@ -15,6 +16,8 @@ interface Recording {
   options?: StartOptions;
   /** Cancel it while this activity works. */
   cancelAt?: string;
+  /** What somebody says to it meanwhile. */
+  meanwhile?: (run: TestRun) => Promise<unknown>;
 }
 
 const broken = (): never => {
@@ -25,6 +28,11 @@ const HOLE = { systemId: '7312345678901234567', timeline: 1, from: '0/1', to: '0
 
 const lost = (): never => {
   throw failure('Integrity', 'WAL from 0/1 to 0/2 is lost', { evidence: { hole: HOLE } });
+};
+
+const LOSS = {
+  ...{ scenario: 'recent-loss', by: 'anna' },
+  target: { kind: 'time', time: '2026-01-05T03:00:14.000000Z', inclusive: true },
 };
 
 const RECORDINGS: Record<string, Recording> = {
@@ -40,6 +48,31 @@ const RECORDINGS: Record<string, Recording> = {
   },
   'drill-done': { workflow: 'drill' },
   'drill-failed': { workflow: 'drill', options: { script: { replayWal: broken } } },
+  'recover-done': {
+    workflow: 'recover',
+    options: { input: { scenario: 'complete-loss', by: 'anna' }, script: new Switchboard().script, isInRealTime: true },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'recover-corruption': {
+    workflow: 'recover',
+    options: {
+      ...{ input: { scenario: 'corruption', by: 'anna' }, isInRealTime: true },
+      script: { ...new Switchboard().script, proveCluster: badAtFirst() },
+    },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'recover-refused': {
+    workflow: 'recover',
+    options: { input: LOSS, script: new Switchboard().script, isInRealTime: true },
+    meanwhile: async (run) => {
+      await pendingOf(run);
+      await refuse(run, { by: 'ben', reason: 'not today' });
+    },
+  },
+  'recover-failed': {
+    workflow: 'recover',
+    options: { input: LOSS, script: { ...new Switchboard().script, replayWal: broken } },
+  },
   'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },
   'extract-done': {
     workflow: 'extract',
@@ -59,6 +92,16 @@ const RECORDINGS: Record<string, Recording> = {
   },
 };
 
+/** Good at the end of the base, and from the third moment on. */
+function badAtFirst(): (given: Parameters<typeof answers.proveCluster>[0]) => unknown {
+  let looks = 0;
+  return async (given) => {
+    const proof = await answers.proveCluster(given);
+    looks += 1;
+    return looks === 1 ? { ...proof, ok: false } : proof;
+  };
+}
+
 function afterHole(): () => unknown {
   let attempt = 0;
   return () => (++attempt === 1 ? lost() : untilCancelled());
@@ -68,7 +111,10 @@ function wantsNewBase({ source }: { source: string }): unknown {
   return factsOf(source, { newBaseAfterHole: true });
 }
 
-async function record(world: WorkflowWorld, { workflow, options = {}, cancelAt }: Recording): Promise<TestRun> {
+async function record(
+  world: WorkflowWorld,
+  { workflow, options = {}, cancelAt, meanwhile }: Recording,
+): Promise<TestRun> {
   const reached = Promise.withResolvers<void>();
   const before: StartOptions['before'] = async (_, name) => {
     if (name !== cancelAt) return;
@@ -77,6 +123,7 @@ async function record(world: WorkflowWorld, { workflow, options = {}, cancelAt }
     if (name !== 'notify') await untilCancelled();
   };
   const run = await world.start(workflow, { ...options, before });
+  await meanwhile?.(run);
   if (cancelAt !== undefined) {
     await reached.promise;
     await run.handle.cancel();

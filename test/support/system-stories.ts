@@ -11,6 +11,7 @@ import type { PointSummary } from '../../workflows/model/manifest.ts';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
+import { duringTakeOver } from './system-take-over.ts';
 import type { System, Tenant } from './system.ts';
 import { recoveredIn } from './system.ts';
 import { assertHolds, assertRestorable, assertTidy, backUp, killedBy, survive } from './system-survival.ts';
@@ -29,11 +30,11 @@ export interface Stage {
 
 export const SHOP = 'shop';
 
-type Tell = (stage: Stage, activity: keyof Activities, deaths: readonly Death[]) => Promise<void>;
+export type Tell = (stage: Stage, activity: keyof Activities, deaths: readonly Death[]) => Promise<void>;
 
 export interface Story {
   /** backup: on a source of its own that it backs up. The others: on SHOP, which is there. */
-  about: 'backup' | 'restore' | 'proof';
+  about: 'backup' | 'restore' | 'proof' | 'recover';
   tell: Tell;
   sides?: readonly Side[];
 }
@@ -67,6 +68,13 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   planExtract: { about: 'proof', tell: duringExtract },
   extractFiles: { about: 'proof', tell: duringExtract },
   discardExtract: { about: 'proof', tell: duringExtract },
+  describeService: { about: 'recover', tell: duringTakeOver },
+  takeEpoch: { about: 'recover', tell: duringTakeOver, sides: WITH_STORE },
+  locateTraffic: { about: 'recover', tell: duringTakeOver },
+  moveTraffic: { about: 'recover', tell: duringTakeOver },
+  checkService: { about: 'recover', tell: duringTakeOver },
+  weighRecovery: { about: 'recover', tell: duringTakeOver },
+  listCommits: { about: 'recover', tell: duringTakeOver },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { Activities } from '../../activities/index.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
 import type { RestorePreview, SourceFacts } from '../../workflows/model/results.ts';
+import type { ServiceFacts } from '../../workflows/model/service.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
 
 /** A source with objectives and somebody who wants to be told. */
@@ -26,6 +28,22 @@ export function planOf(source: string): RecoveryPlan {
 function previewOf(source: string): RestorePreview {
   const plan = planOf(source);
   return { preview: true, plan, windows: [plan.window], nearest: {}, notes: [] };
+}
+
+/** Where traffic goes when a test begins. */
+export const HOME = { 'db.example:5432': 100 };
+
+/** A service with two switches, which one other than who started has to agree to. */
+export function serviceOf(source: string, changes: Partial<ServiceFacts> = {}): ServiceFacts {
+  return {
+    ...{ service: 'web', source, listen: '*', address: 'db1.example', steps: [1, 10, 50, 100], checks: ['smoke'] },
+    traffic: [
+      { name: 'pool', kind: 'command', weighted: true },
+      { name: 'dns', kind: 'command', weighted: true, host: 'db1' },
+    ],
+    approval: { of: 1, from: [], byAnother: true, withinMs: 3_600_000 },
+    ...changes,
+  };
 }
 
 const nothing = (): Promise<void> => Promise.resolve();
@@ -61,6 +79,19 @@ export const answers: Activities = {
   }),
   extractFiles: async (plan) => ({ plan, files: 1, bytes: 3, parts: 1, storedBytes: 3 }),
   discardExtract: nothing,
+  describeService: async ({ source }) => serviceOf(source),
+  takeEpoch: async ({ atLeast }) => ({ epoch: Math.max(3, atLeast) }),
+  locateTraffic: async () => ({ traffic: HOME, token: 0 }),
+  moveTraffic: async () => ({ ok: true, found: 'as asked' }),
+  checkService: async ({ at }) => [{ name: `smoke at ${at}`, ok: true, expected: 'exit 0', found: 'exit 0' }],
+  weighRecovery: async ({ facts }) => ({
+    facts,
+    hash: createHash('sha256').update(JSON.stringify(facts)).digest('hex'),
+  }),
+  listCommits: async ({ fromLsn }) => ({
+    ...{ fromLsn, total: 2, reports: ['shop/reports/lost-1.jsonl'] },
+    first: [{ xid: '912', lsn: '0/4A00200', at: '2026-01-05T03:00:14.500000Z' }],
+  }),
   inspectVault: async () => ({ what: 'points', sources: [] }),
 };
 

@@ -41,7 +41,7 @@ export class Journal {
   facts({ source, kind, searchAttributes, rtoMs }: SourceFacts): void {
     const { workflow } = this.progress;
     this.#searchable = searchAttributes;
-    if (rtoMs !== undefined && (workflow === 'restore' || workflow === 'drill'))
+    if (rtoMs !== undefined && (workflow === 'restore' || workflow === 'drill' || workflow === 'recover'))
       this.progress.rto = { objectiveMs: rtoMs, elapsedMs: 0, warned: false, escalated: false };
     if (!searchAttributes) return;
     upsertSearchAttributes([

@@ -2,7 +2,7 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import { failureFacts, failureTypeOf } from '../model/failure.ts';
 import type { RestoreResult, StoredReport } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
-import type { Report } from '../model/report.ts';
+import type { Report, ReportSection } from '../model/report.ts';
 import type { SourceFacts } from '../model/results.ts';
 import { hostQueue } from '../model/names.ts';
 import { quick } from '../options.ts';
@@ -11,13 +11,16 @@ import type { Journal } from './journal.ts';
 import { isoNow } from './time.ts';
 
 export interface Reporting {
-  kind: 'restore' | 'drill';
+  kind: keyof typeof TITLES;
   journal: Journal;
   facts: SourceFacts;
   result?: RestoreResult;
   error?: unknown;
   rpoMs?: number;
+  sections?: ReportSection[];
 }
+
+const TITLES = { restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery' } as const;
 
 /**
  * Writes the report of a run. What it is about is over: a cancellation comes too late for it, and a report that cannot be
@@ -35,20 +38,22 @@ export async function report(use: Reporting): Promise<StoredReport | undefined> 
   }
 }
 
-function reportOf({ kind, journal, facts, result, error, rpoMs }: Reporting): Report {
+function reportOf({ kind, journal, facts, result, error, rpoMs, sections }: Reporting): Report {
   const { workflowId, runId } = workflowInfo();
   const { progress } = journal;
   const type = failureTypeOf(error) ?? 'Bug';
   return {
     format: 'lifeboat-report/1',
     kind,
-    title: `${kind === 'drill' ? 'Recovery drill' : 'Restore'} of ${facts.source}`,
+    title: `${TITLES[kind]} of ${facts.source}`,
     source: facts.source,
     run: `${workflowId} ${runId}`,
-    outcome: result ? 'proven' : 'failed',
+    outcome: result && error === undefined ? 'proven' : 'failed',
     startedAt: progress.startedAt,
     finishedAt: isoNow(),
-    ...(result ? { result } : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
+    ...(result ? { result } : {}),
+    ...(result && error === undefined ? {} : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
+    ...(sections && sections.length > 0 ? { sections } : {}),
     ...(rpoMs === undefined ? {} : { rpoMs }),
     ...(facts.rpoMs === undefined ? {} : { rpoObjectiveMs: facts.rpoMs }),
     events: progress.timeline.map(({ at, what }) => ({ at, lane: 'run', what, tone: 'mark' })),

@@ -29,7 +29,8 @@ export interface Measurement {
 
 /** No phase that moved less than it had to is measured: an attempt went on where another stopped, or a copy stood there. */
 export function measurementOf({ kind, run, finishedAt, result }: Report): Measurement | undefined {
-  if (!result || kind === 'demo') return undefined;
+  // A recovery that takes over also waits for switches and for people.
+  if (!result || kind === 'demo' || kind === 'recover') return undefined;
   const { plan, replay, rtoMs } = result;
   return {
     format: 'lifeboat-measured/1',

@@ -6,7 +6,17 @@ import type { Target } from './target.ts';
 import { parseTargetTime } from './target-parse.ts';
 
 type Kind =
-  'text' | 'name' | 'flag' | 'port' | 'count' | 'mapping' | 'texts' | 'target' | 'timeline' | readonly string[];
+  | 'text'
+  | 'name'
+  | 'flag'
+  | 'port'
+  | 'count'
+  | 'mapping'
+  | 'texts'
+  | 'list'
+  | 'target'
+  | 'timeline'
+  | readonly string[];
 
 /** As long as a path may be. */
 const LONGEST_TEXT = 4096;
@@ -57,6 +67,7 @@ const PLAIN: Record<Exclude<Extract<Kind, string>, 'target'>, { expected: string
   count: { expected: 'a whole number from 1', fits: isCount },
   mapping: { expected: 'an object', fits: isMapping },
   texts: { expected: 'an object of strings', fits: (value) => isMapping(value) && Object.values(value).every(isText) },
+  list: { expected: 'a list of strings', fits: (value) => Array.isArray(value) && value.every(isText) },
   timeline: {
     expected: 'latest, current, or the number of a timeline',
     fits: (value) => value === 'latest' || value === 'current' || isCount(value),

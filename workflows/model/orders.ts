@@ -41,8 +41,29 @@ export interface RestoreOrder {
   point?: string;
   /** Name of the host worker that restores; default: whichever takes the first step. */
   host?: string;
+  /** listen_addresses of the recovered server; default: loopback. */
+  listen?: string;
+  /** SQL whose first value must be true in the recovered cluster, beside the probes of the source. */
+  mustHold?: string[];
   /** Only answer what would happen; move no byte. */
   preview?: boolean;
+}
+
+/** What has happened decides what is done: see workflows/recover.ts. */
+export const SCENARIOS = ['recent-loss', 'corruption', 'complete-loss'] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+export interface RecoverOrder extends Pick<
+  RestoreOrder,
+  'source' | 'target' | 'timeline' | 'into' | 'port' | 'replace' | 'tablespaces' | 'point' | 'host' | 'mustHold'
+> {
+  scenario: Scenario;
+  /** Who starts it; they cannot approve it alone. */
+  by: string;
+  /** Needed where several services stand on the source. */
+  service?: string;
+  /** corruption: a backup of the damaged state first (default), or none, when the server is down or kept otherwise. */
+  forensic?: 'backup' | 'none';
 }
 
 export interface DrillOrder {

@@ -64,6 +64,10 @@ export interface RecoveryPlan {
   /** Timeline recovery will end on, and the number given to the server. */
   timeline: number;
   action: TargetAction;
+  /** listen_addresses of the recovered server; absent: loopback. */
+  listen?: string;
+  /** Questions whose answer must be true in the recovered cluster, beside the probes of the source. */
+  mustHold?: string[];
   legs: WalLeg[];
   into: string;
   port: number;

@@ -34,10 +34,17 @@ export interface OracleCount {
   extra: number;
 }
 
+/** A table of its own: approvals, moves of traffic, rows that differ. */
+export interface ReportSection {
+  title: string;
+  head: string[];
+  rows: string[][];
+}
+
 /** Everything a report shows: plain data, so that HTML, JSON and later forms say the same. */
 export interface Report {
   format: 'lifeboat-report/1';
-  kind: 'restore' | 'drill' | 'demo';
+  kind: 'restore' | 'drill' | 'recover' | 'demo';
   title: string;
   source: string;
   /** Workflow id and run id. */
@@ -51,6 +58,7 @@ export interface Report {
   rpoMs?: number;
   rpoObjectiveMs?: number;
   oracle?: OracleCount;
+  sections?: ReportSection[];
   events: ReportEvent[];
   spans: ReportSpan[];
   series: ReportSeries[];

@@ -1,9 +1,13 @@
 import type { ContentsPage } from './contents.ts';
 import type { RtoForecast } from './forecast.ts';
+import type { Approval, Evidence } from './approval.ts';
+import type { LastGood, LostCommits } from './last-good.ts';
 import type { PointSummary } from './manifest.ts';
 import type { CopyReach } from './reachable-map.ts';
 import type { Check, ReachableWindow, RecoveryPlan, RestoreResult, StoredReport } from './recovery.ts';
+import type { Scenario } from './orders.ts';
 import type { Target } from './target.ts';
+import type { Traffic } from './traffic.ts';
 import type { WalStatus } from './wal.ts';
 
 /**
@@ -74,6 +78,43 @@ export interface DrillResult {
   report?: StoredReport;
   /** True when the scratch copy was removed. */
   cleaned: boolean;
+}
+
+/** A switch that was moved. */
+export interface MovedTraffic {
+  name: string;
+  /** Where it sent traffic when the run began. */
+  from: Traffic;
+  to: Traffic;
+  /** What was seen from outside. */
+  found: string;
+}
+
+/** A source that is recovered, proven, and serves its clients again. */
+export interface RecoverResult {
+  scenario: Scenario;
+  service: string;
+  restore: RestoreResult;
+  /** "host:port" of the recovered cluster, as clients reach it. */
+  address: string;
+  traffic: MovedTraffic[];
+  approvals: Approval[];
+  evidence: Evidence;
+  /** Of the moves. */
+  epoch: number;
+  /** From the start of the run to the last move. */
+  rtoMs: number;
+  /** From the moment traffic was stopped to the first that served again. */
+  stoppedMs: number;
+  /** Of the service, when all traffic had moved. */
+  checks: Check[];
+  report?: StoredReport;
+  /** corruption: the moment that was found, the copy of the damaged state, and what came after that moment. */
+  lastGood?: LastGood;
+  forensicPoint?: string;
+  lost?: LostCommits;
+  /** What a person does now. */
+  next: string[];
 }
 
 export interface VerifyResult {

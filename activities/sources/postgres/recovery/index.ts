@@ -8,6 +8,7 @@ import { discardRestore, finishRestore } from './finish.ts';
 import { sayingFull } from './full-disk.ts';
 import type { Host } from '../../../io/postgres/host.ts';
 import { findHost } from '../../../io/postgres/host.ts';
+import { lookAt } from './look.ts';
 import { openRecovered } from './open.ts';
 import { checkTarget, prepareTarget } from './prepare.ts';
 import { proveRecovered } from './prove.ts';
@@ -29,6 +30,7 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     replay: (plan, wal) => alone(plan, async () => replayWal({ plan, host: await host(plan), options, wal, run })),
     open: (plan, wal) => alone(plan, async () => openRecovered({ plan, host: await host(plan), options, wal, run })),
     prove: (plan, replay) => proveRecovered({ plan, options, replay, run }),
+    look: (plan) => lookAt(plan),
     finish: (plan) => alone(plan, async () => finishRestore({ plan, host: await host(plan), options, run })),
     discard: (plan) => alone(plan, () => discardRestore(plan, run)),
   };

@@ -31,7 +31,9 @@ export async function proveRecovered(use: Proving): Promise<Proof> {
         : reading.problems.slice(0, 3).join('; '),
   };
   const probes: Check[] = [];
-  for (const probe of options.probes) probes.push(await askProbe(plan, probe, options.connection.database));
+  const asked = (plan.mustHold ?? []).map((sql): Probe => ({ sql, equals: true }));
+  for (const probe of [...options.probes, ...asked])
+    probes.push(await askProbe(plan, probe, options.connection.database));
   const checks = [
     consistent(plan, replay),
     stopped(plan, replay),

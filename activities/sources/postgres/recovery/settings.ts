@@ -50,7 +50,7 @@ async function isolation(use: SettingsUse): Promise<Record<string, string>> {
     external_pid_file: '',
     hba_file: join(place.data, 'pg_hba.conf'),
     ident_file: join(place.data, 'pg_ident.conf'),
-    listen_addresses: '127.0.0.1',
+    listen_addresses: plan.listen ?? '127.0.0.1',
     port: String(plan.port),
     unix_socket_directories: place.socket,
     ssl: 'off',

@@ -1,0 +1,116 @@
+import type { ServiceFacts } from '../workflows/model/service.ts';
+import { failure } from '../workflows/model/failure.ts';
+import { nearestName } from '../workflows/model/nearest.ts';
+import { addressText, parseAddress } from '../workflows/model/traffic.ts';
+import type { Check } from '../workflows/model/recovery.ts';
+import { withRun } from './activity-run.ts';
+import type { ServiceConfig } from './config/index.ts';
+import type { Deps } from './deps.ts';
+import { runProgram } from './io/program.ts';
+import { findSwitch } from './switches/index.ts';
+import { sourceConfig, useSource } from './use-source.ts';
+
+export interface ServiceTask {
+  source: string;
+  /** Needed where several stand on the source. */
+  service?: string;
+}
+
+/** What a run needs to know of the service of a source; reads the configuration only. NotFound, ConfigInvalid. */
+export async function describeService(deps: Deps, task: ServiceTask): Promise<ServiceFacts> {
+  sourceConfig(deps, task.source);
+  const [service, config] = findService(deps, task);
+  const { listen, address, approval, steps } = config;
+  const traffic = config.traffic.map((name) => {
+    const { kind = '', options, host } = deps.config.switches[name] ?? {};
+    const weighted = findSwitch(kind).weighted(options);
+    return { name, kind, weighted, ...(host === undefined ? {} : { host }) };
+  });
+  return {
+    ...{ service, source: task.source, traffic, listen, address, approval },
+    steps: traffic.every(({ weighted }) => weighted) ? steps : [100],
+    checks: config.checks.map(({ name }) => name),
+  };
+}
+
+function findService(deps: Deps, { source, service }: ServiceTask): [string, ServiceConfig] {
+  const all = Object.entries(deps.config.services);
+  const own = all.filter(([, config]) => config.source === source);
+  const found = service === undefined ? own : own.filter(([name]) => name === service);
+  const [first, ...more] = found;
+  if (first && more.length === 0) return first;
+  if (more.length > 0) {
+    throw failure('ConfigInvalid', `several services stand on source ${source}`, {
+      place: `services in ${deps.config.path}`,
+      expected: `one of ${own.map(([name]) => name).join(', ')}`,
+      found: 'no name',
+      hint: `lifeboat recover ${source} --service ${first?.[0] ?? 'NAME'}`,
+    });
+  }
+  const near =
+    service === undefined
+      ? undefined
+      : nearestName(
+          service,
+          own.map(([name]) => name),
+        );
+  throw failure(
+    'NotFound',
+    service === undefined
+      ? `no service stands on source ${source}`
+      : `service ${service} does not stand on source ${source}`,
+    {
+      place: `services in ${deps.config.path}`,
+      expected: own.length > 0 ? `one of ${own.map(([name]) => name).join(', ')}` : `a service with source: ${source}`,
+      found: service ?? 'none',
+      hint:
+        near === undefined
+          ? `declare what sends its traffic under services:, or recover it beside production: lifeboat restore ${source}`
+          : `did you mean ${near}?`,
+    },
+  );
+}
+
+/** A number for a run, above all that were taken before it; its moves carry it. A repeat gets the same. */
+export async function takeEpoch(
+  deps: Deps,
+  { source, ...order }: { source: string; run: string; atLeast: number },
+): Promise<{ epoch: number }> {
+  return useSource(deps, source, async ({ vault }) => ({ epoch: await vault.takeEpoch(order) }));
+}
+
+export interface CheckTask {
+  source: string;
+  service: string;
+  /** "host:port" that is checked. */
+  at: string;
+}
+
+/** Runs every check of a service against an address; one that fails is an answer and no failure. */
+export function checkService(deps: Deps, { source, service, at }: CheckTask): Promise<Check[]> {
+  const [, { checks }] = findService(deps, { source, service });
+  const { host, port } = parseAddress(at) ?? { host: at, port: 0 };
+  return withRun(deps, async (run) => {
+    const answers: Check[] = [];
+    for (const check of checks) {
+      const { name, ...program } = check;
+      run.progress({ phase: `check ${name}` });
+      const environment = {
+        ...{ LIFEBOAT_SERVICE: service, LIFEBOAT_CHECK: name },
+        ...{ LIFEBOAT_HOST: host, LIFEBOAT_PORT: String(port) },
+      };
+      const end = await runProgram(program, { args: [], environment, place: `services.${service}.checks` }, run);
+      const said = end.timedOut ? `no answer within ${end.after}` : `exit ${end.code ?? 'by a signal'}`;
+      const words = end.timedOut ? '' : (end.stderr.trim() || end.stdout.trim()).split('\n').at(-1)?.slice(0, 300);
+      const ok = !end.timedOut && end.code === 0;
+      answers.push({
+        name: `${name} at ${addressText({ host, port })}`,
+        ok,
+        expected: 'exit 0',
+        found: said,
+        ...(words ? { detail: words } : {}),
+      });
+    }
+    return answers;
+  });
+}

@@ -1,0 +1,41 @@
+import { formatLsn, parseLsn, segmentStart } from '../../../../workflows/model/lsn.ts';
+import { isoOfMicros } from '../../../../workflows/model/target-parse.ts';
+import type { Run } from '../../../io/run.ts';
+import type { Commit } from '../../../../workflows/model/last-good.ts';
+import type { CommitSearch, WalVault } from '../../source.ts';
+import type { WalMark } from './marks.ts';
+import { RecordWalker } from './records.ts';
+import { SegmentIndex } from './segment-index.ts';
+import { assembleSegment } from './segments.ts';
+
+/**
+ * Every commit in the stored WAL of one timeline from a position on, in order, a batch for each segment. It ends where the WAL
+ * ends, or at the first hole.
+ */
+export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: Run): AsyncIterable<Commit[]> {
+  const { systemId, timeline, fromLsn, segmentBytes } = search;
+  const [objects, histories] = await Promise.all([vault.list({ systemId, fromLsn }), vault.histories(systemId)]);
+  const index = new SegmentIndex(objects, segmentBytes);
+  const from = parseLsn(fromLsn);
+  const to = search.toLsn === undefined ? undefined : parseLsn(search.toLsn);
+  const isWanted = (lsn: bigint): boolean => lsn >= from && (to === undefined || lsn < to);
+  let batch: Commit[] = [];
+  const walker = new RecordWalker((mark) => {
+    if (mark.kind === 'end' && mark.committed && isWanted(mark.lsn)) batch.push(commitOf(mark));
+  });
+  for (let start = segmentStart(from, segmentBytes); ; start += BigInt(segmentBytes)) {
+    run.signal.throwIfAborted();
+    if (to !== undefined && start >= to) return;
+    const query = { timeline, start: formatLsn(start), segmentBytes, histories };
+    const bytes = await assembleSegment(vault, index.touching(start), query);
+    if (!bytes) return;
+    walker.push(start, bytes);
+    if (batch.length > 0) yield batch;
+    batch = [];
+    run.progress({ phase: 'list transactions', note: `at ${formatLsn(start)}` });
+  }
+}
+
+function commitOf({ xid, lsn, micros }: Extract<WalMark, { kind: 'end' }>): Commit {
+  return { xid: String(xid), lsn: formatLsn(lsn), ...(micros === undefined ? {} : { at: isoOfMicros(micros) }) };
+}

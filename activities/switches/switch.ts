@@ -1,0 +1,48 @@
+import type { ZodType } from 'zod';
+import type { Confirmation, Move, Observed, Traffic } from '../../workflows/model/traffic.ts';
+import type { Run } from '../io/run.ts';
+
+/**
+ * What sends the clients of a service to a database. There is no "undo": to go back is the same move with the sides swapped.
+ * Failures of all three: Unavailable and Busy (nothing was changed, ask again), Denied, ConfigInvalid, Unsupported.
+ */
+export interface SwitchSession extends AsyncDisposable {
+  /** Where traffic goes now, asked of whoever sends it there, never remembered by us. */
+  where(): Promise<Observed>;
+  /**
+   * Compare and set: from `from` to `to`, unless the switch has accepted a higher token. A repeat, also after a lost
+   * reply, changes nothing and succeeds. Precondition when traffic goes elsewhere than `from`, or the token is stale:
+   * nothing was changed. OutcomeUnknown when it did not answer in time or not in its form: look with `where`.
+   */
+  move(move: Move): Promise<void>;
+  /** A look from outside, where a client stands. `ok: false` may be true a moment later. */
+  confirm(to: Traffic): Promise<Confirmation>;
+}
+
+export interface Switch {
+  readonly kind: string;
+  readonly schema: ZodType;
+  describe(options: unknown): string;
+  /** It can give an address a share of the traffic. */
+  weighted(options: unknown): boolean;
+  open(name: string, options: unknown, run: Run): SwitchSession;
+}
+
+export interface SwitchOf<Options> {
+  kind: string;
+  schema: ZodType<Options>;
+  describe(options: Options): string;
+  weighted(options: Options): boolean;
+  open(name: string, options: Options, run: Run): SwitchSession;
+}
+
+export function defineSwitch<Options>(definition: SwitchOf<Options>): Switch {
+  const { kind, schema } = definition;
+  return Object.freeze({
+    kind,
+    schema,
+    describe: (options: unknown) => definition.describe(schema.parse(options)),
+    weighted: (options: unknown) => definition.weighted(schema.parse(options)),
+    open: (name: string, options: unknown, run: Run) => definition.open(name, schema.parse(options), run),
+  });
+}

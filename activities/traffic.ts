@@ -1,0 +1,125 @@
+import { failure, isFailure } from '../workflows/model/failure.ts';
+import { nearestName } from '../workflows/model/nearest.ts';
+import type { Confirmation, Move, Observed } from '../workflows/model/traffic.ts';
+import { describeTraffic, sameTraffic } from '../workflows/model/traffic.ts';
+import { withRun } from './activity-run.ts';
+import type { Deps } from './deps.ts';
+import type { Run } from './io/run.ts';
+import { findSwitch } from './switches/index.ts';
+import type { SwitchSession } from './switches/switch.ts';
+
+export interface SwitchTask {
+  source: string;
+  /** Name of a switch. */
+  name: string;
+}
+
+export type MoveTask = SwitchTask & Move;
+
+const LOOK_MS = 500;
+/** Looks from outside before the step is said to be unconfirmed, and tried again from the start. */
+const LOOKS = 20;
+
+/** Where a switch sends traffic now. */
+export function locateTraffic(deps: Deps, task: SwitchTask): Promise<Observed> {
+  return withSwitch(deps, task, (session) => session.where());
+}
+
+/**
+ * Moves traffic and returns when it is seen to be moved, by the switch and from outside. It looks first: an earlier attempt may
+ * have done it. A move whose outcome nobody knows is answered by looking.
+ */
+export function moveTraffic(deps: Deps, task: MoveTask): Promise<Confirmation> {
+  return withSwitch(deps, task, async (session, run) => {
+    if (await isStillToMove(session, task)) await moveOnce(session, task);
+    return awaitConfirmed(session, { task, run });
+  });
+}
+
+/** False when it is there already. Precondition when it is neither there nor where it should come from. */
+async function isStillToMove(session: SwitchSession, { name, from, to, token }: MoveTask): Promise<boolean> {
+  const seen = await session.where();
+  if (seen.token > token) throw stale(name, { token, seen: seen.token });
+  // The same place under an older token: only a move of ours makes it ours.
+  if (sameTraffic(seen.traffic, to)) return seen.token < token;
+  if (sameTraffic(seen.traffic, from)) return true;
+  throw failure('Precondition', `switch ${name} sends traffic elsewhere than expected`, {
+    place: `switches.${name}`,
+    expected: describeTraffic(from),
+    found: describeTraffic(seen.traffic),
+    hint: 'somebody else has moved it: look, then start again',
+  });
+}
+
+function stale(name: string, { token, seen }: { token: number; seen: number }): Error {
+  return failure('Precondition', `switch ${name} obeys a newer run`, {
+    place: `switches.${name}`,
+    expected: `no token above ${token}`,
+    found: `token ${seen}`,
+    hint: 'lifeboat status: another run has taken over; this one must not move anything any more',
+  });
+}
+
+async function moveOnce(session: SwitchSession, { name, from, to, token }: MoveTask): Promise<void> {
+  const seen = await session.where();
+  try {
+    // Where it stands there already, the switch has to hear of the new token only.
+    await session.move({ from: sameTraffic(seen.traffic, to) ? to : from, to, token });
+  } catch (error) {
+    if (!isFailure(error, 'OutcomeUnknown')) throw error;
+    const now = await session.where();
+    if (sameTraffic(now.traffic, to) && now.token === token) return;
+    throw failure('Unavailable', `switch ${name} was asked to move and did not: ${describeTraffic(now.traffic)}`, {
+      place: `switches.${name}`,
+      expected: describeTraffic(to),
+      found: describeTraffic(now.traffic),
+      hint: 'it is tried again by itself',
+      cause: error,
+    });
+  }
+}
+
+async function awaitConfirmed(
+  session: SwitchSession,
+  { task, run }: { task: MoveTask; run: Run },
+): Promise<Confirmation> {
+  const { name, to } = task;
+  for (let look = 1; ; look++) {
+    const seen = await session.where();
+    const confirmed = sameTraffic(seen.traffic, to) ? await session.confirm(to) : undefined;
+    if (confirmed?.ok) return confirmed;
+    if (seen.token > task.token) throw stale(name, { token: task.token, seen: seen.token });
+    const found = confirmed?.found ?? describeTraffic(seen.traffic);
+    if (look >= LOOKS) {
+      throw failure('Unavailable', `switch ${name} has moved, and it is not seen from outside`, {
+        place: `switches.${name}`,
+        expected: describeTraffic(to),
+        found,
+        hint: 'it is looked at again by itself',
+      });
+    }
+    run.progress({ phase: `confirm ${name}`, note: found });
+    await run.clock.sleep(LOOK_MS, run.signal);
+  }
+}
+
+function withSwitch<T>(
+  deps: Deps,
+  { name }: SwitchTask,
+  use: (session: SwitchSession, run: Run) => Promise<T>,
+): Promise<T> {
+  const config = deps.config.switches[name];
+  if (!config) {
+    const near = nearestName(name, Object.keys(deps.config.switches));
+    throw failure('NotFound', `switch ${name} is not configured on host ${deps.host}`, {
+      place: `switches in ${deps.config.path}`,
+      expected: Object.keys(deps.config.switches).join(', ') || 'a switch',
+      found: name,
+      hint: near === undefined ? 'lifeboat config explain' : `did you mean ${near}?`,
+    });
+  }
+  return withRun(deps, async (run) => {
+    await using session = findSwitch(config.kind).open(name, config.options, run);
+    return await use(session, run);
+  });
+}

@@ -1,0 +1,37 @@
+/** Who has to agree, and until when. */
+export interface ApprovalRule {
+  /** How many of them. */
+  of: number;
+  /** Who may; empty: anybody. */
+  from: string[];
+  /** At least one of them is not who started the run. */
+  byAnother: boolean;
+  withinMs: number;
+}
+
+/** One switch of a service, as its workflow needs to know it. */
+export interface SwitchFacts {
+  name: string;
+  kind: string;
+  /** It can give an address a share of the traffic. */
+  weighted: boolean;
+  /** Host whose worker has to move it; absent: any. */
+  host?: string;
+}
+
+/** What a run needs to know of the service that a source belongs to; names and limits, no secrets. */
+export interface ServiceFacts {
+  service: string;
+  source: string;
+  /** In the order in which they are moved. */
+  traffic: SwitchFacts[];
+  /** Shares of the traffic, per cent, that a recovered cluster gets one after the other; the last is 100. */
+  steps: number[];
+  /** Addresses that a recovered cluster listens on. */
+  listen: string;
+  /** Host under which clients reach it. */
+  address: string;
+  approval: ApprovalRule;
+  /** Names of the checks. */
+  checks: string[];
+}
