@@ -20,31 +20,32 @@ func main() {
 			"archive_command = '/path/to/lifeboat-wal-push /run/lifeboat/shop.sock %p'\n")
 		os.Exit(2)
 	}
-	if message := push(os.Args[1], os.Args[2]); message != "" {
-		os.Stderr.WriteString("lifeboat wal-push: " + message + "\n")
+	isDurable, why := push(os.Args[1], os.Args[2])
+	if !isDurable {
+		os.Stderr.WriteString("lifeboat wal-push: " + why + "\n")
 		os.Exit(1)
 	}
 }
 
-// Empty when the file is durable.
-func push(socket, file string) string {
+// True only when the worker has said that the file is durable; otherwise with the reason.
+func push(socket, file string) (bool, string) {
 	if !strings.HasPrefix(file, "/") {
 		folder, err := os.Getwd()
 		if err != nil {
-			return "the working directory is unknown: " + err.Error()
+			return false, "the working directory is unknown: " + err.Error()
 		}
 		file = folder + "/" + file
 	}
 	if len(file) > longestPath || strings.ContainsAny(file, "\n\r") {
-		return "the path of the file is no path that can be handed over"
+		return false, "the path of the file is no path that can be handed over"
 	}
 	connection, err := connect(socket)
 	if err != nil {
-		return "no worker listens at " + socket + ": " + err.Error() + "; PostgreSQL keeps the file and tries again"
+		return false, "no worker listens at " + socket + ": " + err.Error() + "; PostgreSQL keeps the file and tries again"
 	}
 	defer syscall.Close(connection)
 	if err := writeAll(connection, []byte("push "+file+"\n")); err != nil {
-		return "the worker at " + socket + " went away: " + err.Error()
+		return false, "the worker at " + socket + " went away: " + err.Error()
 	}
 	return answer(connection, socket)
 }
@@ -83,7 +84,7 @@ func writeAll(connection int, rest []byte) error {
 }
 
 // "wait" is no answer yet, "ok" is the only good one, anything else says why not.
-func answer(connection int, socket string) string {
+func answer(connection int, socket string) (bool, string) {
 	var said []byte
 	chunk := make([]byte, 4096)
 	for {
@@ -95,10 +96,13 @@ func answer(connection int, socket string) string {
 			line := string(said[:end])
 			said = said[end+1:]
 			if line == "ok" {
-				return ""
+				return true, ""
+			}
+			if reason, isRefused := strings.CutPrefix(line, "no "); isRefused {
+				return false, "refused: " + reason
 			}
 			if line != "wait" {
-				return strings.TrimPrefix(line, "no ")
+				return false, "the worker at " + socket + " answered \"" + line + "\", which is no answer: is the helper of its version?"
 			}
 		}
 		count, err := syscall.Read(connection, chunk)
@@ -106,10 +110,10 @@ func answer(connection int, socket string) string {
 			continue
 		}
 		if err == syscall.EAGAIN {
-			return "the worker at " + socket + " is silent; PostgreSQL keeps the file and tries again"
+			return false, "the worker at " + socket + " is silent; PostgreSQL keeps the file and tries again"
 		}
 		if err != nil || count == 0 || len(said) > 1<<20 {
-			return "the worker at " + socket + " went away before it answered; PostgreSQL keeps the file and tries again"
+			return false, "the worker at " + socket + " went away before it answered; PostgreSQL keeps the file and tries again"
 		}
 		said = append(said, chunk[:count]...)
 	}

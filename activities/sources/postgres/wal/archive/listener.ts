@@ -79,7 +79,7 @@ async function answer(connection: Socket, request: string, push: Listening['push
     connection.end('ok\n');
   } catch (error) {
     const message = findFailure(error)?.message ?? (error instanceof Error ? error.message : String(error));
-    connection.end(`no ${message.replaceAll(/\s+/g, ' ')}\n`);
+    connection.end(`no ${message.replaceAll(/\s+/g, ' ').trim() || 'without a reason'}\n`);
   } finally {
     clearInterval(waiting);
   }
