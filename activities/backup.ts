@@ -7,6 +7,7 @@ import type { PointKind, PointSummary } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { BackupOrder } from '../workflows/model/orders.ts';
 import { chooseParent } from '../workflows/model/parent.ts';
+import { leftAt } from '../workflows/model/timeline.ts';
 import type { WalRange } from '../workflows/model/wal.ts';
 import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { attempt } from './activity-run.ts';
@@ -24,6 +25,8 @@ export interface BackupTask extends BackupOrder {
 }
 
 const LOOK_MS = 250;
+/** Histories are read whole: not at every look. */
+const LOOKS_AT_HISTORIES = 20;
 
 /**
  * Fails with every reason at once when the source cannot be backed up, its store or keys cannot be used, or the vault has
@@ -77,10 +80,18 @@ export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> 
       ...(config.backup.maxRateBytes === undefined ? {} : { maxRateBytes: config.backup.maxRateBytes }),
       ...('since' in parent ? { since: parent.since } : {}),
       increments: wantsIncrements(config) || (task.type ?? 'full') !== 'full',
+      newestTimeline: (systemId) => newestTimeline(vault, systemId),
     });
     const fallback = 'fallback' in parent ? { fallback: parent.fallback } : {};
     return summarise(await draft.finish({ ...facts, ...fallback }));
   });
+}
+
+/** Where the stream has gone; undefined on the first timeline, which has no history. */
+async function newestTimeline({ wal }: Vault, systemId: string): Promise<number | undefined> {
+  const known = (await wal.histories(systemId)).map(({ timeline }) => timeline).sort((a, b) => b - a);
+  for (const timeline of known) if ((await wal.list({ systemId, timeline })).length > 0) return timeline;
+  return undefined;
 }
 
 type Parent = Pick<BackupOptions, 'since'> | { fallback: string };
@@ -105,10 +116,13 @@ export type NeededWal = Pick<PointSummary, 'systemId' | 'timeline' | 'startLsn' 
 export function awaitWal(deps: Deps, { source, need }: { source: string; need: NeededWal }): Promise<void> {
   return useSource(deps, source, async (use) => {
     const { run } = use;
-    for (;;) {
+    for (let looks = 0; ; looks++) {
+      // Before the ranges: what was shipped of a timeline that was left is counted.
+      const fork = looks % LOOKS_AT_HISTORIES === 0 ? await forkBefore(use, need) : undefined;
       const ranges = await rangesFor(use, need);
       const { timeline, startLsn, stopLsn } = need;
       if (rangeHolding(ranges, timeline, { from: startLsn, to: stopLsn })) return;
+      if (fork !== undefined) throw leftBehind(source, need, fork);
       const hole = firstHole(ranges, need);
       if (hole && (await isLost(use, { need, hole }))) throw lost(source, need, hole);
       const have = ranges.at(-1)?.endLsn ?? 'none';
@@ -121,6 +135,21 @@ export function awaitWal(deps: Deps, { source, need }: { source: string; need: N
 async function rangesFor({ vault }: SourceUse, { systemId, timeline, startLsn }: NeededWal): Promise<WalRange[]> {
   const ranges = rangesOf(await vault.wal.list({ systemId, fromLsn: startLsn }));
   return ranges.filter((range) => range.timeline === timeline);
+}
+
+/** Where the stream has left the timeline of a backup before its end: it never goes back, so that the rest never comes. */
+async function forkBefore({ vault }: SourceUse, { systemId, timeline, stopLsn }: NeededWal): Promise<Lsn | undefined> {
+  const forks = (await vault.wal.histories(systemId)).map((history) => leftAt(history, timeline));
+  return forks.find((fork) => fork !== undefined && compareLsn(fork, stopLsn) < 0);
+}
+
+function leftBehind(source: string, { timeline, startLsn, stopLsn }: NeededWal, fork: Lsn): Error {
+  return failure('Integrity', `timeline ${timeline} of ${source} was left at ${fork}, the backup ends at ${stopLsn}`, {
+    place: `source ${source}, timeline ${timeline}`,
+    expected: `WAL from ${startLsn} to ${stopLsn}`,
+    found: `a newer timeline, which goes on from ${fork}`,
+    hint: `this backup is dropped, take a new one: lifeboat backup ${source}; stop the old primary, or make it a standby of the new one`,
+  });
 }
 
 interface Hole {

@@ -87,6 +87,8 @@ export interface BackupOptions {
   since?: { kind: Exclude<PointKind, 'full'>; parent: PointReader };
   /** Later ones will be of that kind: a source that needs to keep something for it does. */
   increments?: boolean;
+  /** Of the WAL that is stored of a cluster: a server that is behind it was left. Undefined while there is only the first one. */
+  newestTimeline?(systemId: string): Promise<number | undefined>;
 }
 
 /** The vault's WAL of one source, as the engine sees it. */

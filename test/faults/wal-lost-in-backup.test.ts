@@ -97,3 +97,27 @@ test('a hole that an overtaken upload leaves is none: the backup waits until it 
     await backup.ended;
   });
 });
+
+test('a timeline that is left before the end of a backup ends its wait; one that is left behind it does not', async () => {
+  await withWal({ version: 18 }, async (at) => {
+    const stream = ship(at.server, at.wal);
+    await load(at.server, 100);
+    const fork = await flushed(at.server);
+    await covers(stream, at);
+    await stream.stop();
+    await load(at.server, 100);
+    const stopLsn = await flushed(at.server);
+    const need = { systemId: at.id, timeline: 1, startLsn: fork, stopLsn };
+    const backup = waitingBackup(at, need);
+    await backup.looked;
+    // As the stream keeps it when it has gone over to the server that was promoted; the backup is one of the old primary.
+    await at.wal.putHistory(at.id, 2, Buffer.from(`1\t${fork}\tno recovery target specified\n`));
+    await assert.rejects(backup.ended, (error) => {
+      assert.equal(failureTypeOf(error), 'Integrity', String(error));
+      assert.match(String(error), new RegExp(`timeline 1 of shop was left at ${fork}, the backup ends at ${stopLsn}`));
+      assert.match(failureFacts(error).hint ?? '', /lifeboat backup shop/);
+      return true;
+    });
+    await waitingBackup(at, { ...need, startLsn: '0/1000000', stopLsn: fork }).ended;
+  });
+});

@@ -74,6 +74,7 @@ for (const { version, read } of CASES) {
         await lagging(t, world);
         await unsafe(t, world);
         await promoted(t, world);
+        await left(t, world);
       }),
     );
   });
@@ -187,5 +188,23 @@ async function promoted(t: TestContext, world: World): Promise<void> {
     const { takenFrom, timeline } = await attempt(memorySink());
     assert.deepEqual([takenFrom?.server, takenFrom?.role, timeline], [place(standby), 'primary', 2]);
     assert.match(takenFrom?.instead ?? '', /is a primary on timeline 1$/);
+  });
+}
+
+/** The new primary does not answer, the old one is still up. */
+async function left(t: TestContext, world: World): Promise<void> {
+  const { server, standby } = world;
+  await t.test('the primary that was left is not backed up while the new one is away', async () => {
+    await standby.stop('immediate');
+    const systems: string[] = [];
+    const newestTimeline = (systemId: string): Promise<number> => Promise.resolve((systems.push(systemId), 2));
+    await assert.rejects(take(world, 's11', { from: 'primary', newestTimeline }), (error) => {
+      assert.equal(failureTypeOf(error), 'Unavailable', String(error));
+      assert.match(String(error), new RegExp(`primary ${place(server)} is on timeline 1, .* of timeline 2`));
+      return true;
+    });
+    const [row] = await server.sql('select system_identifier::text as id from pg_control_system()');
+    assert.deepEqual(systems, [row?.['id']]);
+    await standby.start();
   });
 }

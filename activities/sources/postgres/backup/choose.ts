@@ -21,7 +21,8 @@ interface Use {
 
 /**
  * The server that fits the wish of the order, and is near enough to the primary when it is a standby. Where a standby is only
- * preferred the primary takes its place, and the reason is kept. Failures: those of chooseServer; Precondition, with the lag.
+ * preferred the primary takes its place, and the reason is kept. Failures: those of chooseServer; Precondition, with the lag;
+ * Unavailable for a primary that was left, while the one that followed it is not seen.
  */
 export async function chooseBackupServer(given: PostgresOptions, use: Use): Promise<BackupServer> {
   const { backup, run } = use;
@@ -33,9 +34,25 @@ export async function chooseBackupServer(given: PostgresOptions, use: Use): Prom
     if (want === 'standby') throw tooFar(chosen, reason);
     run.log.warn('the standby is passed over', { reason });
     const primary = await chooseServer(given.connection, { signal: run.signal, want: 'primary' });
+    await refuseLeft(primary, backup);
     return serverOf(given, primary, reason);
   }
+  await refuseLeft(chosen, backup);
   return serverOf(given, chosen, want === 'prefer-standby' ? (chosen.others ?? 'there is none') : undefined);
+}
+
+/** The WAL of a primary that was left is never shipped: a backup of it could not become a point. */
+async function refuseLeft(chosen: ChosenServer, { newestTimeline }: BackupOptions): Promise<void> {
+  const { place, role, systemId, timeline, others } = chosen;
+  if (role !== 'primary' || systemId === undefined || timeline === undefined) return;
+  const newest = await newestTimeline?.(systemId);
+  if (newest === undefined || newest <= timeline) return;
+  throw failure('Unavailable', `primary ${place} is on timeline ${timeline}, the vault has WAL of timeline ${newest}`, {
+    place,
+    expected: `a primary on timeline ${newest} or newer`,
+    found: [`${place} is a primary on timeline ${timeline}`, ...(others === undefined ? [] : [others])].join('; '),
+    hint: 'it is tried again until the new primary answers; stop the old one, or make it a standby with pg_rewind',
+  });
 }
 
 function serverOf(options: PostgresOptions, chosen: ChosenServer, instead?: string): BackupServer {
