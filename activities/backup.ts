@@ -70,7 +70,10 @@ function otherCluster(source: string, expected: string, found: string): Error {
 /** Takes a base backup, or what changed since another point, into parts and a draft manifest. Nothing is visible until `publishPoint`. */
 export function takeBackup(deps: Deps, task: BackupTask): Promise<PointSummary> {
   return useSource(deps, task.source, async ({ session, vault, config }) => {
-    await using draft = await vault.begin(`${task.prefix}-${attempt()}`);
+    const point = `${task.prefix}-${attempt()}`;
+    // What an attempt left that failed: the store may have no room for two.
+    if (attempt() > 1) await vault.discard(`${task.prefix}-`, point);
+    await using draft = await vault.begin(point);
     const parent = await parentFor(vault, { kind: task.type ?? 'full', chainLimit: config.backup.chainLimit });
     const facts = await session.backup(draft, {
       checkpoint: task.checkpoint ?? config.backup.checkpoint,

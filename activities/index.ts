@@ -3,9 +3,11 @@ import type { Deps } from './deps.ts';
 import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
 import { discardExtract, extractFiles, planExtract } from './extract.ts';
+import { markPoint } from './hold.ts';
 import { inspectVault } from './inspect.ts';
 import { notify } from './notify.ts';
 import { chooseDrillTarget, planRestore } from './plan.ts';
+import { planRetention, removePoints, removeWal } from './retention.ts';
 import {
   discardRestore,
   fetchBase,
@@ -41,6 +43,10 @@ const ACTIVITIES = {
   finishRestore,
   discardRestore,
   verifyPoint,
+  planRetention,
+  removePoints,
+  removeWal,
+  markPoint,
   chooseDrillTarget,
   writeReport,
   notify,

@@ -19,6 +19,7 @@ import { isoOfMicros, timeMicros } from '../workflows/model/target-parse.ts';
 import type { Deps } from './deps.ts';
 import type { ClusterHoldings } from './holdings.ts';
 import { holdingsOf } from './holdings.ts';
+import { noteUse, takeIntoUse } from './in-use.ts';
 import { isoTime } from './io/clock.ts';
 import { freePort } from './io/free-port.ts';
 import { readMeasurements } from './measurements.ts';
@@ -39,6 +40,8 @@ const POINTS_SHOWN = 5;
 /** Decides what a recovery will do, from what the vault holds, on the host that will do it; nothing is touched. */
 export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
   return useSource(deps, task.source, async (use) => {
+    // Whatever is chosen must be there until it is read; a preview reads nothing.
+    if (!task.preview) await takeIntoUse(use, { points: 'all', wal: true });
     const holdings = await newestCluster(use, task);
     const choice = await chosen(use, holdings, {
       source: task.source,
@@ -47,6 +50,7 @@ export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview>
       nowMicros: deps.clock.nowMs() * 1000,
       ...(task.point === undefined ? {} : { point: task.point }),
     });
+    if (!task.preview) await noteUse(use, { points: [choice.route.base.point], wal: true });
     const { manifest } = await use.vault.open(choice.route.base.point);
     const plan = await planOf({ deps, task, use, choice, holdings, manifest });
     await use.session.recovery.check(plan);

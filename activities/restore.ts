@@ -1,5 +1,8 @@
 import type { FetchEvidence, OpenEvidence, Proof, RecoveryPlan, ReplayEvidence } from '../workflows/model/recovery.ts';
 import type { Deps } from './deps.ts';
+import { endUse } from './in-use.ts';
+import { isoTime } from './io/clock.ts';
+import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 
 /** The steps of a recovery, each on the host of the plan; each may be repeated and goes on where it stopped. */
@@ -26,13 +29,32 @@ export function proveCluster(
   deps: Deps,
   { plan, replay }: { plan: RecoveryPlan; replay: ReplayEvidence },
 ): Promise<Proof> {
-  return useSource(deps, plan.source, ({ session }) => session.recovery.prove(plan, replay));
+  return useSource(deps, plan.source, async ({ session, vault, run }) => {
+    const proof = await session.recovery.prove(plan, replay);
+    // The proof is what somebody waits for; that retention hears of it can wait for the next one.
+    if (proof.ok)
+      await vault
+        .noteChecked(plan.base.point, { provenAt: isoTime(run.clock.nowMs()) })
+        .catch((error: unknown) => run.log.warn('the proof could not be noted in the vault', { error: String(error) }));
+    return proof;
+  });
 }
 
 export function finishRestore(deps: Deps, plan: RecoveryPlan): Promise<void> {
-  return useSource(deps, plan.source, ({ session }) => session.recovery.finish(plan));
+  return useSource(deps, plan.source, async (use) => {
+    await use.session.recovery.finish(plan);
+    await letGo(use);
+  });
 }
 
 export function discardRestore(deps: Deps, plan: RecoveryPlan): Promise<void> {
-  return useSource(deps, plan.source, ({ session }) => session.recovery.discard(plan));
+  return useSource(deps, plan.source, async (use) => {
+    await use.session.recovery.discard(plan);
+    await letGo(use);
+  });
+}
+
+/** A store that is away keeps nobody from a copy that is there: the note of a run that is over counts for nothing. */
+async function letGo(use: SourceUse): Promise<void> {
+  await endUse(use).catch((error: unknown) => use.run.log.warn('a note of use stays', { error: String(error) }));
 }

@@ -1,14 +1,16 @@
 import { chainsOf } from '../workflows/model/chain.ts';
-import { failure, isFailure } from '../workflows/model/failure.ts';
+import { failure, findFailure, isFailure } from '../workflows/model/failure.ts';
 import { compareLsn } from '../workflows/model/lsn.ts';
 import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
-import type { VerifyOrder } from '../workflows/model/orders.ts';
 import type { Check } from '../workflows/model/recovery.ts';
 import type { WalObject } from '../workflows/model/wal.ts';
 import type { VerifyResult } from '../workflows/model/results.ts';
 import type { Deps } from './deps.ts';
+import { endUse, takeIntoUse } from './in-use.ts';
+import { isoTime } from './io/clock.ts';
+import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 import type { Vault } from './vault/vault.ts';
 
@@ -21,34 +23,68 @@ const AT_ONCE = 4;
  * Reads every part of a point, and of all that it stands on, and compares every byte with what was signed; reads the WAL it
  * needs, which the cipher vouches for.
  */
-export function verifyPoint(deps: Deps, { source, point }: VerifyOrder): Promise<VerifyResult> {
-  return useSource(deps, source, async ({ vault, run }) => {
-    const { manifest } = await vault.open(point);
-    const summary = summarise(manifest);
-    const chain = await chainFor(vault, summary);
-    const sum = (pick: (link: PointSummary) => number): number => chain.reduce((total, link) => total + pick(link), 0);
-    const [wanted, totalBytes] = [sum((link) => link.parts), sum((link) => link.bytes)];
-    const read = { parts: 0, bytes: 0, storedBytes: 0 };
-    let doneBytes = 0;
-    for (const link of chain) {
-      const counted = await vault.verify(link.point, (bytes) => {
-        doneBytes += bytes;
-        run.progress({ phase: 'verify', note: link.point, doneBytes, totalBytes });
-      });
-      for (const what of ['parts', 'bytes', 'storedBytes'] as const) read[what] += counted[what];
+export function verifyPoint(deps: Deps, { source, point }: { source: string; point: string }): Promise<VerifyResult> {
+  return useSource(deps, source, async (use) => {
+    await takeIntoUse(use, { points: [point], wal: false });
+    try {
+      return await noted(use, point, () => readPoint(use, point));
+    } finally {
+      await endUse(use).catch((error: unknown) => use.run.log.warn('a note of use stays', { error: String(error) }));
     }
-    const found = `${read.parts} of ${wanted} parts`;
-    return {
-      point: summary,
-      ...read,
-      checks: [
-        { name: 'manifest signed by a trusted key', ok: true, expected: 'a signature', found: 'verified' },
-        ...(chain.length > 1 ? [chainCheck(chain)] : []),
-        { name: 'every part is what was signed', ok: true, expected: `${wanted} parts`, found },
-        await walCheck(vault, summary),
-      ],
-    };
   });
+}
+
+/** Whatever was found is kept beside the point, for retention; that it could not be noted changes nothing of it. */
+async function noted(
+  { vault, run }: SourceUse,
+  point: string,
+  read: () => Promise<VerifyResult>,
+): Promise<VerifyResult> {
+  const note = (news: Parameters<Vault['noteChecked']>[1]): Promise<void> =>
+    vault
+      .noteChecked(point, news)
+      .catch((error: unknown) =>
+        run.log.warn(`what was found of ${point} could not be noted`, { error: String(error) }),
+      );
+  const now = (): string => isoTime(run.clock.nowMs());
+  try {
+    const result = await read();
+    const bad = result.checks.filter((check) => !check.ok);
+    if (bad.length === 0) await note({ verifiedAt: now() });
+    else await note({ wrong: { at: now(), reason: bad.map(({ name, found }) => `${name}: ${found}`).join('; ') } });
+    return result;
+  } catch (error) {
+    if (isFailure(error, 'Integrity')) await note({ wrong: { at: now(), reason: findFailure(error)?.message ?? '' } });
+    throw error;
+  }
+}
+
+async function readPoint({ vault, run }: SourceUse, point: string): Promise<VerifyResult> {
+  const { manifest } = await vault.open(point);
+  const summary = summarise(manifest);
+  const chain = await chainFor(vault, summary);
+  const sum = (pick: (link: PointSummary) => number): number => chain.reduce((total, link) => total + pick(link), 0);
+  const [wanted, totalBytes] = [sum((link) => link.parts), sum((link) => link.bytes)];
+  const read = { parts: 0, bytes: 0, storedBytes: 0 };
+  let doneBytes = 0;
+  for (const link of chain) {
+    const counted = await vault.verify(link.point, (bytes) => {
+      doneBytes += bytes;
+      run.progress({ phase: 'verify', note: link.point, doneBytes, totalBytes });
+    });
+    for (const what of ['parts', 'bytes', 'storedBytes'] as const) read[what] += counted[what];
+  }
+  const found = `${read.parts} of ${wanted} parts`;
+  return {
+    point: summary,
+    ...read,
+    checks: [
+      { name: 'manifest signed by a trusted key', ok: true, expected: 'a signature', found: 'verified' },
+      ...(chain.length > 1 ? [chainCheck(chain)] : []),
+      { name: 'every part is what was signed', ok: true, expected: `${wanted} parts`, found },
+      await walCheck(vault, summary),
+    ],
+  };
 }
 
 /** Integrity when something that the point stands on is not there. */

@@ -65,6 +65,13 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/extract.ts'),
   },
   { name: 'verify', summary: 'read every byte of a recovery point', load: () => import('./commands/verify.ts') },
+  {
+    name: 'retention',
+    summary: 'remove the points and the WAL that the rules do not keep',
+    load: () => import('./commands/retention.ts'),
+  },
+  { name: 'hold', summary: 'keep a recovery point, whatever the rules say', load: () => import('./commands/hold.ts') },
+  { name: 'release', summary: 'take back a hold', load: () => import('./commands/release.ts') },
   { name: 'list', summary: 'list recovery points', load: () => import('./commands/list.ts') },
   { name: 'show', summary: 'show one recovery point', load: () => import('./commands/show.ts') },
   {

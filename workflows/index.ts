@@ -2,9 +2,11 @@
 export { backup } from './backup.ts';
 export { drill } from './drill.ts';
 export { extract } from './extract.ts';
+export { hold } from './hold.ts';
 export { inspect } from './inspect.ts';
 export { recover } from './recover.ts';
 export { restore } from './restore.ts';
+export { retention } from './retention.ts';
 export { scheduled } from './scheduled.ts';
 export { verify } from './verify.ts';
 export { wal } from './wal.ts';

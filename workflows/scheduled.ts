@@ -12,10 +12,10 @@ import type { ScheduledResult } from './model/results.ts';
  */
 export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult> {
   const { workflow, input } = checkOrder<ScheduledOrder>('scheduled', given, {
-    'workflow!': ['backup', 'drill'],
+    'workflow!': ['backup', 'drill', 'retention'],
     'input!': 'mapping',
   });
-  const { source } = checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_BOTH });
+  const { source } = checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_THEM });
   const id = workflowId[workflow](source);
   try {
     const runId = await startOnItsOwn(workflow, { id, input, summary: `${workflow} of ${source}, by its schedule` });
@@ -30,7 +30,7 @@ export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult>
 }
 
 /** The started workflow checks the rest. */
-const ANY_OF_BOTH = {
+const ANY_OF_THEM = {
   'source!': 'name',
   label: 'text',
   checkpoint: 'text',

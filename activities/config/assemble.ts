@@ -106,6 +106,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
         return at ? [[each, scheduleOf(at)]] : [];
       }),
     ),
+    ...(source.retention ? { retention: retentionOf(source.retention) } : {}),
     objectives: { ...(rto === undefined ? {} : { rtoMs: rto }), ...(rpo === undefined ? {} : { rpoMs: rpo }) },
     notify: source.notify,
   };
@@ -115,6 +116,13 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
 function archiveOf(wal: SourceFile['wal']): Pick<SourceConfig['wal'], 'archive'> {
   const { receive, host = '', socket = '', socketMode } = wal;
   return receive === 'archive' ? { archive: { host, socket, socketMode: Number.parseInt(socketMode, 8) } } : {};
+}
+
+function retentionOf({
+  window,
+  ...counts
+}: NonNullable<SourceFile['retention']>): NonNullable<SourceConfig['retention']> {
+  return { windowMs: window, ...counts };
 }
 
 function scheduleOf(file: ScheduleFile): ScheduleConfig {

@@ -1,3 +1,4 @@
+import type { RetentionPolicy } from '../../workflows/model/retention.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { Program } from '../io/program.ts';
 
@@ -77,13 +78,15 @@ export interface SourceConfig {
     archive?: { host: string; socket: string; socketMode: number };
   };
   schedule: Partial<Record<ScheduleName, ScheduleConfig>>;
+  /** Absent: nothing that was published is ever removed. */
+  retention?: RetentionPolicy;
   objectives: { rtoMs?: number; rpoMs?: number };
   /** Names of notifiers. */
   notify: string[];
 }
 
-/** What can be scheduled: a full backup, two kinds of smaller ones, a drill. */
-export const SCHEDULE_NAMES = ['backup', 'incremental', 'differential', 'drill'] as const;
+/** What can be scheduled: a full backup, two kinds of smaller ones, a drill, removing old ones. */
+export const SCHEDULE_NAMES = ['backup', 'incremental', 'differential', 'drill', 'retention'] as const;
 export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
 
 /** Cron is the five-field form of activities/config/cron.ts; timezone an IANA name. */

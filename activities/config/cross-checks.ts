@@ -5,7 +5,10 @@ import type { ConfigFile } from './schema.ts';
 
 /** What no single value can know: that names point at something, and that no two sources use one slot. */
 export function crossProblems(file: ConfigFile): RawProblem[] {
-  return [...unknownNames(file), ...sharedSlots(file), ...archives(file), ...serviceProblems(file)];
+  return [
+    ...[...unknownNames(file), ...sharedSlots(file), ...archives(file)],
+    ...[...retentionWithoutRules(file), ...serviceProblems(file)],
+  ];
 }
 
 /** The worker on the database's host takes the files, at a socket that the server's user can reach. */
@@ -85,6 +88,20 @@ function missing(path: Path, use: { name: string; known: readonly string[]; what
       found: JSON.stringify(use.name),
     },
   ];
+}
+
+function retentionWithoutRules(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.sources).flatMap(([name, { schedule, retention }]) => {
+    if (!schedule.retention || retention) return [];
+    return [
+      {
+        path: ['sources', name, 'schedule', 'retention'],
+        reason: 'orders a retention that is not declared',
+        expected: `sources.${name}.retention, like { window: 14d, daily: 30 }`,
+        found: 'none',
+      },
+    ];
+  });
 }
 
 /** Two streams on one slot would take WAL from each other, so that neither is whole. */

@@ -68,6 +68,9 @@ const keys = z.strictObject({
   trusted: z.array(keyFile).default([]),
 });
 
+/** Newest days, weeks ... of which one point each is kept. */
+const periods = z.int().min(0).max(10_000).default(0);
+
 /** The part of a source that is the same for every kind; the rest of the mapping is the kind's own. */
 export const sourceShape = {
   store: z.string(),
@@ -107,9 +110,16 @@ export const sourceShape = {
   schedule: z
     .strictObject({
       ...{ backup: schedule.optional(), incremental: schedule.optional(), differential: schedule.optional() },
-      drill: schedule.optional(),
+      ...{ drill: schedule.optional(), retention: schedule.optional() },
     })
     .prefault({}),
+  retention: z
+    .strictObject({
+      window: duration(0, '0s').prefault('14d'),
+      fulls: z.int().min(1).max(1000).default(2),
+      ...{ daily: periods, weekly: periods, monthly: periods, quarterly: periods, annual: periods },
+    })
+    .optional(),
   objectives: z
     .strictObject({ rto: duration(1000, '1s').optional(), rpo: duration(1000, '1s').optional() })
     .prefault({}),

@@ -61,6 +61,9 @@ sources:
       # Only what changed, PostgreSQL 17 with summarize_wal = on; not at the minute of a full one, of two at once one is skipped.
       # incremental: { cron: "0 8-20/4 * * *", timezone: UTC }
       # drill: { cron: "0 5 * * 0", timezone: UTC }
+      # retention: { cron: "30 6 * * *", timezone: UTC }
+    # Without it nothing is ever removed. Look first: lifeboat retention shop --dry-run
+    # retention: { window: 14d, fulls: 2, daily: 30, weekly: 12, monthly: 12, quarterly: 8, annual: 7 }
     objectives: { rto: 1h, rpo: 5m }
     # notify: [ ops ]
     # A restore counts only when these hold in the recovered database.

@@ -10,10 +10,14 @@ import { takeEpoch } from './epochs.ts';
 import { createKekStore } from './keys/key-store.ts';
 import { layoutOf } from './layout.ts';
 import { discardPoints, listPoints } from './listing.ts';
-import { checkPartsStored, publishDraft, readManifest } from './manifest/store.ts';
+import { checkPartsStored, isPublished, publishDraft, readManifest, retireManifest } from './manifest/store.ts';
+import { noteChecked, putHold, readMarks, removeHold } from './marks.ts';
 import { openPoint, verifyPoint } from './points.ts';
 import { reportsOf } from './reports.ts';
 import type { Vault, VaultOptions } from './vault.ts';
+import { readCatalog } from './catalog.ts';
+import { sweepPoints } from './sweep.ts';
+import { usesOf } from './uses.ts';
 import { walOf } from './wal.ts';
 
 export { createKeys, loadKeyRing, loadRecoveryPrivate, loadRoot, newKeysIn } from './keys/files.ts';
@@ -40,7 +44,19 @@ function vaultOf(vault: VaultContext): Vault {
     begin: (point) => beginPoint(vault, point),
     publish: async (point) => summarise(await publishDraft(vault, point)),
     discard: (prefix, keep) => discardPoints(vault, prefix, keep),
-    points: () => listPoints(vault),
+    points: async () => {
+      const { points, damaged } = await listPoints(vault);
+      return { points, damaged };
+    },
+    catalog: (known) => readCatalog(vault, known),
+    marks: (point) => readMarks(vault, point),
+    hold: (point, hold) => putHold(vault, point, hold),
+    release: (point) => removeHold(vault, point),
+    noteChecked: (point, news) => noteChecked(vault, point, news),
+    isPublished: (point) => isPublished(vault, point),
+    retire: (point) => retireManifest(vault, point),
+    sweep: (rules) => sweepPoints(vault, rules),
+    uses: usesOf(vault),
     open: (point) => openPoint(vault, point),
     checkStored: async (point) => checkPartsStored(vault, await readManifest(vault, point)),
     verify: (point, onBytes) => verifyPoint(vault, point, onBytes),

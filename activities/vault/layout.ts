@@ -11,6 +11,9 @@ export interface Layout {
   part(point: string, number: number): string;
   draft(point: string): string;
   manifest(point: string): string;
+  hold(point: string): string;
+  checked(point: string): string;
+  use(name?: string): string;
   wal(systemId: string, timeline?: number): string;
   walObject(object: Omit<WalObject, 'key' | 'storedBytes'>): string;
   history(systemId: string, timeline?: number): string;
@@ -41,6 +44,9 @@ export function layoutOf(source: string): Layout {
     part: (point, number) => `${points}${point}/p${String(number).padStart(6, '0')}`,
     draft: (point) => `${points}${point}/draft`,
     manifest: (point) => `${points}${point}/manifest`,
+    hold: (point) => `${points}${point}/hold`,
+    checked: (point) => `${points}${point}/checked`,
+    use: (name = '') => `${source}/use/${name}`,
     wal: (systemId, timeline) => `${source}/wal/${systemId}/${timeline === undefined ? '' : `${hex8(timeline)}/`}`,
     walObject: (object) => {
       const range = `${lsnKey(parseLsn(object.startLsn))}-${lsnKey(parseLsn(object.endLsn))}`;

@@ -2,21 +2,28 @@ import { failureTypeOf, findFailure, isRetryable } from '../../workflows/model/f
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import { summarise } from '../../workflows/model/manifest.ts';
 import type { VaultContext } from './context.ts';
-import { findManifest, openManifest, readSealed, withdraw } from './manifest/store.ts';
+import { findManifest, isManifest, openManifest, readSealed, withdraw } from './manifest/store.ts';
 import { inParallel } from './parallel.ts';
 
-interface Listing {
+export interface Listing {
   points: PointSummary[];
   damaged: { point: string; reason: string }[];
+  /** What stands in the folder of each point. */
+  folders: Folder[];
 }
 
 /** Manifests or objects handled at once. */
 const PARALLEL = 8;
 
-export async function listPoints(vault: VaultContext): Promise<Listing> {
-  const listing: Listing = { points: [], damaged: [] };
-  await inParallel(pointFolders(vault), PARALLEL, async ({ point, manifest }) => {
-    if (manifest) await addPoint(vault, point, listing);
+/** `known` are summaries of points whose manifests need not be read again: they never change. */
+export async function listPoints(
+  vault: VaultContext,
+  known: ReadonlyMap<string, PointSummary> = new Map(),
+): Promise<Listing> {
+  const listing: Listing = { points: [], damaged: [], folders: [] };
+  await inParallel(pointFolders(vault), PARALLEL, async (folder) => {
+    listing.folders.push(folder);
+    if (folder.manifest) await addPoint(vault, folder.point, { listing, known: known.get(folder.point) });
   });
   const key = (point: PointSummary): string => `${point.stoppedAt} ${point.point}`;
   listing.points.sort((a, b) => (key(a) < key(b) ? -1 : 1));
@@ -24,11 +31,16 @@ export async function listPoints(vault: VaultContext): Promise<Listing> {
   return listing;
 }
 
-async function addPoint(vault: VaultContext, point: string, listing: Listing): Promise<void> {
+async function addPoint(
+  vault: VaultContext,
+  point: string,
+  { listing, known }: { listing: Listing; known: PointSummary | undefined },
+): Promise<void> {
   const place = vault.layout.manifest(point);
   const sealed = await readSealed(vault, place);
   if (!sealed) return;
   try {
+    if (known && isManifest(vault, point, sealed)) return void listing.points.push(known);
     const found = await openManifest(vault, { point, place }, sealed);
     if (found !== 'withdrawn') listing.points.push(summarise(found.manifest));
   } catch (error) {
@@ -54,7 +66,7 @@ export async function discardPoints(
  * Before the first part goes, the name of the manifest is reserved: a publish of this point that hangs somewhere, and
  * would arrive when nobody waits for it any more, finds the place taken. Draft last: with it a repeat knows what to do.
  */
-async function discardPoint(vault: VaultContext, { point, draft, manifest }: Folder): Promise<boolean> {
+export async function discardPoint(vault: VaultContext, { point, draft, manifest }: Folder): Promise<boolean> {
   const { store, layout } = vault;
   if (manifest && !draft) return false;
   if (draft && !(await mayDiscard(vault, point, manifest))) return false;
@@ -81,21 +93,24 @@ export async function* pointsWithManifest(vault: Place): AsyncIterable<string> {
   for await (const { point, manifest } of pointFolders(vault)) if (manifest) yield point;
 }
 
-interface Folder {
+export interface Folder {
   point: string;
   draft: boolean;
   manifest: boolean;
+  hold: boolean;
+  checked: boolean;
 }
 
-/** Every point folder, without listing its parts: "draft" and "manifest" sort before "p000001", then we skip ahead. */
-async function* pointFolders(vault: Place, prefix = ''): AsyncIterable<Folder> {
-  const { points, draft, manifest } = vault.layout;
+/** Every point folder, without listing its parts: whatever is no part sorts before "p000001", then we skip ahead. */
+export async function* pointFolders(vault: Place, prefix = ''): AsyncIterable<Folder> {
+  const { points, draft, manifest, hold, checked } = vault.layout;
   let after: string | undefined;
   for (;;) {
     const seen = await firstKeys(vault, points + prefix, after);
     const point = seen[0]?.slice(points.length).split('/')[0];
     if (point === undefined) return;
-    yield { point, draft: seen.includes(draft(point)), manifest: seen.includes(manifest(point)) };
+    const has = (place: (point: string) => string): boolean => seen.includes(place(point));
+    yield { point, draft: has(draft), manifest: has(manifest), hold: has(hold), checked: has(checked) };
     after = `${points}${point}/q`;
   }
 }

@@ -1,4 +1,5 @@
 import type { Manifest, PointSummary } from '../../workflows/model/manifest.ts';
+import type { PointMarks } from '../../workflows/model/retention.ts';
 import type { BackupFacts, PartSink, PointReader, WalVault } from '../sources/source.ts';
 
 /**
@@ -22,6 +23,21 @@ export interface Vault extends AsyncDisposable {
     point: string,
     onBytes: (bytes: number) => void,
   ): Promise<{ parts: number; bytes: number; storedBytes: number }>;
+  /** `points`, and what is known of each beside its manifest. Summaries in `known` are not read again. */
+  catalog(known?: ReadonlyMap<string, PointSummary>): Promise<Catalog>;
+  /** What is known of one point beside its manifest. */
+  marks(point: string): Promise<PointMarks>;
+  /** From now on nobody may remove it; a repeat replaces the reason. */
+  hold(point: string, hold: NonNullable<PointMarks['held']>): Promise<void>;
+  release(point: string): Promise<void>;
+  /** Notes how a point was found when it was read or restored. */
+  noteChecked(point: string, news: Omit<PointMarks, 'held'>): Promise<void>;
+  isPublished(point: string): Promise<boolean>;
+  /** Withdraws a published point: it is none from then on. Its parts are removed by `sweep`. A repeat does nothing. */
+  retire(point: string): Promise<void>;
+  /** Removes what is left of points that are none. May be repeated, and goes on where it ended. */
+  sweep(rules: SweepRules): Promise<Swept>;
+  readonly uses: UseBoard;
   readonly wal: WalVault;
   /** Evidence and reports, kept beside the points; repeat with the same bytes is fine. */
   putReport(name: string, bytes: Buffer): Promise<{ key: string }>;
@@ -33,6 +49,51 @@ export interface Vault extends AsyncDisposable {
   removeReport(name: string): Promise<void>;
   /** A number higher than all that were taken, by which what is moved tells a run from one that is late. A repeat gets the same. */
   takeEpoch(order: { run: string; atLeast: number }): Promise<number>;
+}
+
+export interface Catalog {
+  points: PointSummary[];
+  damaged: { point: string; reason: string }[];
+  /** Of published points that have any. */
+  marks: Map<string, PointMarks>;
+}
+
+export interface SweepRules {
+  nowMs: number;
+  /** An unfinished point into which nothing came for this long is rubbish. */
+  abandonedAfterMs: number;
+  /** Published points that are known to the caller: they are not looked at. */
+  isPoint(point: string): boolean;
+  /** Unfinished points of runs that are known to work. */
+  isSpared(point: string): boolean;
+}
+
+export interface Swept {
+  removed: string[];
+  /** What the store would not delete, and why. */
+  refused: { place: string; reason: string }[];
+}
+
+/** Who uses what of a source: a run that reads a point says so first, and a run that removes says what it will remove. */
+export interface UseNote {
+  workflowId: string;
+  runId: string;
+  /** 'all' while it is not chosen yet. */
+  points: string[] | 'all';
+  /** It reads the WAL behind them, too; of a removal: it removes WAL. */
+  wal: boolean;
+}
+
+export interface UseBoard {
+  /** Writes or replaces the note of one user. */
+  put(name: string, note: UseNote): Promise<void>;
+  read(name: string): Promise<UseNote | undefined>;
+  /** All notes; `at` by the store's clock. */
+  list(): Promise<{ name: string; note: UseNote; at: string }[]>;
+  /** Removes every note whose name starts so. */
+  remove(prefix: string): Promise<void>;
+  /** When a note was written, by the store's clock, ISO 8601. */
+  storeTime(name: string): Promise<string | undefined>;
 }
 
 export interface PointDraft extends PartSink, AsyncDisposable {

@@ -9,7 +9,7 @@ import type { Fault, FaultKind, FaultLog } from '../../activities/stores/wrap/fa
 import { withFault } from '../../activities/stores/wrap/fault.ts';
 import { wrapSession } from '../../activities/stores/wrap/wrap.ts';
 import { openVault } from '../../activities/vault/index.ts';
-import type { Vault } from '../../activities/vault/vault.ts';
+import type { SweepRules, Vault } from '../../activities/vault/vault.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import { keysOf } from '../support/store-contract.ts';
 import { withTempDir } from '../support/temp-dir.ts';
@@ -24,6 +24,13 @@ const SYSTEM = { systemId: '7312345678901234567', timeline: 2 };
 const HISTORY = Buffer.from('1\t0/3000000\tno recovery target specified\n');
 const CONTENTS = [Buffer.alloc(20_000, 'a'), Buffer.alloc(30_000, 'bc'), Buffer.alloc(10_000, 'd')];
 const WAL = Buffer.alloc(64_000, 'wal ');
+
+const AT = '2026-01-05T04:00:00.000Z';
+const RULES: SweepRules = {
+  ...{ nowMs: Date.parse(AT), abandonedAfterMs: 1000 },
+  isPoint: (point) => point === OLD,
+  isSpared: () => false,
+};
 
 /** What the vault is asked to do while its store goes wrong. */
 interface Scenario {
@@ -134,6 +141,38 @@ const scenarios: Scenario[] = [
       await checkWal(vault);
     },
     check: async () => {},
+  },
+  {
+    name: 'marks',
+    prepare: (vault) => makePublished(vault, OLD),
+    act: async (vault) => {
+      await vault.noteChecked(OLD, { verifiedAt: AT });
+      await vault.hold(OLD, { reason: 'case 12', at: AT });
+      assert.equal((await vault.marks(OLD)).held?.reason, 'case 12');
+    },
+    check: async (vault) => {
+      const { held, verifiedAt } = (await vault.catalog()).marks.get(OLD) ?? {};
+      assert.deepEqual({ held, verifiedAt }, { held: { reason: 'case 12', at: AT }, verifiedAt: AT });
+    },
+  },
+  {
+    name: 'retire and sweep',
+    prepare: async (vault) => {
+      for (const point of [OLD, `${PREFIX}-1`]) await makePublished(vault, point);
+      await vault.noteChecked(`${PREFIX}-1`, { verifiedAt: AT });
+    },
+    act: async (vault) => {
+      await vault.retire(`${PREFIX}-1`);
+      await vault.sweep(RULES);
+    },
+    check: async (vault, store) => {
+      // What was given up may have come late; the next run finds it.
+      await vault.retire(`${PREFIX}-1`);
+      await vault.sweep(RULES);
+      assert.deepEqual(await pointNames(vault), [OLD]);
+      assert.deepEqual(await leftOf(store, PREFIX), []);
+      await assert.rejects(vault.publish(`${PREFIX}-1`), (error) => failureTypeOf(error) === 'NotFound');
+    },
   },
   {
     name: 'report',

@@ -10,12 +10,13 @@ import type { ExtractResult } from '../../workflows/model/contents.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
 import { duringTakeOver } from './system-take-over.ts';
 import type { System, Tenant } from './system.ts';
 import { recoveredIn } from './system.ts';
 import { assertHolds, assertRestorable, assertTidy, backUp, killedBy, survive } from './system-survival.ts';
-import { shippedTo } from './system-vault.ts';
+import { keysOf, shippedTo } from './system-vault.ts';
 import type { Death, Side } from './victim.ts';
 import { HELD } from './victim.ts';
 
@@ -64,6 +65,10 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   discardRestore: { about: 'proof', tell: duringDrill },
   chooseDrillTarget: { about: 'proof', tell: duringDrill },
   verifyPoint: { about: 'proof', tell: duringVerify },
+  planRetention: { about: 'backup', tell: duringRetention },
+  removePoints: { about: 'backup', tell: duringRetention, sides: WITH_STORE },
+  removeWal: { about: 'backup', tell: duringRetention },
+  markPoint: { about: 'proof', tell: duringHold, sides: WITH_STORE },
   inspectVault: { about: 'proof', tell: duringInspect },
   planExtract: { about: 'proof', tell: duringExtract },
   extractFiles: { about: 'proof', tell: duringExtract },
@@ -149,6 +154,43 @@ async function duringCancelledBackup(...[stage, activity, deaths]: Parameters<Te
   await assertTidy(tenant);
   await backUp(tenant);
   await assertRestorable(tenant);
+}
+
+/** Of two points the newer one stays, whole and restorable, and of the other nothing. */
+async function duringRetention(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const name = activity.toLowerCase();
+  const retention = { window: '0s', fulls: 1 };
+  const tenant = await stage.system.tenant({ name, source: name, more: { retention } });
+  const { source, system } = tenant;
+  const worker = await tenant.startWorker();
+  const old = await backUp(tenant);
+  const kept = await backUp(tenant);
+  worker.kill('SIGTERM');
+  await worker.exited;
+  const { result } = await tenant.start<RetentionResult>('retention', { source }, workflowId.retention(source));
+  await survive(tenant, deaths, result);
+  const answer = await result;
+  assert.ok(!answer.dryRun);
+  assert.deepEqual(answer.preview.remove.map(({ point }) => point), [old.point]); // prettier-ignore
+  const left = await keysOf(system.vault, `${source}/points`);
+  assert.deepEqual(left.filter((key) => key.includes(old.point)), [`${source}/points/${old.point}/manifest`]); // prettier-ignore
+  assert.ok(left.some((key) => key.endsWith(`${kept.point}/p000001`)));
+  assert.deepEqual(await keysOf(system.vault, `${source}/use`), []);
+  await assertTidy(tenant);
+  await assertRestorable(tenant);
+}
+
+/** What is said of a hold is true: the point is held, with this reason. */
+async function duringHold(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  assert.ok(stage.shop);
+  const { point } = stage.shop;
+  const order = { source: SHOP, point, reason: 'case 12' };
+  const { result } = await tenant.start<HoldResult>('hold', order, workflowId.hold(SHOP, point));
+  await survive(tenant, deaths, result);
+  assert.equal((await result).held?.reason, 'case 12');
+  const keys = await keysOf(stage.system.vault, `${SHOP}/points/${point}`);
+  assert.ok(keys.includes(`${SHOP}/points/${point}/hold`));
 }
 
 function shopTenant({ system }: Stage, activity: string, more: Record<string, unknown> = {}): Promise<Tenant> {

@@ -71,6 +71,13 @@ export const answers: Activities = {
     ...{ point: pointOf(source), parts: 3, bytes: 40_000_000, storedBytes: 4_200_000 },
     checks: [{ name: 'parts', ok: true, expected: '3', found: '3' }],
   }),
+  planRetention: async ({ source }) => ({
+    ...{ source, keep: [], kept: 1, remove: [], removed: 2, removedBytes: 4096 },
+    wal: { objects: 3, storedBytes: 4096, keepFrom: [] },
+  }),
+  removePoints: async () => ({ points: ['p1', 'p2'], count: 2, swept: 2, refused: [] }),
+  removeWal: async () => ({ objects: 3, storedBytes: 4096, refused: [] }),
+  markPoint: async ({ source, point }) => ({ source, point }),
   chooseDrillTarget: async () => ({ target: sampleResult().plan.target, rpoMs: 1000 }),
   writeReport: async ({ source }) => ({ key: `${source}/reports/1`, file: '/srv/reports/1.html', host: 'db1' }),
   notify: async () => ({ told: ['hook'], failed: [] }),

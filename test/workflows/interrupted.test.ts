@@ -14,6 +14,8 @@ const WORKFLOWS: Record<string, StartOptions> = {
   drill: {},
   verify: { input: { point: 'p1' } },
   extract: { input: { point: 'p1', file: 'PG_VERSION', to: '/srv/version' } },
+  retention: {},
+  hold: { input: { point: 'p1', reason: 'case 12' } },
 };
 const AT_ONCE = 6;
 
@@ -105,6 +107,7 @@ function isOver({ good, index, workflow }: Case, obeys: boolean): boolean {
   const last: Record<string, ActivityName> = {
     ...{ backup: 'publishPoint', restore: 'finishRestore', drill: 'finishRestore', verify: 'verifyPoint' },
     extract: 'extractFiles',
+    ...{ retention: 'removeWal', hold: 'markPoint' },
   };
   return !obeys && name === last[workflow];
 }

@@ -42,6 +42,10 @@ const REFUSED: [workflow: string, order: unknown, place: string][] = [
   ['restore', { source: 'shop', tablespaces: { 16400: 5 } }, 'restore.tablespaces'],
   ['drill', { source: 'shop', into: '/srv' }, 'drill.into'],
   ['verify', { source: 'shop' }, 'verify.point'],
+  ['retention', { source: 'shop', dryrun: true }, 'retention.dryrun'],
+  ['retention', { source: 'shop', dryRun: 'yes' }, 'retention.dryRun'],
+  ['hold', { source: 'shop', reason: 'x' }, 'hold.point'],
+  ['hold', { source: 'shop', point: 'p', reason: '' }, 'hold.reason'],
   ['inspect', { what: 'everything' }, 'inspect.what'],
   ['inspect', { what: 'contents', source: 'shop', point: 'p1', page: 0 }, 'inspect.page'],
   ['extract', { source: 'shop', point: 'p1' }, 'extract.to'],
@@ -73,7 +77,7 @@ test('workflows: schedules and orders', { timeout: 240_000 }, async (t) => {
     });
 
     await t.test('scheduled: starts the run under its fixed id, whose end it does not wait for', async () => {
-      for (const workflow of ['backup', 'drill'] as const) {
+      for (const workflow of ['backup', 'drill', 'retention'] as const) {
         const order = (source: string): unknown => ({ workflow, input: { source } });
         const run = await world.start('scheduled', { order });
         const result = (await run.handle.result()) as ScheduledResult;

@@ -7,6 +7,8 @@ export const workflowId = {
   wal: (source: string): string => `wal/${source}`,
   verify: (source: string, point: string): string => `verify/${source}/${point}`,
   extract: (source: string, point: string): string => `extract/${source}/${point}`,
+  retention: (source: string): string => `retention/${source}`,
+  hold: (source: string, point: string): string => `hold/${source}/${point}`,
 } as const;
 
 /** Names of sources: they become part of workflow ids, of keys in a store and of a replication slot. At most 50 letters. */

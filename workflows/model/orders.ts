@@ -92,10 +92,25 @@ export interface ExtractOrder {
   host?: string;
 }
 
+export interface RetentionOrder {
+  source: string;
+  /** Only say what would go, and why the rest stays. */
+  dryRun?: boolean;
+}
+
+/** Puts a hold on a point, or takes it off again. */
+export interface HoldOrder {
+  source: string;
+  point: string;
+  /** Of a hold. */
+  reason?: string;
+  release?: boolean;
+}
+
 /** What a Schedule starts: a run of `workflow` under its fixed id, or a recorded skip. */
 export interface ScheduledOrder {
-  workflow: 'backup' | 'drill';
-  input: BackupOrder | DrillOrder;
+  workflow: 'backup' | 'drill' | 'retention';
+  input: BackupOrder | DrillOrder | RetentionOrder;
 }
 
 /** Read-only questions that only a worker can answer (it holds keys and stores). */

@@ -6,6 +6,16 @@ import { MANIFEST_FORMAT } from './schema.ts';
 
 /** Takes the place of a manifest that must never be published. */
 export const WITHDRAWN_FORMAT = 'lifeboat-withdrawn/1';
+/** Beside a point: nobody may remove it. */
+export const HOLD_FORMAT = 'lifeboat-hold/1';
+/** Beside a point: what was found when it was read or restored. */
+export const CHECKED_FORMAT = 'lifeboat-checked/1';
+
+const FORMATS = [MANIFEST_FORMAT, WITHDRAWN_FORMAT, HOLD_FORMAT, CHECKED_FORMAT] as const;
+/** What may stand at a manifest's place. */
+const OF_MANIFEST: readonly Format[] = [MANIFEST_FORMAT, WITHDRAWN_FORMAT];
+
+type Format = (typeof FORMATS)[number];
 
 /** What a manifest object holds in the clear; `body` is the encrypted manifest. docs/format.md "Manifest". */
 const envelopeSchema = z.strictObject({
@@ -28,7 +38,7 @@ export interface Named {
 }
 
 export interface Unsealed {
-  format: typeof MANIFEST_FORMAT | typeof WITHDRAWN_FORMAT;
+  format: Format;
   body: Buffer;
 }
 
@@ -39,9 +49,15 @@ export function seal(keys: KeyRing, named: Named, content: Unsealed): Buffer {
 }
 
 /** The body, once format, names and signature are what they must be. */
-export function unseal(keys: Pick<KeyRing, 'trusted'>, at: Named & { place: string }, bytes: Buffer): Unsealed {
+export function unseal(
+  keys: Pick<KeyRing, 'trusted'>,
+  at: Named & { place: string; formats?: readonly Format[] },
+  bytes: Buffer,
+): Unsealed {
   const envelope = parse(bytes, at.place);
   const format = knownFormat(envelope.format, at.place);
+  const { formats = OF_MANIFEST } = at;
+  if (!formats.includes(format)) throw bad(at.place, formats.join(' or '), format);
   if (envelope.source !== at.source || envelope.point !== at.point) {
     throw bad(at.place, `a manifest of ${at.source}/${at.point}`, `one of ${envelope.source}/${envelope.point}`);
   }
@@ -83,8 +99,9 @@ function isBase64(text: string): boolean {
 }
 
 function knownFormat(format: string, place: string): Unsealed['format'] {
-  if (format === MANIFEST_FORMAT || format === WITHDRAWN_FORMAT) return format;
-  const version = Number(/^lifeboat-(?:manifest|withdrawn)\/(\d+)$/.exec(format)?.[1] ?? 0);
+  const known = FORMATS.find((each) => each === format);
+  if (known) return known;
+  const version = Number(/^lifeboat-(?:manifest|withdrawn|hold|checked)\/(\d+)$/.exec(format)?.[1] ?? 0);
   if (version <= 1) throw bad(place, MANIFEST_FORMAT, format);
   throw failure('Unsupported', `${place} was written by a newer lifeboat`, {
     place,

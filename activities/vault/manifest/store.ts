@@ -74,10 +74,36 @@ export async function readManifest(vault: VaultContext, point: string): Promise<
 
 /** Reserves the manifest's name for good: from then on nobody can publish this point. False when it is published. */
 export async function withdraw(vault: VaultContext, point: string): Promise<boolean> {
-  const { keys, source } = vault.options;
-  const notice = seal(keys, { source, point }, { format: WITHDRAWN_FORMAT, body: Buffer.alloc(0) });
-  const { created } = await vault.store.put(vault.layout.manifest(point), notice, { ifAbsent: true });
+  const { created } = await vault.store.put(vault.layout.manifest(point), noticeFor(vault, point), { ifAbsent: true });
   return created || (await findManifest(vault, point, 'manifest')) === 'withdrawn';
+}
+
+function noticeFor({ options }: VaultContext, point: string): Buffer {
+  const { keys, source } = options;
+  return seal(keys, { source, point }, { format: WITHDRAWN_FORMAT, body: Buffer.alloc(0) });
+}
+
+/**
+ * Makes a published point one that is none: from then on nobody starts to read it. Its manifest stands as a draft beside
+ * the notice until the parts are gone, so that whoever goes on after a death knows what to do. A repeat does nothing.
+ */
+export async function retireManifest(vault: VaultContext, point: string): Promise<void> {
+  const found = await findManifest(vault, point, 'manifest');
+  if (found === undefined || found === 'withdrawn') return;
+  await vault.store.put(vault.layout.draft(point), found.sealed);
+  await vault.store.put(vault.layout.manifest(point), noticeFor(vault, point));
+}
+
+/** Whether a point is published now; its signature is checked, what it holds is not read. */
+export async function isPublished(vault: VaultContext, point: string): Promise<boolean> {
+  const sealed = await readSealed(vault, vault.layout.manifest(point));
+  return sealed !== undefined && isManifest(vault, point, sealed);
+}
+
+/** False for a notice in a manifest's place. */
+export function isManifest({ options, layout }: VaultContext, point: string, sealed: Buffer): boolean {
+  const at = { source: options.source, point, place: layout.manifest(point) };
+  return unseal(options.keys, at, sealed).format === MANIFEST_FORMAT;
 }
 
 /** Reads, checks the signature, decrypts and checks; undefined means "asked, and it is not there". */
