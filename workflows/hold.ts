@@ -1,5 +1,5 @@
 import { begin } from './lib/begin.ts';
-import { conclude } from './lib/conclude.ts';
+import { conclude, messageOf } from './lib/conclude.ts';
 import { failure } from './model/failure.ts';
 import type { HoldOrder } from './model/orders.ts';
 import type { HoldResult } from './model/retention-result.ts';
@@ -10,18 +10,28 @@ import { quick } from './options.ts';
  * or {"source":"shop","point":"...","release":true}.
  */
 export async function hold(given: HoldOrder): Promise<HoldResult> {
-  const { order, journal } = await begin<HoldOrder>('hold', given, {
+  const { order, journal, notices } = await begin<HoldOrder>('hold', given, {
     'source!': 'text',
     'point!': 'text',
     reason: 'text',
     release: 'flag',
   });
   const { point, reason, release = false } = order;
-  return conclude(journal, () => {
-    if (release === (reason !== undefined)) throw oneOfBoth(release);
-    journal.step(release ? `release ${point}` : `hold ${point}: ${reason}`);
-    return quick({ summary: release ? `release ${point}` : `hold ${point}` }).markPoint(order);
-  });
+  return conclude(
+    journal,
+    () => {
+      if (release === (reason !== undefined)) throw oneOfBoth(release);
+      journal.step(release ? `release ${point}` : `hold ${point}: ${reason}`);
+      return quick({ summary: release ? `release ${point}` : `hold ${point}` }).markPoint(order);
+    },
+    {
+      tell: (error) => {
+        const title = `point ${point} of ${order.source} is ${release ? 'not released' : 'not held'}`;
+        notices.send({ severity: 'critical', title, body: messageOf(error) });
+      },
+      finish: () => notices.settle(),
+    },
+  );
 }
 
 function oneOfBoth(release: boolean): Error {

@@ -75,7 +75,7 @@ const CASES: {
     from: 'schedule: { backup: {',
     to: 'schedule: { retention: { every: 1d }, backup: {',
     path: 'sources.shop.schedule.retention',
-    at: '18:17',
+    at: '18:28',
     expected: /sources\.shop\.retention/,
     found: /none/,
     reason: /not declared/,
