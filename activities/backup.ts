@@ -13,6 +13,7 @@ import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.
 import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import { forecastRecovery } from './measurements.ts';
+import { findSource } from './sources/index.ts';
 import type { BackupOptions, SourceSession } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
 import { fromOf, useSource, wantsIncrements } from './use-source.ts';
@@ -40,10 +41,24 @@ export function checkBackup(deps: Deps, { source, prefix }: { source: string; pr
       await use.session.check({ archive: use.config.wal.archive !== undefined, from: fromOf(use.config) }),
     );
     const { points } = await use.vault.points();
-    const known = points.at(-1)?.systemId;
+    const newest = points.at(-1);
+    if (newest) checkForm(use, newest);
+    const known = newest?.systemId;
     if (known !== undefined && known !== identity.systemId) throw otherCluster(source, known, identity.systemId);
     await using draft = await use.vault.begin(`${prefix}-0`);
     void draft;
+  });
+}
+
+/** Points of both kinds under one name would be taken for each other by whoever reads the list. */
+function checkForm({ name, config }: SourceUse, newest: PointSummary): void {
+  const dumps = findSource(config.kind).dumps === true;
+  if (dumps === (newest.dump !== undefined)) return;
+  throw failure('Precondition', `source ${name} of kind ${config.kind} has points of another kind in its vault`, {
+    place: `source ${name}`,
+    expected: dumps ? 'dumps' : 'base backups',
+    found: newest.dump ? 'dumps' : 'base backups',
+    hint: 'give it a name of its own in lifeboat.yml; the old points stay restorable under the old one',
   });
 }
 

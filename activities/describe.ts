@@ -7,10 +7,12 @@ import { sourceConfig } from './use-source.ts';
 export function describeSource(deps: Deps, { source }: { source: string }): Promise<SourceFacts> {
   const config = sourceConfig(deps, source);
   const { rtoMs, rpoMs } = config.objectives;
+  const { describe, dumps } = findSource(config.kind);
   return Promise.resolve({
     source,
     kind: config.kind,
-    place: findSource(config.kind).describe(config.options),
+    place: describe(config.options),
+    ...(dumps ? { dumps } : {}),
     store: config.store,
     ...(rtoMs === undefined ? {} : { rtoMs }),
     ...(rpoMs === undefined ? {} : { rpoMs }),

@@ -1,11 +1,13 @@
 import { failure, failureFacts, findFailure, isRetryable } from '../workflows/model/failure.ts';
 import { chainsOf } from '../workflows/model/chain.ts';
+import type { DumpedDatabase } from '../workflows/model/dump.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
 import { windowsOf } from '../workflows/model/reachable.ts';
 import type {
   DoctorCheck,
+  DumpedDatabaseFacts,
   InspectAnswer,
   PointDetails,
   SourceForecast,
@@ -107,7 +109,7 @@ async function findPoint(deps: Deps, { source, point }: { source?: string; point
 async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
   const { manifest } = await use.vault.open(point);
   const summary = summarise(manifest);
-  const { systemId, timeline, startLsn, stopLsn } = summary;
+  const { systemId, timeline, startLsn, stopLsn, dump } = summary;
   const all = await holdingsOf(use.vault, { systemId, points: (await use.vault.points()).points });
   const holdings = { ...all, points: [summary], links: all.points };
   const chain = chainsOf(all.points)(summary);
@@ -119,8 +121,19 @@ async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
     settings: manifest.settings,
     trees: manifest.trees.map(treeFacts),
     ...('broken' in chain ? { broken: chain.broken } : { chain: chain.links.map((link) => link.point) }),
-    walComplete: rangeHolding(holdings.ranges, timeline, { from: startLsn, to: stopLsn }) !== undefined,
-    windows: windowsOf(holdings),
+    walComplete:
+      dump !== undefined || rangeHolding(holdings.ranges, timeline, { from: startLsn, to: stopLsn }) !== undefined,
+    windows: dump ? [] : windowsOf(holdings),
+    ...(manifest.dump ? { databases: manifest.dump.databases.map(databaseFacts) } : {}),
+  };
+}
+
+function databaseFacts({ name, tables, largeObjects, extensions }: DumpedDatabase): DumpedDatabaseFacts {
+  const own = tables.filter((table) => !table.partitioned);
+  const sum = (pick: 'rows' | 'bytes'): number => own.reduce((total, table) => total + table[pick], 0);
+  return {
+    ...{ name, tables: own.length, rows: sum('rows'), bytes: sum('bytes') },
+    ...{ largeObjects: largeObjects.count, extensions },
   };
 }
 

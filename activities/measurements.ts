@@ -10,6 +10,7 @@ import type { Report } from '../workflows/model/report.ts';
 import { PHASES } from '../workflows/model/recovery.ts';
 import { chooseRoute } from '../workflows/model/choose.ts';
 import { lsnDistanceBytes } from '../workflows/model/lsn.ts';
+import type { Deps } from './deps.ts';
 import type { ClusterHoldings } from './holdings.ts';
 import { holdingsOf } from './holdings.ts';
 import type { SourceUse } from './use-source.ts';
@@ -60,6 +61,16 @@ export async function readMeasurements({ vault, run }: Pick<SourceUse, 'vault' |
   return read.flat();
 }
 
+/** What recoveries took, for a forecast on this host. */
+export async function measuredFor(deps: Deps, use: SourceUse): Promise<Forecasting> {
+  const { rtoMs } = use.config.objectives;
+  return {
+    measurements: await readMeasurements(use),
+    ...{ host: deps.host, nowMs: deps.clock.nowMs() },
+    ...(rtoMs === undefined ? {} : { objectiveMs: rtoMs }),
+  };
+}
+
 function parsed(bytes: Buffer): Measurement[] {
   if (bytes.length > LONGEST_BYTES) return [];
   const { success, data } = schema.safeParse(JSON.parse(bytes.toString('utf8')));
@@ -74,14 +85,20 @@ export async function forecastRecovery(use: SourceUse, nowMs: number): Promise<R
   const { points } = await use.vault.points();
   const newest = points.at(-1);
   if (!newest) return undefined;
-  const holdings = await holdingsOf(use.vault, { systemId: newest.systemId, points });
   const { rtoMs } = use.config.objectives;
   const measured: Forecasting = {
     measurements: await readMeasurements(use),
     nowMs,
     ...(rtoMs === undefined ? {} : { objectiveMs: rtoMs }),
   };
+  if (newest.dump) return forecastOf(loadOfDump(newest), measured);
+  const holdings = await holdingsOf(use.vault, { systemId: newest.systemId, points });
   return worstOf(use.name, holdings, measured);
+}
+
+/** No WAL comes behind a dump. */
+function loadOfDump({ bytes }: PointSummary): RtoForecast['load'] {
+  return { fetchBytes: bytes, links: 1, walBytes: 0, clusterBytes: bytes };
 }
 
 function worstOf(source: string, holdings: ClusterHoldings, measured: Forecasting): RtoForecast {

@@ -4,7 +4,6 @@ import { chainsOf } from '../workflows/model/chain.ts';
 import type { Choice, Wish } from '../workflows/model/choose.ts';
 import { choicesFor, chooseRoute, unreachable } from '../workflows/model/choose.ts';
 import { estimateOf } from '../workflows/model/estimate.ts';
-import type { Forecasting } from '../workflows/model/forecast.ts';
 import { failure } from '../workflows/model/failure.ts';
 import type { FileTree, Manifest } from '../workflows/model/manifest.ts';
 import { shortRun } from '../workflows/model/names.ts';
@@ -22,7 +21,8 @@ import { holdingsOf } from './holdings.ts';
 import { noteUse, takeIntoUse } from './in-use.ts';
 import { isoTime } from './io/clock.ts';
 import { freePort } from './io/free-port.ts';
-import { readMeasurements } from './measurements.ts';
+import { measuredFor } from './measurements.ts';
+import { chooseDump, isDumped, planDump } from './plan-dump.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 import { logOf } from './wal.ts';
@@ -42,6 +42,7 @@ export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview>
   return useSource(deps, task.source, async (use) => {
     // Whatever is chosen must be there until it is read; a preview reads nothing.
     if (!task.preview) await takeIntoUse(use, { points: 'all', wal: true });
+    if (isDumped(use)) return planDump(deps, task, use);
     const holdings = await newestCluster(use, task);
     const choice = await chosen(use, holdings, {
       source: task.source,
@@ -88,7 +89,8 @@ async function chosen(use: SourceUse, holdings: ClusterHoldings, wish: Wish): Pr
 
 /** A source that was made anew under its old name has points of two clusters: the newest one counts, unless a point is named. */
 async function newestCluster({ vault, name }: SourceUse, { point }: PlanTask): Promise<ClusterHoldings> {
-  const { points, damaged } = await vault.points();
+  const { damaged, ...held } = await vault.points();
+  const points = held.points.filter((each) => each.dump === undefined);
   const newest = points.find((each) => each.point === point) ?? points.at(-1);
   if (newest) return holdingsOf(vault, { systemId: newest.systemId, points });
   throw failure('NotFound', `source ${name} has no recovery point`, {
@@ -133,16 +135,6 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
     }),
     window: choice.window,
     decidedAt: isoTime(deps.clock.nowMs()),
-  };
-}
-
-/** What recoveries took, for a forecast on this host. */
-async function measuredFor(deps: Deps, use: SourceUse): Promise<Forecasting> {
-  const { rtoMs } = use.config.objectives;
-  return {
-    measurements: await readMeasurements(use),
-    ...{ host: deps.host, nowMs: deps.clock.nowMs() },
-    ...(rtoMs === undefined ? {} : { objectiveMs: rtoMs }),
   };
 }
 
@@ -220,6 +212,7 @@ export function chooseDrillTarget(
   { source }: { source: string },
 ): Promise<{ target: Target; rpoMs?: number }> {
   return useSource(deps, source, async (use) => {
+    if (isDumped(use)) return chooseDump(deps, use);
     const holdings = await newestCluster(use, { source, run: '' });
     const windows = windowsOf(holdings).filter((window) => window.to !== undefined);
     const newest = Math.max(...windows.map((window) => timeMicros(window.to ?? window.from)));

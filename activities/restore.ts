@@ -1,4 +1,5 @@
 import type { FetchEvidence, OpenEvidence, Proof, RecoveryPlan, ReplayEvidence } from '../workflows/model/recovery.ts';
+import { failure } from '../workflows/model/failure.ts';
 import type { Deps } from './deps.ts';
 import { endUse } from './in-use.ts';
 import { isoTime } from './io/clock.ts';
@@ -18,7 +19,10 @@ export function fetchBase(deps: Deps, plan: RecoveryPlan): Promise<FetchEvidence
 }
 
 export function replayWal(deps: Deps, plan: RecoveryPlan): Promise<ReplayEvidence> {
-  return useSource(deps, plan.source, ({ session, vault }) => session.recovery.replay(plan, vault.wal));
+  return useSource(deps, plan.source, ({ session: { recovery }, vault }) => {
+    if (recovery.replay) return recovery.replay(plan, vault.wal);
+    throw failure('Bug', `source ${plan.source} has nothing to replay`, { place: plan.source });
+  });
 }
 
 export function openCluster(deps: Deps, plan: RecoveryPlan): Promise<OpenEvidence> {
@@ -27,10 +31,10 @@ export function openCluster(deps: Deps, plan: RecoveryPlan): Promise<OpenEvidenc
 
 export function proveCluster(
   deps: Deps,
-  { plan, replay }: { plan: RecoveryPlan; replay: ReplayEvidence },
+  { plan, replay }: { plan: RecoveryPlan; replay?: ReplayEvidence },
 ): Promise<Proof> {
   return useSource(deps, plan.source, async ({ session, vault, run }) => {
-    const proof = await session.recovery.prove(plan, replay);
+    const proof = await session.recovery.prove(plan, replay, () => vault.open(plan.base.point));
     // The proof is what somebody waits for; that retention hears of it can wait for the next one.
     if (proof.ok)
       await vault

@@ -82,7 +82,7 @@ async function readPoint({ vault, run }: SourceUse, point: string): Promise<Veri
       { name: 'manifest signed by a trusted key', ok: true, expected: 'a signature', found: 'verified' },
       ...(chain.length > 1 ? [chainCheck(chain)] : []),
       { name: 'every part is what was signed', ok: true, expected: `${wanted} parts`, found },
-      await walCheck(vault, summary),
+      ...(summary.dump ? [] : [await walCheck(vault, summary)]),
     ],
   };
 }

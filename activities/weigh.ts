@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Evidence, Fact } from '../workflows/model/approval.ts';
+import { failure } from '../workflows/model/failure.ts';
 import type { RecoveryPlan } from '../workflows/model/recovery.ts';
 import type { Deps } from './deps.ts';
 import { useSource } from './use-source.ts';
@@ -14,6 +15,7 @@ export interface WeighTask {
 /** The evidence of a recovery that waits to take over: what the run knows, and what stands on the host now. */
 export function weighRecovery(deps: Deps, { source, plan, facts }: WeighTask): Promise<Evidence> {
   return useSource(deps, source, async ({ session }) => {
+    if (!session.recovery.look) throw failure('Unsupported', `source ${source} cannot take over: its points are dumps`);
     const { ours, running, answers } = await session.recovery.look(plan);
     const state = !ours ? 'is another one' : !running ? 'is stopped' : answers ? 'answers' : 'does not answer';
     return evidenceOf([...facts, { name: 'recovered cluster', value: `${plan.into} on ${plan.host} ${state}` }]);

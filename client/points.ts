@@ -1,4 +1,5 @@
 import { failure } from '../workflows/model/failure.ts';
+import type { DumpSummary } from '../workflows/model/dump.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
 import type { PointDetails } from '../workflows/model/results.ts';
 import { formatBytes } from '../workflows/model/units.ts';
@@ -47,7 +48,8 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
     ['taken', `${point.startedAt} to ${point.stoppedAt}`],
     ['size', `${formatBytes(point.bytes)} in ${point.files} files`],
     ['stored', `${formatBytes(point.storedBytes)} in ${point.parts} parts`],
-    ['WAL', `${point.startLsn} to ${point.stopLsn}, timeline ${point.timeline}`],
+    ['dump of', point.dump && dumpText(point.dump)],
+    ['WAL', point.dump ? undefined : `${point.startLsn} to ${point.stopLsn}, timeline ${point.timeline}`],
     ['cluster', `${point.systemId}, server ${versionText(point.serverVersion)}`],
     ['made by', `lifeboat ${point.tool}`],
   ];
@@ -59,6 +61,11 @@ function takenFromText({ takenFrom }: PointSummary): string | undefined {
   return `${server}, the ${role}${instead === undefined ? '' : `, instead of a standby: ${instead}`}`;
 }
 
+function dumpText({ databases, tables, rows, largeObjects, rolePasswords }: DumpSummary): string {
+  const roles = rolePasswords === undefined ? 'no roles' : `roles with${rolePasswords ? '' : 'out'} passwords`;
+  return `${databases.join(', ')}: ${tables} tables, ${rows} rows, ${largeObjects} large objects; ${roles}`;
+}
+
 function damageText({ damaged }: PointSummary): string | undefined {
   return damaged && `${damaged.pages} pages were wrong on the source: ${damaged.first.join(', ')}`;
 }
@@ -68,7 +75,14 @@ export function detailLines(point: PointDetails): string[] {
     ...pairLines([
       ...pointPairs(point.summary),
       ['chain', point.broken === undefined ? chainText(point.chain) : `BROKEN: ${point.broken}; it cannot be restored`],
-      ['checksums', point.pageChecksums ? 'page checksums were verified' : 'off on the source'],
+      ...(point.databases ?? []).map((each): [string, string] => [
+        `database ${each.name}`,
+        `${each.tables} tables, ${each.rows} rows, ${formatBytes(each.bytes)}, ${each.largeObjects} large objects`,
+      ]),
+      [
+        'checksums',
+        point.summary.dump ? undefined : point.pageChecksums ? 'page checksums were verified' : 'off on the source',
+      ],
       ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
       ...point.trees.map((tree): [string, string] => [
         `tree ${tree.id}`,

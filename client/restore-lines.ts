@@ -13,9 +13,9 @@ export function restoreLines(result: RestoreResult, { isGone = false } = {}): st
   return [
     `${plan.source} is recovered to ${describeTarget(plan.target)} and proven`,
     ...pairLines([
-      ['  from', `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed`],
-      ['  stopped', `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
-      ['  newest commit', replay.lastCommitAt],
+      ['  from', replay ? `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed` : dumpText(plan)],
+      ['  stopped', replay && `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
+      ['  newest commit', replay?.lastCommitAt],
       ['  data', isGone ? undefined : `${open.dataDirectory} on host ${plan.host}`],
       ['  server', isGone ? undefined : serverText(result)],
       ['  set aside', result.setAside],
@@ -23,6 +23,13 @@ export function restoreLines(result: RestoreResult, { isGone = false } = {}): st
       ['  RTO', `${formatDuration(rtoMs)}${promised} (${phasesText(result.phases)})`],
     ]),
   ];
+}
+
+/** Which dump, and what of it. */
+function dumpText({ base, dump }: RestoreResult['plan']): string {
+  const only = [dump?.database, dump?.schema, dump?.table].filter((name) => name !== undefined);
+  const of = only.length === 0 ? '' : `, only ${only.join(', ')}`;
+  return `${base.point}, dumped ${base.startedAt}${of}`;
 }
 
 /** What a recovery would be, before a byte moves. */

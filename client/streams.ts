@@ -14,11 +14,15 @@ export interface StreamStep {
 /** Which sources have no WAL stream. Changes nothing. */
 export function planStreams(session: Session): Promise<StreamStep[]> {
   return Promise.all(
-    Object.keys(session.config.sources).map(async (source) => {
+    streamed(session).map(async (source) => {
       const id = workflowId.wal(source);
       return { do: (await isRunning(session, id)) ? ('keep' as const) : ('start' as const), id, source };
     }),
   );
+}
+
+function streamed({ config }: Session): string[] {
+  return Object.keys(config.sources).filter((source) => config.sources[source]?.dumps !== true);
 }
 
 async function isRunning(session: Session, id: string): Promise<boolean> {

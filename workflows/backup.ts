@@ -13,13 +13,14 @@ import { pointPrefix, workflowId } from './model/names.ts';
 import type { BackupOrder } from './model/orders.ts';
 import type { BackupResult } from './model/results.ts';
 import { formatBytes, formatDuration } from './model/units.ts';
-import { bulk, quick } from './options.ts';
+import { bulk, foreign, quick } from './options.ts';
 
 /** A stream that works is there within seconds. */
 const PATIENCE_MS = 60_000;
 
 /**
- * A backup: WAL streams first, then the base, then it counts when the WAL that makes it consistent is in the vault.
+ * A backup: WAL streams first, then the base, then it counts when the WAL that makes it consistent is in the vault. A dump
+ * needs no WAL.
  * Input: {"source":"shop"}, or {"source":"shop","type":"incremental"} for what changed since the newest point.
  */
 export async function backup(given: BackupOrder): Promise<BackupResult> {
@@ -37,27 +38,20 @@ export async function backup(given: BackupOrder): Promise<BackupResult> {
     async (undo) => {
       journal.step('check the source and the store');
       await quick({ summary: `check ${facts.place} and store ${facts.store}` }).checkBackup({ source, prefix });
-      journal.step('wait for the WAL stream');
-      await ensureWal(source);
-      const streaming = bulk({ summary: 'wait until the server streams to our slot' });
-      await waitForWal(begun, () => streaming.awaitStreaming({ source }));
+      if (!facts.dumps) await streamFirst(begun);
       undo.push('remove the unfinished backup', () =>
         bulk({ summary: 'remove drafts' }).discardDrafts({ source, prefix }),
       );
-      journal.step('take the base backup');
-      const draft = await bulk({ summary: `base backup of ${facts.place}` }).takeBackup({ ...order, prefix });
+      const draft = await take(begun, prefix);
       tellFallback(begun, draft);
       tellServer(begun, draft);
       tellDamage(begun, draft);
-      journal.note(`${formatBytes(draft.bytes)} in ${draft.parts} parts, WAL needed up to ${draft.stopLsn}`);
-      journal.step('wait for the WAL of the backup');
-      const arriving = bulk({ summary: `WAL ${draft.startLsn} to ${draft.stopLsn}` });
-      await waitForWal(begun, () => arriving.awaitWal({ source, need: draft }));
+      if (!facts.dumps) await awaitItsWal(begun, draft);
       journal.step('publish the recovery point');
       const { point } = draft;
       const published = await bulk({ summary: `publish ${point}` }).publishPoint({ source, point, prefix });
       tellForecast(begun, published);
-      await tellStream(source, published);
+      if (!facts.dumps) await tellStream(source, published);
       return published;
     },
     {
@@ -67,6 +61,35 @@ export async function backup(given: BackupOrder): Promise<BackupResult> {
       finish: () => notices.settle(),
     },
   );
+}
+
+async function streamFirst(begun: Begun<BackupOrder>): Promise<void> {
+  const { source } = begun.order;
+  begun.journal.step('wait for the WAL stream');
+  await ensureWal(source);
+  const streaming = bulk({ summary: 'wait until the server streams to our slot' });
+  await waitForWal(begun, () => streaming.awaitStreaming({ source }));
+}
+
+async function take({ order, journal, facts }: Begun<BackupOrder>, prefix: string): Promise<PointSummary> {
+  journal.step(facts.dumps ? 'dump' : 'take the base backup');
+  const acts = facts.dumps
+    ? foreign({ summary: `dump of ${facts.place}` })
+    : bulk({ summary: `base backup of ${facts.place}` });
+  const draft = await acts.takeBackup({ ...order, prefix });
+  const { dump } = draft;
+  const size = `${formatBytes(draft.bytes)} in ${draft.parts} parts`;
+  if (!dump) journal.note(`${size}, WAL needed up to ${draft.stopLsn}`);
+  else journal.note(`${size}: ${dump.databases.join(', ')}; ${dump.tables} tables, ${dump.rows} rows`);
+  if (dump?.rolePasswords === false) journal.note('roles without their passwords: the role may not read them');
+  return draft;
+}
+
+async function awaitItsWal(begun: Begun<BackupOrder>, draft: PointSummary): Promise<void> {
+  const { source } = begun.order;
+  begun.journal.step('wait for the WAL of the backup');
+  const arriving = bulk({ summary: `WAL ${draft.startLsn} to ${draft.stopLsn}` });
+  await waitForWal(begun, () => arriving.awaitWal({ source, need: draft }));
 }
 
 /** More than was ordered takes longer and more room, for a reason that may need somebody: it is said, and goes on. */

@@ -56,6 +56,17 @@ export function moving(use: Use): Activities {
   });
 }
 
+/**
+ * Moves data by a program of others, whose failures carry no code: what comes again and again cannot get better by itself,
+ * so it gives up after about five minutes of failures.
+ */
+export function foreign(use: Use): Activities {
+  return proxied(use, {
+    startToCloseTimeout: '30d',
+    retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '2m', maximumAttempts: 8 },
+  });
+}
+
 /** Tells people. It may fail for good without harm to the run. */
 export function telling(use: Use): Activities {
   return proxied(use, {

@@ -24,6 +24,7 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
       point: 'text',
       host: 'text',
     },
+    ...{ onlyDatabase: 'text', onlySchema: 'text', onlyTable: 'text', intoDatabase: 'text' },
     preview: 'flag',
   });
   if (order.preview) {

@@ -8,6 +8,7 @@ import { Notices } from './lib/notices.ts';
 import { whenLonger } from './lib/patience.ts';
 import { nowMs } from './lib/time.ts';
 import { STEADY_MS, Trouble } from './lib/trouble.ts';
+import { failure } from './model/failure.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
 import { checkOrder } from './model/order-check.ts';
 import { hostQueue } from './model/names.ts';
@@ -38,7 +39,9 @@ export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
   const journal = new Journal(order.source);
   let stream: Stream;
   try {
-    stream = new Stream(journal, { facts: await described(journal, open?.said), open });
+    const facts = await described(journal, open?.said);
+    if (facts.dumps) throw noWal(facts);
+    stream = new Stream(journal, { facts, open });
     setHandler(refreshSignal, () => stream.refresh());
     setHandler(newBaseSignal, (base) => stream.newBase(base));
     while (!workflowInfo().continueAsNewSuggested) await stream.once();
@@ -51,6 +54,13 @@ export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
     throw error;
   }
   await continueAsNew<typeof wal>(order, ...(stream.open ? [stream.open] : []));
+}
+
+function noWal({ source, kind }: SourceFacts): Error {
+  return failure('Unsupported', `source ${source} of kind ${kind} has no WAL to stream`, {
+    ...{ place: `source ${source}`, expected: 'a source of kind postgres', found: kind },
+    hint: `its moments are its dumps: lifeboat list ${source}`,
+  });
 }
 
 /** A new run refuses what it does not know; one that has streamed for months waits until it is known again. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Config, ScheduleConfig, SourceConfig } from './config.ts';
 import { SCHEDULE_NAMES } from './config.ts';
 import { slotOf } from './cross-checks.ts';
+import { isDumped } from './registries.ts';
 import type { CheckedFile } from './read.ts';
 import type { ConfigFile } from './schema.ts';
 import { sourceShape } from './schema.ts';
@@ -83,6 +84,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
   const { rto, rpo } = source.objectives;
   return {
     kind: source.kind,
+    ...(isDumped(source.kind) ? { dumps: true } : {}),
     store: source.store,
     options,
     backup: {

@@ -48,6 +48,8 @@ export interface ServiceConfig {
 
 export interface SourceConfig {
   kind: string;
+  /** Its points are dumps: it has no WAL. */
+  dumps?: true;
   store: string;
   /** Options of the source's own schema (connection, restore ...), as for stores. */
   options: unknown;

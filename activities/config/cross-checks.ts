@@ -1,5 +1,6 @@
 import { slotName } from '../../workflows/model/names.ts';
 import { nearestName } from '../../workflows/model/nearest.ts';
+import { isDumped } from './registries.ts';
 import type { Path, RawProblem } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
 
@@ -7,7 +8,7 @@ import type { ConfigFile } from './schema.ts';
 export function crossProblems(file: ConfigFile): RawProblem[] {
   return [
     ...[...unknownNames(file), ...sharedSlots(file), ...archives(file)],
-    ...[...retentionWithoutRules(file), ...serviceProblems(file)],
+    ...[...retentionWithoutRules(file), ...serviceProblems(file), ...ofDumps(file)],
   ];
 }
 
@@ -107,7 +108,7 @@ function retentionWithoutRules(file: ConfigFile): RawProblem[] {
 /** Two streams on one slot would take WAL from each other, so that neither is whole. */
 function sharedSlots(file: ConfigFile): RawProblem[] {
   const owners = new Map<string, string>();
-  return Object.entries(file.sources).flatMap(([name, source]) => {
+  return streamed(file).flatMap(([name, source]) => {
     const slot = slotOf(name, source.wal.slot);
     const owner = owners.get(slot);
     owners.set(slot, owner ?? name);
@@ -121,6 +122,28 @@ function sharedSlots(file: ConfigFile): RawProblem[] {
       },
     ];
   });
+}
+
+function streamed(file: ConfigFile): [string, ConfigFile['sources'][string]][] {
+  return Object.entries(file.sources).filter(([, { kind }]) => !isDumped(kind));
+}
+
+/** A dump is whole and of one moment. */
+function ofDumps(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.sources).flatMap(([name, source]) =>
+    (['incremental', 'differential'] as const).flatMap((each) =>
+      source.schedule[each] === undefined || !isDumped(source.kind)
+        ? []
+        : [
+            {
+              path: ['sources', name, 'schedule', each],
+              reason: `is nothing that a source of kind ${source.kind} has`,
+              expected: 'schedule.backup: each dump is whole',
+              found: each,
+            },
+          ],
+    ),
+  );
 }
 
 export function slotOf(source: string, configured: string | undefined): string {

@@ -130,6 +130,7 @@ export const sourceShape = {
 export interface Kind {
   readonly kind: string;
   readonly schema: ZodType;
+  readonly dumps?: true;
 }
 
 export interface Registries {

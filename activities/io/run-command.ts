@@ -59,7 +59,8 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
   return () => text;
 }
 
-function exitOf(child: ChildProcess, program: string): Promise<number | undefined> {
+/** undefined when a signal ended it; Unsupported when it could not be started. */
+export function exitOf(child: ChildProcess, program: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => {
       const hint = error.code === 'ENOENT' ? 'install it, or correct the path' : 'check its permissions';
@@ -77,7 +78,7 @@ function exitOf(child: ChildProcess, program: string): Promise<number | undefine
 }
 
 /** Asks, then forces. */
-function endGroup(child: ChildProcess): void {
+export function endGroup(child: ChildProcess): void {
   const kill = (signal: NodeJS.Signals): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, signal);

@@ -190,8 +190,8 @@ export interface Standing {
   answers: boolean;
 }
 
-/** Steps of a recovery on the restoring host, in this order; each may be repeated and continues where it stopped. */
-export interface Recovery {
+/** Steps of a restore on the restoring host, in this order; each may be repeated and continues where it stopped. */
+export interface Restoring {
   /** Folder for restores that name no directory, and for drills. */
   readonly scratch: string;
   /** Every reason why this host or the target directory cannot take the restore; touches nothing. */
@@ -200,16 +200,22 @@ export interface Recovery {
   prepare(plan: RecoveryPlan): Promise<void>;
   fetch(plan: RecoveryPlan, from: PointReader): Promise<FetchEvidence>;
   /** Starts the server on the copy and replays to the target; returns when it stopped there for the right reason. */
-  replay(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
+  replay?(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
   /** Promotes, or leaves it paused, as the plan's action says. Promotion reads the end of the WAL once more. */
   open(plan: RecoveryPlan, wal: WalVault): Promise<OpenEvidence>;
-  prove(plan: RecoveryPlan, replay: ReplayEvidence): Promise<Proof>;
+  /** `from` opens the point, for whoever compares the copy with it. */
+  prove(plan: RecoveryPlan, replay?: ReplayEvidence, from?: () => Promise<PointReader>): Promise<Proof>;
   /** Whether what was recovered still stands and runs where it was left; changes nothing. */
-  look(plan: RecoveryPlan): Promise<Standing>;
+  look?(plan: RecoveryPlan): Promise<Standing>;
   /** Ends what is not to stay: spool, helper files; stops the server for action shutdown. */
   finish(plan: RecoveryPlan): Promise<void>;
   /** Stops the server and removes what this run made, nothing else; an old directory set aside is put back. */
   discard(plan: RecoveryPlan): Promise<void>;
+}
+
+/** A restore that goes on to a moment behind the point by WAL. */
+export interface Recovery extends Restoring {
+  replay(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
 }
 
 /** A point and what it stands on. */
@@ -263,7 +269,7 @@ export interface SourceSession extends AsyncDisposable {
   /** Tries what backup, WAL stream and proof need (version, role, settings), each with the setting to change. */
   check(wants?: CheckWants): Promise<SourceCheck[]>;
   backup(out: PartSink, options: BackupOptions): Promise<BackupFacts>;
-  readonly recovery: Recovery;
+  readonly recovery: Restoring;
   readonly log?: LogShipping;
   /** Only what keeps files has it. */
   readonly files?: PointFiles;
@@ -272,6 +278,8 @@ export interface SourceSession extends AsyncDisposable {
 export interface Source {
   readonly kind: string;
   readonly schema: ZodType;
+  /** Its points are dumps, whole and of one moment: it streams no WAL, and knows no increments. */
+  readonly dumps?: true;
   describe(options: unknown): string;
   open(name: string, options: unknown, run: Run): SourceSession;
 }
@@ -279,15 +287,17 @@ export interface Source {
 export interface SourceOf<Options> {
   kind: string;
   schema: ZodType<Options>;
+  dumps?: true;
   describe(options: Options): string;
   open(name: string, options: Options, run: Run): SourceSession;
 }
 
 export function defineSource<Options>(definition: SourceOf<Options>): Source {
-  const { kind, schema } = definition;
+  const { kind, schema, dumps } = definition;
   return Object.freeze({
     kind,
     schema,
+    ...(dumps ? { dumps } : {}),
     describe: (options: unknown) => definition.describe(schema.parse(options)),
     open: (name: string, options: unknown, run: Run) => definition.open(name, schema.parse(options), run),
   });

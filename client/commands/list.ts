@@ -33,7 +33,7 @@ function pointsTable(sources: readonly SourcePoints[]): string[] {
     .map((point) => [
       point.source,
       point.point,
-      point.kind,
+      point.dump ? 'dump' : point.kind,
       point.stoppedAt,
       formatBytes(point.bytes),
       formatBytes(point.storedBytes),

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { Activities } from '../../activities/index.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
-import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
+import type { RecoveryPlan, ReplayEvidence } from '../../workflows/model/recovery.ts';
 import type { RestorePreview, SourceFacts } from '../../workflows/model/results.ts';
 import type { ServiceFacts } from '../../workflows/model/service.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
@@ -62,7 +62,7 @@ export const answers: Activities = {
   planRestore: async ({ source }) => previewOf(source),
   prepareTarget: nothing,
   fetchBase: async () => sampleResult().fetch,
-  replayWal: async () => sampleResult().replay,
+  replayWal: async () => sampleResult().replay as ReplayEvidence,
   openCluster: async () => sampleResult().open,
   proveCluster: async () => sampleResult().proof,
   finishRestore: nothing,

@@ -1,4 +1,5 @@
 import type { OrderShape } from '../model/order-check.ts';
+import { checkForm } from '../model/dump-order.ts';
 import { checkOrder } from '../model/order-check.ts';
 import type { SourceFacts } from '../model/results.ts';
 import { quick } from '../options.ts';
@@ -24,6 +25,7 @@ export async function begin<Order extends { source: string }>(
   const journal = new Journal(order.source);
   try {
     const facts = await describe(journal);
+    checkForm(order, facts);
     return { order, journal, facts, notices: new Notices(facts, journal) };
   } catch (error) {
     endBy(journal, error);

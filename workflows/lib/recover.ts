@@ -3,7 +3,7 @@ import type { Activities } from '../../activities/index.ts';
 import { failure } from '../model/failure.ts';
 import { hostQueue } from '../model/names.ts';
 import type { RestoreOrder } from '../model/orders.ts';
-import type { Phase, Proof, RecoveryPlan, RestoreResult } from '../model/recovery.ts';
+import type { Phase, Proof, RecoveryPlan, ReplayEvidence, RestoreResult } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
 import type { RestorePreview, SourceFacts } from '../model/results.ts';
 import { describeTarget, isMarkTarget } from '../model/target.ts';
@@ -53,20 +53,21 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     const fetching = on(`fetch ${formatBytes(plan.estimate.storedBytes)} of ${plan.base.point}`);
     return patiently(() => fetching.fetchBase(plan));
   });
-  const replaying = on(`replay to ${describeTarget(plan.target)}`);
-  const replay = await timed('replay', () => patiently(() => replaying.replayWal(plan)));
-  journal.note(`recovery stopped at ${replay.stoppedAtLsn}: ${replay.stopReason}`);
+  const replay = plan.dump ? undefined : await timed('replay', () => patiently(() => replayed(plan, use)));
   const opening = on(`${plan.action} the recovered cluster`);
   const open = await timed('open', () => patiently(() => opening.openCluster(plan)));
   try {
-    const proof = await timed('prove', () => on('prove the recovered cluster').proveCluster({ plan, replay }));
+    const proof = await timed('prove', () =>
+      on('prove the recovered cluster').proveCluster({ plan, ...(replay ? { replay } : {}) }),
+    );
     const rtoMs = journal.elapsedMs();
     clock.stop();
     if (!proof.ok) throw notProven(plan, proof, keepUnproven);
     journal.step('finish');
     await on('remove the helpers of the recovery').finishRestore(plan);
     return {
-      ...{ plan, fetch, replay, open, proof, rtoMs },
+      ...{ plan, fetch, open, proof, rtoMs },
+      ...(replay ? { replay } : {}),
       phases: { ...NO_PHASES, ...journal.progress.phases },
       ...(journal.waitedMs > 0 ? { waitedMs } : {}),
       ...(facts.rtoMs === undefined ? {} : { rtoObjectiveMs: facts.rtoMs }),
@@ -76,6 +77,13 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     if (keepUnproven && !isCancellation(error)) keep(plan, use);
     throw error;
   }
+}
+
+async function replayed(plan: RecoveryPlan, { journal }: Recovering): Promise<ReplayEvidence> {
+  const summary = `replay to ${describeTarget(plan.target)}`;
+  const replay = await bulk({ summary, taskQueue: hostQueue(plan.host) }).replayWal(plan);
+  journal.note(`recovery stopped at ${replay.stoppedAtLsn}: ${replay.stopReason}`);
+  return replay;
 }
 
 /** Hours of work that runs: whoever looks at it may find what no check could. */

@@ -1,9 +1,11 @@
+import type { DumpFacts, DumpSummary } from './dump.ts';
+import { summariseDump } from './dump.ts';
 import type { Lsn } from './lsn.ts';
 import type { ServerRole } from './server-role.ts';
 
 /** Who a cluster is. Compared before every write: two clusters never mix in one vault. */
 export interface Identity {
-  /** "postgres" */
+  /** "postgres", or "postgres-logical". */
   kind: string;
   /** system_identifier of pg_control, decimal. */
   systemId: string;
@@ -110,7 +112,8 @@ export interface Manifest {
   stoppedAt: string;
   /** Every transaction below it (64 bits, decimal) had ended when the backup did; absent when it could not be asked. */
   oldestXid?: string;
-  consistency: 'consistent-after-wal';
+  /** consistent: as it is; WAL is not needed, and LSNs and timeline only say when it was. */
+  consistency: 'consistent-after-wal' | 'consistent';
   /** Point whose files it changes; absent for a full one. */
   parent?: string;
   /** Why this is a full one although less was ordered. */
@@ -126,6 +129,8 @@ export interface Manifest {
   settings: MatchedSettings;
   parts: PartRef[];
   trees: FileTree[];
+  /** Of a dump: what it holds. Its trees are then no cluster. */
+  dump?: DumpFacts;
 }
 
 /** A point in a listing: small, JSON safe. */
@@ -155,6 +160,8 @@ export interface PointSummary {
   tool: string;
   /** Pages that were wrong on the source: how many, and the first few in words. */
   damaged?: { pages: number; first: string[] };
+  /** A dump: what it holds. */
+  dump?: DumpSummary;
 }
 
 const DAMAGED_SHOWN = 5;
@@ -197,5 +204,6 @@ export function summarise(manifest: Manifest): PointSummary {
     ...(manifest.fallback === undefined ? {} : { fallback: manifest.fallback }),
     ...(manifest.takenFrom === undefined ? {} : { takenFrom: manifest.takenFrom }),
     ...(manifest.damaged === undefined ? {} : { damaged: describeDamage(manifest.damaged) }),
+    ...(manifest.dump === undefined ? {} : { dump: summariseDump(manifest.dump) }),
   };
 }

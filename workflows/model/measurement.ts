@@ -32,17 +32,23 @@ export function measurementOf({ kind, run, finishedAt, result }: Report): Measur
   // A recovery that takes over also waits for switches and for people.
   if (!result || kind === 'demo' || kind === 'recover') return undefined;
   const { plan, replay, rtoMs } = result;
+  if (isPart(plan)) return undefined;
   return {
     format: 'lifeboat-measured/1',
     ...{ kind, run, at: finishedAt, host: plan.host, rtoMs },
     load: {
       fetchBytes: plan.estimate.fetchBytes,
       links: plan.chain?.length ?? 1,
-      walBytes: replay.walBytes,
+      walBytes: replay?.walBytes ?? 0,
       clusterBytes: plan.estimate.clusterBytes ?? plan.estimate.fetchBytes,
     },
     phases: phasesOf(result),
   };
+}
+
+/** What was chosen of a dump says nothing of all of it. */
+function isPart({ dump }: RestoreResult['plan']): boolean {
+  return [dump?.database, dump?.schema, dump?.table].some((name) => name !== undefined);
 }
 
 function phasesOf({ phases, fetch, waitedMs = {} }: RestoreResult): Measurement['phases'] {

@@ -39,6 +39,14 @@ export interface RestoreOrder {
   tablespaces?: Record<string, string>;
   /** Restore from this point instead of the best one. */
   point?: string;
+  /** One database of a dump. */
+  onlyDatabase?: string;
+  /** One schema of a dump. */
+  onlySchema?: string;
+  /** One table of a dump: "name" or "schema.name". */
+  onlyTable?: string;
+  /** A new database of a server that runs, instead of a cluster of its own; dumps only. */
+  intoDatabase?: string;
   /** Name of the host worker that restores; default: whichever takes the first step. */
   host?: string;
   /** listen_addresses of the recovered server; default: loopback. */

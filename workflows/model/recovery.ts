@@ -1,4 +1,5 @@
 import type { RtoForecast } from './forecast.ts';
+import type { ImportPlan } from './dump.ts';
 import type { Lsn } from './lsn.ts';
 import type { MatchedSettings, PointSummary } from './manifest.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
@@ -78,6 +79,8 @@ export interface RecoveryPlan {
   setAside?: string;
   /** A non-empty `into` is used where it is; its WAL, which may be all there is of the newest commits, is renamed to this, inside. */
   walAside?: string;
+  /** Of a dump: there is no WAL to replay. */
+  dump?: ImportPlan;
   estimate: Estimate;
   window: ReachableWindow;
   /** The server's own newest facts are not needed for a restore: the source may be gone. */
@@ -151,7 +154,8 @@ export interface RestoreResult {
   /** Objective of the source, milliseconds; absent when none is declared. */
   rtoObjectiveMs?: number;
   fetch: FetchEvidence;
-  replay: ReplayEvidence;
+  /** Absent: there was nothing to replay. */
+  replay?: ReplayEvidence;
   open: OpenEvidence;
   proof: Proof;
   setAside?: string;

@@ -22,6 +22,8 @@ export interface SourceFacts {
   /** Address of the source, for people. */
   place: string;
   store: string;
+  /** Its points are dumps, whole and of one moment: it has no WAL. */
+  dumps?: true;
   /** Objectives, milliseconds; absent when none is declared. */
   rtoMs?: number;
   rpoMs?: number;
@@ -150,6 +152,18 @@ export interface PointDetails {
   /** Whether the WAL that makes it consistent is in the vault. */
   walComplete: boolean;
   windows: ReachableWindow[];
+  /** Of a dump. */
+  databases?: DumpedDatabaseFacts[];
+}
+
+export interface DumpedDatabaseFacts {
+  name: string;
+  tables: number;
+  rows: number;
+  /** Of its tables on the source's disk. */
+  bytes: number;
+  largeObjects: number;
+  extensions: string[];
 }
 
 export interface WalAnswer extends WalStatus {

@@ -156,9 +156,7 @@ function settingsOf({ theirSearchPath, settings }: ConnectMode): string {
     ...(theirSearchPath ? {} : { search_path: OWN_SEARCH_PATH }),
     ...settings,
   };
-  return Object.entries(all)
-    .map(([name, value]) => `-c ${name}=${value}`)
-    .join(' ');
+  return startOptions(all);
 }
 
 function clientConfig(options: ServerOptions, mode: ConnectMode): pg.ClientConfig {
@@ -183,6 +181,12 @@ function clientConfig(options: ServerOptions, mode: ConnectMode): pg.ClientConfi
       ? { replication: 'true', ...(tls.mode === 'disable' ? { stream: () => new ReusingSocket() } : {}) }
       : { statement_timeout: timeoutMs, query_timeout: timeoutMs === 0 ? 0 : timeoutMs + 5000 }),
   } as pg.ClientConfig;
+}
+
+/** Manual 32.1.2, "options": blanks and backslashes are escaped. */
+export function startOptions(settings: Record<string, string>): string {
+  const given = Object.entries(settings).map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`);
+  return given.join(' ');
 }
 
 function tlsConfig(tls: TlsOptions): Record<string, unknown> {

@@ -29,7 +29,7 @@ export async function findHost(options: HostOptions, serverVersion: number): Pro
 }
 
 /** PostgreSQL refuses to run as root, so root has to name somebody else. */
-async function findUser(name: string | undefined): Promise<RunAs | undefined> {
+export async function findUser(name: string | undefined): Promise<RunAs | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   if (name === undefined) {
     throw failure('Precondition', 'restore would run PostgreSQL as root, which it refuses', {

@@ -1,4 +1,5 @@
 import type { FileEntry, FileSlice, FileTree, Manifest, PartRef } from '../../../workflows/model/manifest.ts';
+import { DUMP_TREE } from '../../../workflows/model/dump.ts';
 import { crc32cCombine } from '../../io/crc32c.ts';
 import { wrongEntry } from './file-entry.ts';
 import { manifestSchema } from './schema.ts';
@@ -21,6 +22,7 @@ export function checkManifest(
     firstWrongEntry(manifest.trees) ??
     wrongName(manifest, at) ??
     wrongParent(manifest) ??
+    wrongDump(manifest) ??
     wrongParts(manifest.parts) ??
     firstOf(manifest.trees, manifest.parts);
   return wrong === undefined ? { manifest } : { wrong };
@@ -44,6 +46,18 @@ function wrongName(manifest: Manifest, at: { source: string; point: string }): s
 function wrongParent({ kind, parent, point }: Manifest): string | undefined {
   if (kind === 'full') return parent === undefined ? undefined : `a full point with the parent ${parent}`;
   return parent === undefined || parent === point ? `a point of kind ${kind} without a parent` : undefined;
+}
+
+/** A dump taken for a cluster, or a cluster for a dump, would be restored as what it is not. */
+function wrongDump({ dump, consistency, trees }: Manifest): string | undefined {
+  if ((dump !== undefined) !== (consistency === 'consistent')) return 'a dump that says it needs WAL, or the reverse';
+  if (!dump) return undefined;
+  const held = new Set(
+    trees.filter(({ id }) => id === DUMP_TREE).flatMap(({ files }) => files.map(({ path }) => path)),
+  );
+  const wanted = dump.databases.flatMap(({ schemaFile, dataFiles }) => [schemaFile, ...dataFiles]);
+  const absent = wanted.find((path) => !held.has(path));
+  return absent === undefined ? undefined : `${absent} is not among the files of the dump`;
 }
 
 function wrongParts(parts: PartRef[]): string | undefined {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Manifest } from '../../../workflows/model/manifest.ts';
 import { POINT_KINDS } from '../../../workflows/model/manifest.ts';
+import { dumpSchema } from './dump-schema.ts';
 
 export const MANIFEST_FORMAT = 'lifeboat-manifest/1';
 
@@ -49,7 +50,7 @@ export const manifestSchema = z.object({
   ...{ point: z.string(), source: z.string(), kind: z.enum(POINT_KINDS), tool: z.string(), identity },
   ...{ timeline: count, startLsn: lsn, stopLsn: lsn, startedAt: z.string(), stoppedAt: z.string() },
   oldestXid: z.string().regex(/^\d+$/).optional(),
-  ...{ consistency: z.literal('consistent-after-wal'), pageChecksums: z.boolean() },
+  ...{ consistency: z.enum(['consistent-after-wal', 'consistent']), pageChecksums: z.boolean() },
   ...{ parent: z.string().optional(), fallback: z.string().optional() },
   takenFrom: takenFrom.optional(),
   blockSums: z.object({ key: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
@@ -57,4 +58,5 @@ export const manifestSchema = z.object({
   settings: z.record(z.string(), z.string()),
   parts: z.array(part),
   trees: z.array(tree),
+  dump: dumpSchema.optional(),
 }) as unknown as z.ZodType<Manifest>;

@@ -43,7 +43,7 @@ export function countOrders(acknowledged: ReadonlySet<string>, recovered: readon
 
 /** From the newest commit that came back to the disaster. */
 function rpoMsOf({ restore, disaster }: Outcome): number {
-  const { lastCommitAt } = restore.replay;
+  const lastCommitAt = restore.replay?.lastCommitAt;
   return lastCommitAt === undefined ? 0 : Math.max(0, Date.parse(disaster.at) - Date.parse(lastCommitAt));
 }
 

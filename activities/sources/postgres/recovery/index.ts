@@ -1,3 +1,4 @@
+import { failure } from '../../../../workflows/model/failure.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { exclusively } from '../../../io/exclusive.ts';
 import type { Run } from '../../../io/run.ts';
@@ -29,7 +30,10 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     fetch: (plan, reader) => alone(plan, async () => fetchBase({ plan, host: await host(plan), reader, run })),
     replay: (plan, wal) => alone(plan, async () => replayWal({ plan, host: await host(plan), options, wal, run })),
     open: (plan, wal) => alone(plan, async () => openRecovered({ plan, host: await host(plan), options, wal, run })),
-    prove: (plan, replay) => proveRecovered({ plan, options, replay, run }),
+    prove: (plan, replay) => {
+      if (replay) return proveRecovered({ plan, options, replay, run });
+      throw failure('Bug', `nothing was replayed into ${plan.into}`, { place: plan.into });
+    },
     look: (plan) => lookAt(plan),
     finish: (plan) => alone(plan, async () => finishRestore({ plan, host: await host(plan), options, run })),
     discard: (plan) => alone(plan, () => discardRestore(plan, run)),
