@@ -65,5 +65,8 @@ export function reachableNow(deps: Deps, source: string): Promise<string> {
 
 export function logOf({ name, config, session }: SourceUse): LogShipping {
   if (session.log) return session.log;
-  throw failure('Unsupported', `source ${name} of kind ${config.kind} has no log to stream`, { place: name });
+  throw failure('Unsupported', `source ${name} of kind ${config.kind} has no WAL to stream`, {
+    ...{ place: `source ${name}`, expected: 'a source of kind postgres', found: config.kind },
+    hint: `its moments are its dumps: lifeboat list ${name}`,
+  });
 }

@@ -11,7 +11,7 @@ export function restoreLines(result: RestoreResult, { isGone = false } = {}): st
   const { plan, replay, open, proof, rtoMs, rtoObjectiveMs } = result;
   const promised = rtoObjectiveMs === undefined ? '' : ` of ${formatDuration(rtoObjectiveMs)} promised`;
   return [
-    `${plan.source} is recovered to ${describeTarget(plan.target)} and proven`,
+    `${plan.source} is recovered to ${targetText(plan)} and proven`,
     ...pairLines([
       ['  from', replay ? `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed` : dumpText(plan)],
       ['  stopped', replay && `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
@@ -23,6 +23,14 @@ export function restoreLines(result: RestoreResult, { isGone = false } = {}): st
       ['  RTO', `${formatDuration(rtoMs)}${promised} (${phasesText(result.phases)})`],
     ]),
   ];
+}
+
+function targetText({ dump, base, target }: RestoreResult['plan']): string {
+  return dump ? `its dump of ${base.startedAt}` : describeTarget(target);
+}
+
+function intoText({ dump, into, host, port }: RestoreResult['plan']): string {
+  return dump?.into ? `database ${dump.into.name}` : `${into} on host ${host}, port ${port}`;
 }
 
 /** Which dump, and what of it. */
@@ -37,7 +45,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
   const { estimate } = plan;
   const size = `${formatBytes(estimate.fetchBytes)} of data, ${formatBytes(estimate.walBytes)} of WAL`;
   return [
-    `${plan.source} can be recovered to ${describeTarget(plan.target)}; nothing was moved`,
+    `${plan.source} can be recovered to ${targetText(plan)}; nothing was moved`,
     ...pairLines([
       ['  base', `${plan.base.point}, taken ${plan.base.stoppedAt}`],
       ['  target', plan.found && placeText(plan.found)],
@@ -46,7 +54,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
         '  WAL',
         `${leg.fromLsn} to ${leg.toLsn} on timeline ${leg.timeline}`,
       ]),
-      ['  into', `${plan.into} on host ${plan.host}, port ${plan.port}`],
+      ['  into', intoText(plan)],
       ['  set aside', plan.setAside],
       ['  then', plan.action],
       ['  estimate', `${timeText(estimate)}: ${size}`],

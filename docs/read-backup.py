@@ -384,7 +384,7 @@ def check_manifest(manifest, source, point):
     if [part["number"] for part in parts] != list(range(1, len(parts) + 1)):
         raise Refused(f"manifest of {point} does not list its parts one by one")
     for tree in manifest["trees"]:
-        if not re.fullmatch(r"base|config|\d+", tree["id"]):
+        if not re.fullmatch(r"dump" if is_dump(manifest) else r"base|config|\d+", tree["id"]):
             raise Refused(f"manifest of {point} has an unknown tree {tree['id']}")
         no_folders = {file["path"] for file in tree["files"] if file["type"] != "directory"}
         for file in tree["files"]:
@@ -394,6 +394,14 @@ def check_manifest(manifest, source, point):
                 raise Refused(f"manifest of {point} has a path that leaves its tree: {file['path']}")
             if file["type"] == "file":
                 check_slices(file, parts)
+
+
+def is_dump(manifest):
+    """Archives of pg_dump, which need no WAL, instead of the files of a cluster."""
+    consistency = manifest.get("consistency")
+    if (consistency == "consistent") != ("dump" in manifest) or consistency not in ("consistent", "consistent-after-wal"):
+        raise Refused(f"manifest of {manifest['point']} has the consistency {consistency}, which does not fit what is in it")
+    return "dump" in manifest
 
 
 def check_slices(file, parts):
@@ -427,7 +435,7 @@ class Layout:
     def root(self, tree):
         if tree in self.moved:
             return self.moved[tree]
-        names = {"base": "data", "config": "config"}
+        names = {"base": "data", "config": "config", "dump": "dump"}
         return os.path.join(self.staging, names.get(tree, f"tablespaces/{tree}"))
 
     def tablespace(self, oid):
@@ -454,6 +462,12 @@ def write_chain(vault, chain, layout):
     base_map = os.path.join(base, "tablespace_map")
     if os.path.exists(base_map):
         os.remove(base_map)
+
+
+def write_dump(vault, manifest, layout):
+    write_files(vault, manifest, layout.root)
+    with open(os.path.join(layout.root("dump"), "contents.json"), "x", encoding="utf-8") as file:
+        json.dump(manifest["dump"], file, indent=1)
 
 
 def write_files(vault, manifest, root):
@@ -721,12 +735,20 @@ def restore(vault, options):
     manifest = chain[-1]
     layout = Layout(options.into, manifest, dict(options.tablespace))
     os.makedirs(layout.staging, mode=0o700)
-    write_chain(vault, chain, layout)
-    known = Wal(vault, manifest, os.path.join(layout.staging, "wal")).export()
+    if is_dump(manifest):
+        write_dump(vault, manifest, layout)
+        known = {}
+    else:
+        write_chain(vault, chain, layout)
+        known = Wal(vault, manifest, os.path.join(layout.staging, "wal")).export()
     os.sync()
     if os.path.isdir(layout.into):
         os.rmdir(layout.into)
     os.rename(layout.staging, layout.into)
+    if is_dump(manifest):
+        print(f"{layout.into}/dump holds {options.point}, a dump of PostgreSQL {manifest['identity']['serverVersion'] // 10000}")
+        print('next: docs/format.md, "Restoring by hand"')
+        return 0
     reached = ", ".join(f"{format_lsn(end)} on timeline {timeline}" for timeline, end in sorted(known.items()))
     print(f"{layout.into}/data holds {options.point}; WAL in {layout.into}/wal reaches {reached}")
     print(f"next, as the user who runs PostgreSQL {manifest['identity']['serverVersion'] // 10000}: docs/format.md, "

@@ -42,6 +42,12 @@ stores:
 #     url: https://example.org/hooks/lifeboat
 
 sources:
+  # crm:
+  #   kind: postgres-logical            # pg_dump: one moment, any newer version, one table
+  #   connection: { host: 127.0.0.1, user: lifeboat_dump, password: { env: CRM_PASSWORD } }
+  #   databases: [crm]                  # absent: all of them
+  #   dump: { jobs: 2 }
+  #   store: local
   shop:
     kind: postgres
     # The role needs REPLICATION and CONNECT: create role lifeboat login replication password '...'

@@ -45,7 +45,7 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
   // A copy that somebody needs waits for room; any other makes room itself.
   const patiently = <T>(step: () => Promise<T>): Promise<T> => (keepUnproven ? waitingForRoom(use, step) : step());
   const { plan } = await timed('find', () => planRecovery(order));
-  journal.note(`from ${plan.base.point} to ${describeTarget(plan.target)}, into ${plan.into} on host ${plan.host}`);
+  journal.note(`from ${plan.base.point}${momentOf(plan)}, into ${placeOf(plan)} on host ${plan.host}`);
   const on = (summary: string): Activities => bulk({ summary, taskQueue: hostQueue(plan.host) });
   undo.push('remove the unfinished restore', () => on(`remove ${plan.into}`).discardRestore(plan));
   const fetch = await timed('fetch', async () => {
@@ -86,10 +86,20 @@ async function replayed(plan: RecoveryPlan, { journal }: Recovering): Promise<Re
   return replay;
 }
 
+function momentOf({ dump, target }: RecoveryPlan): string {
+  return dump ? '' : ` to ${describeTarget(target)}`;
+}
+
+function placeOf({ dump, into }: RecoveryPlan): string {
+  return dump?.into ? `database ${dump.into.name}` : into;
+}
+
 /** Hours of work that runs: whoever looks at it may find what no check could. */
 function keep(plan: RecoveryPlan, { journal, undo }: Recovering): void {
   undo.clear();
-  journal.attention(`the recovered copy is kept, look at it: ${plan.into} on host ${plan.host}, port ${plan.port}`);
+  const { dump, into, host, port } = plan;
+  const where = dump?.into ? `database ${dump.into.temporary}` : `${into} on host ${host}, port ${port}`;
+  journal.attention(`the recovered copy is kept, look at it: ${where}`);
 }
 
 const NO_PHASES = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;

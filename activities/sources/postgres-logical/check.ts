@@ -64,7 +64,7 @@ async function globalsCheck(client: SqlClient): Promise<SourceCheck> {
     name: 'roles',
     ok: true,
     found: 'without their password hashes: the role may not read pg_authid',
-    hint: `grant select on pg_authid to ${quoteIdent(row?.role ?? '')}, in each database, or dump as a superuser`,
+    hint: `grant pg_read_all_data to ${quoteIdent(row?.role ?? '')}`,
   };
 }
 
@@ -96,6 +96,14 @@ const LACKING = `
   union all
   select 'bypassrls, for ' || quote_ident(nspname) || '.' || quote_ident(relname) from ours
    where relrowsecurity and row_security_active(oid)
+  union all
+  select * from (
+    select 'select on large object ' || oid from pg_largeobject_metadata m
+     where not (select rolsuper from pg_roles where rolname = current_user)
+       and current_setting('lo_compat_privileges') = 'off' and not pg_has_role(lomowner, 'usage')
+       and not exists (select from aclexplode(lomacl) a where privilege_type = 'SELECT'
+                          and (a.grantee = 0 or pg_has_role(a.grantee, 'usage')))
+     limit 100) objects
    order by 1`;
 
 async function rightsCheck(options: LogicalOptions, database: string, run: Run): Promise<SourceCheck> {
