@@ -12,7 +12,7 @@ import { TrafficControl } from './lib/traffic.ts';
 import { failure } from './model/failure.ts';
 import type { RecoverOrder, Scenario } from './model/orders.ts';
 import { SCENARIOS } from './model/orders.ts';
-import type { RecoverResult } from './model/results.ts';
+import type { RecoverResult, SourceFacts } from './model/results.ts';
 import { quick } from './options.ts';
 
 /**
@@ -38,6 +38,7 @@ export async function recover(given: RecoverOrder): Promise<RecoverResult> {
       journal,
       async (undo) => {
         checkScenario(order);
+        if (facts.dumps) throw noReplay(facts);
         const asked = { source: order.source, ...(order.service === undefined ? {} : { service: order.service }) };
         const service = await quick({ summary: `read the service of ${order.source}` }).describeService(asked);
         saving = { ...begun, service, approvals, undo, clock, said: {} };
@@ -143,4 +144,15 @@ async function guarding<T>(use: Saving, traffic: TrafficControl, work: () => Pro
     }
     throw error;
   }
+}
+
+function noReplay({ source, kind }: SourceFacts): Error {
+  return failure(
+    'Unsupported',
+    `source ${source} of kind ${kind} cannot take over: it has only the moments of its dumps`,
+    {
+      ...{ place: `source ${source}`, expected: 'a source of kind postgres', found: kind },
+      hint: `lifeboat restore ${source} --into-database NAME`,
+    },
+  );
 }

@@ -8,7 +8,7 @@ import { describeTarget } from '../model/target.ts';
 import { bulk, quick } from '../options.ts';
 import { Compensations, messageOf } from './conclude.ts';
 import { ensureWal } from './ensure-wal.ts';
-import { recover } from './recover.ts';
+import { recover, replayOf } from './recover.ts';
 import type { Saving } from './take-over.ts';
 import { isoNow } from './time.ts';
 
@@ -104,7 +104,8 @@ async function problemOf(use: Saving, { point, target }: Probe): Promise<string 
 
 /** Transactions that the recovered cluster lacks, out of the stored WAL. */
 export async function lostBehind({ order, journal, said }: Saving, restore: RestoreResult): Promise<LostCommits> {
-  const { plan, replay } = restore;
+  const { plan } = restore;
+  const replay = replayOf(restore);
   journal.step('list what was committed after it');
   const acts = bulk({ summary: `WAL behind ${replay.stoppedAtLsn}`, taskQueue: hostQueue(plan.host) });
   const { stoppedAtLsn: fromLsn } = replay;

@@ -37,6 +37,12 @@ export function planRecovery(order: RestoreOrder): Promise<RestorePreview> {
   return acts.planRestore({ ...order, run: workflowInfo().runId });
 }
 
+/** How far the WAL was replayed; of a source of kind postgres only. */
+export function replayOf({ plan, replay }: RestoreResult): ReplayEvidence {
+  if (replay) return replay;
+  throw failure('Bug', `nothing was replayed into ${plan.into}`, { place: plan.into });
+}
+
 /** Recovers as ordered and proves it. On the way out by a failure the caller's compensations remove what was made. */
 export async function recover(order: RestoreOrder, use: Recovering): Promise<RestoreResult> {
   const { journal, facts, undo, clock, keepUnproven } = use;

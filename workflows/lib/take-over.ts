@@ -12,7 +12,7 @@ import { quick } from '../options.ts';
 import type { Approvals } from './approval.ts';
 import type { Begun } from './begin.ts';
 import type { Compensations } from './conclude.ts';
-import { recover } from './recover.ts';
+import { recover, replayOf } from './recover.ts';
 import { report } from './report.ts';
 import type { RtoClock } from './rto-clock.ts';
 import { sleep } from '@temporalio/workflow';
@@ -105,7 +105,8 @@ async function written(use: Saving, result: RestoreResult): Promise<{ report?: N
 async function weigh(use: Saving, over: TakeOver & { address: string }): Promise<Evidence> {
   const { order, service, said } = use;
   const { restore, traffic, address, steps } = over;
-  const { plan, replay, proof } = restore;
+  const { plan, proof } = restore;
+  const replay = replayOf(restore);
   const checks = await checkOnce(use, address);
   const bad = checks.filter(({ ok }) => !ok);
   if (bad.length > 0) throw notHealthy(service, bad);

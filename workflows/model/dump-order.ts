@@ -8,7 +8,7 @@ type Key = keyof BackupOrder | keyof RestoreOrder;
 
 /** What only WAL and files of a cluster can give; a dump is one moment, in statements. */
 const PHYSICAL: readonly Key[] = ['timeline', 'tablespaces', 'inPlace'];
-const LOGICAL: readonly Key[] = ['onlySchema', 'intoDatabase'];
+const LOGICAL: readonly Key[] = ['onlyDatabase', 'onlySchema', 'onlyTable', 'intoDatabase'];
 
 /** Unsupported, before anything starts, when an order asks of a kind of source what only the other kind has. */
 export function checkForm(order: Order, facts: SourceFacts): void {
