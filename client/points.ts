@@ -57,8 +57,9 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
 
 function takenFromText({ takenFrom }: PointSummary): string | undefined {
   if (!takenFrom) return undefined;
-  const { server, role, instead } = takenFrom;
-  return `${server}, the ${role}${instead === undefined ? '' : `, instead of a standby: ${instead}`}`;
+  const { server, role, instead, unseen } = takenFrom;
+  const why = instead === undefined ? '' : `, instead of a standby: ${instead}`;
+  return `${server}, the ${role}${why}${unseen === undefined ? '' : `, whose primary was not seen: ${unseen}`}`;
 }
 
 function dumpText({ databases, tables, rows, largeObjects, rolePasswords }: DumpSummary): string {

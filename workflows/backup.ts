@@ -115,8 +115,9 @@ function tellForecast({ order, journal, notices }: Begun<BackupOrder>, { forecas
 /** Which server a backup loads is chosen with care: that it is another one is said. */
 function tellServer({ order, journal, notices }: Begun<BackupOrder>, { takenFrom }: PointSummary): void {
   if (!takenFrom) return;
-  const { server, role, instead } = takenFrom;
+  const { server, role, instead, unseen } = takenFrom;
   journal.note(`taken from ${server}, the ${role}`);
+  if (unseen !== undefined) journal.note(`its primary was not seen: ${unseen}`);
   if (instead === undefined) return;
   journal.note(`the primary instead of a standby: ${instead}`);
   const title = `backup of ${order.source} was taken from the primary instead of a standby`;

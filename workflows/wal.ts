@@ -1,5 +1,5 @@
-import { CancellationScope, condition, continueAsNew, isCancellation, setHandler, sleep } from '@temporalio/workflow';
-import { workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, continueAsNew, isCancellation, patched } from '@temporalio/workflow';
+import { setHandler, sleep, workflowInfo } from '@temporalio/workflow';
 import { BaseOrders } from './lib/base-orders.ts';
 import { describe } from './lib/begin.ts';
 import { endBy, messageOf } from './lib/conclude.ts';
@@ -16,17 +16,24 @@ import type { WalOrder } from './model/orders.ts';
 import { workflowId } from './model/names.ts';
 import type { SourceFacts } from './model/results.ts';
 import type { WalHole } from './model/wal.ts';
-import { holeOf, isBaseStart, isBehind, isKnown } from './model/wal-hole.ts';
+import type { BaseStart } from './model/wal-hole.ts';
+import { holeOf, isBaseStart, isBehind, isKnown, isOfAnother } from './model/wal-hole.ts';
 import { endless } from './options.ts';
 
 const PAUSE_MS = 60_000;
 /** Holes one after the other that are passed at once; a server that drops WAL faster than we come back is other trouble. */
 const MOST_HOLES_IN_A_ROW = 3;
+/** Bases that were taken and did not close a hole, after which no more are ordered: one may have begun before it. */
+const MOST_BASES = 3;
+/** Of histories from before bases were counted, and before one of another cluster closed a hole. */
+const BASES_ARE_COUNTED = 'bases-are-counted';
 
 /** A hole that people were told of and that no base has closed yet. */
 interface OpenHole {
   hole: WalHole;
   said: string;
+  /** How many bases were taken since that did not close it. */
+  bases?: number;
 }
 
 /**
@@ -116,8 +123,9 @@ class Stream {
     const { hole, said } = this.#open;
     if (base !== null && !isBaseStart(base)) {
       this.#journal.note('newBase: not understood; expected {"timeline":1,"startLsn":"0/0"}, or nothing');
-    } else if (base !== null && !isBehind(base, hole)) {
+    } else if (base !== null && !closes(base, hole)) {
       this.#journal.note(`a base from ${base.startLsn} on timeline ${base.timeline} begins before the hole's end`);
+      this.#countBase(this.#open);
     } else {
       if (this.#journal.progress.attention === said) this.#journal.attention(undefined);
       this.#open = undefined;
@@ -127,7 +135,23 @@ class Stream {
   }
 
   #orderBase(): void {
-    if (this.#open && this.#facts.newBaseAfterHole) this.#bases.begin();
+    if (!this.#open || (this.#open.bases ?? 0) >= MOST_BASES) return;
+    if (this.#facts.newBaseAfterHole) this.#bases.begin();
+  }
+
+  /** What keeps bases from closing a hole needs somebody to look; more bases would only fill the store. */
+  #countBase(open: OpenHole): void {
+    if (!this.#facts.newBaseAfterHole || !patched(BASES_ARE_COUNTED)) return;
+    open.bases = (open.bases ?? 0) + 1;
+    if (open.bases !== MOST_BASES) return;
+    this.#bases.end();
+    const { source } = this.#facts;
+    const { timeline, to } = open.hole;
+    const wanted = `${MOST_BASES} new bases, none begins behind ${to} on timeline ${timeline}`;
+    const body = `${wanted}; no more are ordered. See lifeboat points ${source} and which server they come from (lifeboat doctor ${source}), then lifeboat backup ${source}`;
+    if (this.#journal.progress.attention === open.said) this.#journal.attention(body);
+    open.said = body;
+    this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source} stays open`, body, windows: true });
   }
 
   settle(): Promise<void> {
@@ -207,4 +231,8 @@ class Stream {
     const title = `new base of ${source} behind the hole in its WAL`;
     this.#notices.send({ severity: 'info', title, body: `The hole is from ${from} to ${to}.`, windows: true });
   }
+}
+
+function closes(base: BaseStart, hole: WalHole): boolean {
+  return isBehind(base, hole) && (!isOfAnother(base, hole) || patched(BASES_ARE_COUNTED));
 }

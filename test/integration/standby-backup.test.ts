@@ -32,12 +32,14 @@ function optionsFor({ server, standby, read }: World, user = 'postgres'): Postgr
 function take(
   world: World,
   id: string,
-  use: Partial<BackupOptions> & { parent?: string; user?: string } = {},
+  use: Partial<BackupOptions> & { parent?: string; user?: string; alone?: true } = {},
 ): Promise<PointSummary> {
-  const { parent, user, ...backup } = use;
+  const { parent, user, alone, ...backup } = use;
+  const options = optionsFor(world, user);
+  const { host } = alone ? { host: [place(world.standby)] } : options.connection;
   const step = {
     id,
-    options: optionsFor(world, user),
+    options: { ...options, connection: { ...options.connection, host } },
     backup: { from: 'standby' as const, standbyWaitMs: 60_000, ...backup },
   };
   return takePoint(world.server, world.vault, parent === undefined ? step : { ...step, parent });
@@ -73,6 +75,7 @@ for (const { version, read } of CASES) {
         if (version >= 17) await increments(t, world);
         await lagging(t, world);
         await unsafe(t, world);
+        await cutOff(t, world);
         await promoted(t, world);
         await left(t, world);
       }),
@@ -159,6 +162,47 @@ async function unsafe(t: TestContext, world: World): Promise<void> {
       return true;
     });
     await set('on');
+  });
+}
+
+/** The primary is not among the servers that are asked: what the standby has replayed is all that it has, however old. */
+async function cutOff(t: TestContext, world: World): Promise<void> {
+  const { server, standby } = world;
+  const follow = async (primary: string): Promise<void> => {
+    await standby.sql(`alter system set primary_conninfo = '${primary.replaceAll("'", "''")}'`);
+    await standby.sql('select pg_reload_conf()');
+  };
+  await t.test(
+    'its primary not seen: taken while it streams, and the point says so; refused when it is cut off',
+    async () => {
+      const point = await take(world, 's20', { alone: true });
+      assert.deepEqual(point.takenFrom, {
+        server: place(standby),
+        role: 'standby',
+        unseen: 'no other server is listed',
+      });
+
+      const [row] = await standby.sql('show primary_conninfo');
+      await follow('');
+      await standby.sql(`do $$ begin
+      while exists (select from pg_stat_get_wal_receiver() w where w.pid is not null) loop
+        perform pg_sleep(0.02); perform pg_stat_clear_snapshot(); end loop; end $$`);
+      await server.sql('insert into t select g from generate_series(1, 1000) g');
+      await assert.rejects(take(world, 's21', { alone: true, standbyWaitMs: 0 }), (error) => {
+        assert.equal(failureTypeOf(error), 'Precondition', String(error));
+        assert.match(String(error), new RegExp(`${place(standby)} has no WAL receiver, and no primary`));
+        return true;
+      });
+      await follow(String(row?.['primary_conninfo']));
+      assert.equal((await take(world, 's22', { alone: true })).takenFrom?.role, 'standby');
+    },
+  );
+
+  await t.test('a role that does not see whether it streams is told what to grant', async () => {
+    await server.sql('create role blind login replication');
+    await caughtUp(server, standby);
+    const blind = take(world, 's23', { alone: true, user: 'blind', standbyWaitMs: 0 });
+    await assert.rejects(blind, /does not show its WAL receiver \(grant pg_read_all_stats\)/);
   });
 }
 

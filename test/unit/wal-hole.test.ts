@@ -30,7 +30,10 @@ test('a base closes the hole that it begins behind', () => {
     [{ startLsn: '0/FFFFFFFF' }, false],
     [{ timeline: 3, startLsn: '0/FFFFFFFF' }, false],
     [{ timeline: 1, startLsn: 'A/0' }, false],
-    [{ systemId: '8' }, false],
+    [{ systemId: '7', startLsn: '0/0' }, false],
+    // The source is another cluster now, whose positions are no measure.
+    [{ systemId: '8' }, true],
+    [{ systemId: '8', timeline: 1, startLsn: '0/0' }, true],
   ];
   for (const [changes, closes] of cases) assert.equal(isBehind({ ...base, ...changes }, TOLD), closes, JSON.stringify(changes)); // prettier-ignore
 });

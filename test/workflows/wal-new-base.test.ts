@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { failure } from '../../workflows/model/failure.ts';
 import { TASK_QUEUE } from '../../workflows/model/names.ts';
 import type { WalHole } from '../../workflows/model/wal.ts';
 import { samplePoint } from '../support/sample-report.ts';
-import { answers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
+import { answers, factsOf, pointOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { Script, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
@@ -47,11 +48,14 @@ async function behindHole(world: WorkflowWorld, story: Story): Promise<TestRun> 
   return run;
 }
 
+/** Between two looks at a run that goes on beside us. */
+const LOOK_MS = 100;
+
 const titles = (run: TestRun): string[] => run.of('notify').map(({ title }) => title);
 
 /** Waits for a message: it goes out beside the run. */
 async function told(run: TestRun, title: RegExp): Promise<void> {
-  while (!titles(run).some((each) => title.test(each))) await run.progress();
+  while (!titles(run).some((each) => title.test(each))) await pause(LOOK_MS);
 }
 
 /** Waits until people hear that the hole is behind a base. */
@@ -96,7 +100,7 @@ const broken = (): never => {
   throw failure('Integrity', 'disk of the test is broken');
 };
 
-test('a hole orders a new base', { timeout: 240_000 }, async (t) => {
+test('a hole orders a new base', { timeout: 600_000 }, async (t) => {
   const settings = ['limit.historyCount.suggestContinueAsNew=150'];
   await withWorkflows({ settings }, async (world) => {
     await t.test('once, and people hear of both with what can be restored', async () => {
@@ -150,9 +154,32 @@ test('a hole orders a new base', { timeout: 240_000 }, async (t) => {
         },
         fails: async ({ handle }) => (await handle.describe()).runId === (await first.promise),
       });
-      while (!(await isSeen(run)));
+      while (!(await isSeen(run))) await pause(LOOK_MS);
       assert.match((await run.progress()).attention ?? '', /it is ordered/);
       slow.release();
+      await closed(run);
+      assert.equal(run.of('takeBackup').length, 1);
+      await run.handle.terminate();
+    });
+
+    await t.test('a few times when none of them closes it, and people hear that it stays open', async () => {
+      let since = 0;
+      const run = await behindHole(world, {
+        script: { publishPoint: async ({ source }) => ({ ...pointOf(source), startLsn: '0/0' }) },
+        // Longer than the longest pause between the orders so far.
+        fails: (ours) => ours.of('publishPoint').length < 3 || ++since < 12,
+      });
+      await told(run, /^hole in the WAL of .* stays open/);
+      assert.equal(run.of('takeBackup').length, 3);
+      assert.match((await run.progress()).attention ?? '', /no more are ordered/);
+      assert.ok(!titles(run).some((title) => title.startsWith('new base of')));
+      await run.handle.terminate();
+    });
+
+    await t.test('a base of another cluster closes it, wherever it begins: none of its own ever comes', async () => {
+      const run = await behindHole(world, {
+        script: { publishPoint: async ({ source }) => ({ ...pointOf(source), systemId: '8', startLsn: '0/0' }) },
+      });
       await closed(run);
       assert.equal(run.of('takeBackup').length, 1);
       await run.handle.terminate();

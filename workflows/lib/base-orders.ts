@@ -10,7 +10,7 @@ const SHORTEST_PAUSE_MS = 60_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 
 /**
- * Orders full backups, one after the other, until somebody says that a base is there. Each is a run of its own under the fixed
+ * Orders full backups, one after the other, until somebody says that it is enough. Each is a run of its own under the fixed
  * id, so that none begins while another runs: one that began too early fails by itself, and is followed by a new one.
  */
 export class BaseOrders {

@@ -91,6 +91,8 @@ export interface TakenFrom {
   role: ServerRole;
   /** Why it is the primary although a standby was preferred. */
   instead?: string;
+  /** Of a standby whose primary was not seen, what the other servers answered: it is as new as what the standby had received. */
+  unseen?: string;
 }
 
 /** What is inside a point; written last, compressed, encrypted and signed. docs/format.md is its specification. */

@@ -22,10 +22,18 @@ export function isKnown(hole: WalHole, told: WalHole | undefined): boolean {
   return hole.from === told.from && compareLsn(hole.to, told.to) <= 0;
 }
 
-/** True when a base begins behind the hole: whatever comes after it can be reached without what was lost. */
+/**
+ * True when a base begins behind the hole: whatever comes after it can be reached without what was lost. One of another
+ * cluster does: the source is that cluster now, and the hole can never be closed by one of its own.
+ */
 export function isBehind(base: BaseStart, hole: WalHole): boolean {
-  if (base.systemId !== undefined && base.systemId !== hole.systemId) return false;
+  if (isOfAnother(base, hole)) return true;
   return base.timeline >= hole.timeline && compareLsn(base.startLsn, hole.to) >= 0;
+}
+
+/** True for a base of another cluster than the hole is in. */
+export function isOfAnother({ systemId }: BaseStart, hole: WalHole): boolean {
+  return systemId !== undefined && systemId !== hole.systemId;
 }
 
 /** Checks what came with a signal: anybody may send one. */

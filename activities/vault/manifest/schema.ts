@@ -42,6 +42,7 @@ const takenFrom = z.object({
   server: z.string(),
   role: z.enum(['primary', 'standby']),
   instead: z.string().optional(),
+  unseen: z.string().optional(),
 });
 
 /** All of it but the files of the trees. */

@@ -5,7 +5,7 @@ import { chooseServer, lookAtServers, wishOf } from '../../../io/postgres/choose
 import type { Run } from '../../../io/run.ts';
 import type { BackupOptions } from '../../source.ts';
 import type { OneServer, PostgresOptions } from '../options.ts';
-import { whyNotReady } from './standby.ts';
+import { nearnessOf } from './standby.ts';
 
 /** The server that a backup is taken from: all of its connections go there. */
 export interface BackupServer {
@@ -29,16 +29,17 @@ export async function chooseBackupServer(given: PostgresOptions, use: Use): Prom
   const want = wishOf(given.connection, backup.from);
   const chosen = await chooseServer(given.connection, { signal: run.signal, want });
   if (chosen.role === 'standby' && want !== undefined) {
-    const reason = await whyNotReady(given, chosen as SeenServer, use);
-    if (reason === undefined) return serverOf(given, chosen);
+    const { reason, unseen } = await nearnessOf(given, chosen as SeenServer, use);
+    const seen = unseen ? { unseen: chosen.others ?? 'no other server is listed' } : {};
+    if (reason === undefined) return serverOf(given, chosen, seen);
     if (want === 'standby') throw tooFar(chosen, reason);
     run.log.warn('the standby is passed over', { reason });
     const primary = await chooseServer(given.connection, { signal: run.signal, want: 'primary' });
     await refuseLeft(primary, backup);
-    return serverOf(given, primary, reason);
+    return serverOf(given, primary, { instead: reason });
   }
   await refuseLeft(chosen, backup);
-  return serverOf(given, chosen, want === 'prefer-standby' ? (chosen.others ?? 'there is none') : undefined);
+  return serverOf(given, chosen, want === 'prefer-standby' ? { instead: chosen.others ?? 'there is none' } : {});
 }
 
 /** The WAL of a primary that was left is never shipped: a backup of it could not become a point. */
@@ -55,9 +56,12 @@ async function refuseLeft(chosen: ChosenServer, { newestTimeline }: BackupOption
   });
 }
 
-function serverOf(options: PostgresOptions, chosen: ChosenServer, instead?: string): BackupServer {
+function serverOf(
+  options: PostgresOptions,
+  chosen: ChosenServer,
+  why: Pick<TakenFrom, 'instead' | 'unseen'>,
+): BackupServer {
   const { connection, place, role } = chosen;
-  const why = instead === undefined ? {} : { instead };
   return {
     options: { ...options, connection },
     ...(role === undefined ? {} : { takenFrom: { server: place, role, ...why } }),
@@ -69,7 +73,7 @@ function tooFar({ place }: ChosenServer, reason: string): Error {
     place,
     expected: 'a standby that has replayed what the primary had written (backup.standbyWait)',
     found: reason,
-    hint: 'see pg_stat_replication on the primary; raise backup.standbyWait, or set backup.from: prefer-standby',
+    hint: 'see pg_stat_replication on the primary and pg_stat_wal_receiver on the standby; raise backup.standbyWait, or set backup.from: prefer-standby',
   });
 }
 
