@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chown, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chown, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
@@ -13,7 +13,7 @@ import { recoveryOptions, valueOf } from '../support/recovery.ts';
 import { serverUser } from '../support/postgres.ts';
 import { heldThreads } from '../support/vault.ts';
 import type { Archiving } from '../support/wal-archive.ts';
-import { switched, untilArchived, withArchiving } from '../support/wal-archive.ts';
+import { switched, untilArchived, untilListening, withArchiving } from '../support/wal-archive.ts';
 import { load } from '../support/wal-stream.ts';
 
 heldThreads();
@@ -44,7 +44,7 @@ for (const version of [15, 18]) {
       await t.test('many segments in a row, with the time of their newest commit', async () => {
         await load(server, 250_000);
         last = await switched(server);
-        await untilArchived(server, last);
+        await untilArchived(server, last, agent);
         assert.ok((await sameAsCopies(at, last)) >= 4);
         const ranges = rangesOf(await wal.list({ systemId: id }));
         assert.equal(ranges.length, 1);
@@ -65,7 +65,7 @@ for (const version of [15, 18]) {
           assert.match(heard, said, what);
           assert.equal(failureTypeOf(await agent.ended.catch((error: unknown) => error)), 'Precondition', what);
           agent = at.agent();
-          await untilListening(at);
+          await untilListening(at, agent);
         }
         const odd = join(at.copies, `${last}.renamed`);
         assert.match((await push(odd)).said, /is no file that PostgreSQL archives/);
@@ -73,7 +73,7 @@ for (const version of [15, 18]) {
         assert.match(stranger.said, /its system identifier/);
         assert.equal(failureTypeOf(await agent.ended.catch((error: unknown) => error)), 'Precondition');
         agent = at.agent();
-        await untilListening(at);
+        await untilListening(at, agent);
         const other = await push(
           await at.foreign(last, (bytes) => (bytes.writeUInt8((bytes[9000] ?? 0) ^ 1, 9000), bytes)),
         );
@@ -90,7 +90,7 @@ for (const version of [15, 18]) {
         assert.match(said, /no worker listens at .*PostgreSQL keeps the file/);
         assert.equal((await readdir(join(server.dataDir, 'pg_wal'))).includes(waiting), true);
         agent = at.agent();
-        await untilArchived(server, waiting);
+        await untilArchived(server, waiting, agent);
         last = waiting;
         await sameAsCopies(at, last);
       });
@@ -98,13 +98,13 @@ for (const version of [15, 18]) {
         await agent.stop();
         const store = { down: true };
         agent = at.agent(unreliable(wal, store));
-        await untilListening(at);
+        await untilListening(at, agent);
         const name = await switched(server);
         const { code, said } = await push(await at.foreign(last, (bytes) => bytes));
         assert.deepEqual([code, /store is away/.test(said)], [1, true]);
         assert.equal(await isStored(at, name), false);
         store.down = false;
-        await untilArchived(server, name);
+        await untilArchived(server, name, agent);
         assert.equal(await isStored(at, name), true);
         last = name;
       });
@@ -128,10 +128,11 @@ for (const version of [15, 18]) {
         await server.sql('select pg_promote()');
         const name = await switched(server);
         assert.match(name, /^00000002/);
-        await untilArchived(server, name);
+        await untilArchived(server, name, agent);
         const [history] = await wal.histories(id);
         assert.deepEqual([history?.timeline, history?.ancestors[0]?.timeline], [2, 1]);
         const partial = (await readdir(at.copies)).filter((each) => each.endsWith('.partial'));
+        assert.equal(partial.length, 1);
         for (const each of partial) assert.ok(await at.place.store.stat(`shop/wal/${id}/files/${each}`));
         await sameAsCopies(at, name);
       });
@@ -173,13 +174,4 @@ async function isStored({ wal, id }: Archiving, name: string): Promise<boolean> 
   const { timeline, start } = parseSegmentName(name, SEGMENT) ?? { timeline: 0, start: 0n };
   const objects = await wal.list({ systemId: id, timeline });
   return objects.some(({ startLsn }) => startLsn === formatLsn(start));
-}
-
-async function untilListening({ socket }: Archiving): Promise<void> {
-  while (
-    !(await stat(socket)
-      .then((found) => found.isSocket())
-      .catch(() => false))
-  )
-    await new Promise((resolve) => setTimeout(resolve, 20));
 }

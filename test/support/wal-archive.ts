@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { plainRun } from '../../activities/io/run.ts';
 import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
-import type { WalVault } from '../../activities/sources/source.ts';
+import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
 import { ensureTools } from '../../workers/dev/setup/index.ts';
 import type { TestPostgres } from './postgres.ts';
 import { serverUser, withPostgres, withServerDir } from './postgres.ts';
@@ -33,11 +33,11 @@ export interface Archiving {
   copies: string;
   socket: string;
   /** Starts to take files; `wal` may be another one than the vault's own. */
-  agent(wal?: WalVault): Agent;
+  agent(wal?: WalVault, ship?: Partial<ShipOptions>): Agent;
   /** Calls the helper as the server does. */
   push(file: string): Promise<Pushed>;
-  /** A copy of an archived file, changed, where a file of another server would stand. */
-  foreign(name: string, change: (bytes: Buffer) => Buffer): Promise<string>;
+  /** A copy of an archived file, changed, in the server's data directory. */
+  foreign(name: string, change: (bytes: Buffer) => Buffer, as?: string): Promise<string>;
 }
 
 /** The agent of a test has ended when it is over. */
@@ -59,14 +59,14 @@ export async function withArchiving(version: number, callback: (at: Archiving) =
         const id = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
         await server.sql('create table t (id serial, body text)');
         const agents: Agent[] = [];
-        const agent = (wal = vault.wal): Agent => {
-          const made = startAgent(server, socket, wal);
+        const agent: Archiving['agent'] = (wal = vault.wal, ship = {}) => {
+          const made = startAgent({ server, socket, wal }, ship);
           agents.push(made);
           return made;
         };
         const push = (file: string): Promise<Pushed> => call(helper, [socket, file]);
-        const foreign = async (name: string, change: (bytes: Buffer) => Buffer): Promise<string> => {
-          const path = join(shared, `foreign-${agents.length}-${Math.random()}`, 'pg_wal', name);
+        const foreign: Archiving['foreign'] = async (name, change, as = name) => {
+          const path = join(server.dataDir, `changed-${Math.random()}`, as);
           await mkdir(dirname(path), { recursive: true });
           await writeFile(path, change(await readFile(join(copies, name))));
           return path;
@@ -81,11 +81,14 @@ export async function withArchiving(version: number, callback: (at: Archiving) =
   });
 }
 
-function startAgent(server: TestPostgres, socket: string, wal: WalVault): Agent {
+function startAgent(
+  { server, socket, wal }: Pick<Archiving, 'server' | 'socket' | 'wal'>,
+  ship: Partial<ShipOptions>,
+): Agent {
   const stopper = new AbortController();
   const run = plainRun({ signal: stopper.signal });
   const archive = { host: 'here', socket, socketMode: 0o666 };
-  const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, archive });
+  const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, ...ship, archive });
   ended.catch(() => undefined);
   const stop = async (): Promise<void> => {
     stopper.abort(new Error('stopped'));
@@ -118,12 +121,33 @@ export async function switched(server: TestPostgres): Promise<string> {
   return name;
 }
 
+/** The end of a wait, or the agent's own failure while it is waited for. */
+async function unlessEnded(agent: Agent, ready: () => Promise<boolean>): Promise<void> {
+  const ended = agent.ended.then(() => {
+    throw new Error('the agent has ended');
+  });
+  ended.catch(() => undefined);
+  while (!(await ready())) await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20))]);
+}
+
 /** Waits until the server has archived up to a segment; a new one wakes an archiver that pauses after failures. */
-export async function untilArchived(server: TestPostgres, name: string): Promise<void> {
-  while ((await archived(server)).slice(0, 24) < name) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+export async function untilArchived(server: TestPostgres, name: string, agent: Agent): Promise<void> {
+  await unlessEnded(agent, async () => {
     await server.sql(
       `select pg_switch_wal() from pg_stat_archiver where last_failed_time > coalesce(last_archived_time, '-infinity')`,
     );
+    return (await archived(server)).slice(0, 24) >= name;
+  });
+}
+
+export async function untilListening({ socket }: Archiving, agent: Agent): Promise<void> {
+  await unlessEnded(agent, () => isSocket(socket));
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isSocket();
+  } catch {
+    return false;
   }
 }

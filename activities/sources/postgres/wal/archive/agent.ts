@@ -1,4 +1,5 @@
 import { failure, findFailure, isFailure, isRetryable } from '../../../../../workflows/model/failure.ts';
+import { holeOf } from '../../../../../workflows/model/wal-hole.ts';
 import { exclusively } from '../../../../io/exclusive.ts';
 import { chooseServer, wishOf } from '../../../../io/postgres/choose-server.ts';
 import type { SqlClient } from '../../../../io/postgres/connection.ts';
@@ -10,6 +11,7 @@ import type { PostgresOptions } from '../../options.ts';
 import { Patience } from '../patience.ts';
 import { archiverTrouble } from './archiver.ts';
 import { listen } from './listener.ts';
+import { Origin, readPlace } from './origin.ts';
 import { Pushes } from './pushes.ts';
 
 const LOOK_MS = 15_000;
@@ -37,7 +39,8 @@ export async function receiveArchive(use: ArchiveUse): Promise<{ files: number }
   const { socket, socketMode } = ship.archive;
   return exclusively(socket, run, async () => {
     const identity = await withServer(use, readIdentity);
-    const pushes = new Pushes({ identity, vault, run });
+    const origin = new Origin(() => withServer(use, readPlace));
+    const pushes = new Pushes({ identity, origin, vault, run, passHole: ship.passHole });
     const patience = new Patience();
     const counts = { files: 0 };
     let fail!: (error: unknown) => void;
@@ -54,7 +57,7 @@ export async function receiveArchive(use: ArchiveUse): Promise<{ files: number }
         if (isRetryable(error)) {
           patience.bad(run.clock.nowMs());
           if (patience.isOver(run.clock.nowMs())) fail(error);
-        } else if (isAlarm(error) && isNew(path, run.clock.nowMs())) fail(error);
+        } else if (holeOf(error) || (isAlarm(error) && isNew(path, run.clock.nowMs()))) fail(error);
         throw error;
       }
     };

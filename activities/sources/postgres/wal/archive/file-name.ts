@@ -5,16 +5,16 @@ export type ArchivedFile =
   | { kind: 'segment'; name: string; timeline: number; start: bigint }
   | { kind: 'history'; name: string; timeline: number }
   /** A backup's history or the unfinished last segment of a timeline that was left: kept under its name, never replayed by itself. */
-  | { kind: 'other'; name: string };
+  | { kind: 'other'; name: string; timeline: number };
 
 const OTHER = /^[0-9A-F]{24}(?:\.[0-9A-F]{8}\.backup|\.partial)$/;
+const HISTORY = /^[0-9A-F]{8}\.history$/;
 
 /** Undefined for any other name: nothing that only looks like WAL is taken. */
 export function parseFileName(name: string, segmentBytes: number): ArchivedFile | undefined {
   const segment = parseSegmentName(name, segmentBytes);
   if (segment) return segment.timeline > 0 ? { kind: 'segment', name, ...segment } : undefined;
-  if (OTHER.test(name)) return { kind: 'other', name };
-  const history = /^([0-9A-F]{8})\.history$/.exec(name)?.[1];
-  const timeline = history === undefined ? 0 : Number.parseInt(history, 16);
-  return timeline > 1 ? { kind: 'history', name, timeline } : undefined;
+  const timeline = Number.parseInt(name.slice(0, 8), 16);
+  if (OTHER.test(name)) return { kind: 'other', name, timeline };
+  return HISTORY.test(name) && timeline > 1 ? { kind: 'history', name, timeline } : undefined;
 }

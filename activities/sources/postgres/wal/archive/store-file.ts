@@ -1,33 +1,36 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure } from '../../../../../workflows/model/failure.ts';
-import { formatLsn } from '../../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../../workflows/model/manifest.ts';
 import { parseHistory } from '../../../../../workflows/model/timeline.ts';
 import { translateFileError } from '../../../../io/file-failure.ts';
+import type { WalHole } from '../../../../../workflows/model/wal.ts';
 import type { Run } from '../../../../io/run.ts';
 import type { WalVault } from '../../../source.ts';
 import { readControlFile } from '../../backup/local/control-file.ts';
-import { RecordWalker } from '../records.ts';
 import type { ArchivedFile } from './file-name.ts';
+import type { Origin } from './origin.ts';
 import { checkSegment } from './segment-file.ts';
+import { storeSegment } from './store-segment.ts';
 
-/** Objects hold at most this much WAL. */
-const CHUNK_BYTES = 16 * 2 ** 20;
 const LONGEST_OTHER = 64 * 2 ** 20;
 
 export interface Archive {
   identity: Identity;
+  origin: Origin;
   vault: WalVault;
   run: Run;
+  /** Somebody has been told of it. */
+  passHole: WalHole | undefined;
 }
 
 /** Returns when the file is durable in the store. A repeat with the same bytes is fine; Integrity with others. */
 export async function storeFile(at: Archive, path: string, file: ArchivedFile): Promise<void> {
+  await at.origin.check(path, file.timeline);
   const bytes = await translateFileError(path, () => readFile(path));
   if (file.kind === 'segment') {
     checkSegment(bytes, { path, ...file }, at.identity);
-    return storeSegment(at, bytes, file);
+    return storeSegment(at, { ...file, bytes });
   }
   const { systemId } = at.identity;
   await checkCluster(path, systemId, at.run);
@@ -38,22 +41,6 @@ export async function storeFile(at: Archive, path: string, file: ArchivedFile): 
   }
   if (bytes.length > LONGEST_OTHER) throw tooLong(path, bytes.length);
   await at.vault.putFile(systemId, file.name, bytes);
-}
-
-async function storeSegment(
-  { identity: { systemId }, vault }: Archive,
-  bytes: Buffer,
-  { timeline, start }: { timeline: number; start: bigint },
-): Promise<void> {
-  const commits = new RecordWalker();
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-    const chunk = bytes.subarray(at, at + CHUNK_BYTES);
-    const position = start + BigInt(at);
-    commits.push(position, chunk);
-    const lastCommitMicros = commits.take();
-    const commit = lastCommitMicros === undefined ? {} : { lastCommitMicros };
-    await vault.put({ systemId, timeline, startLsn: formatLsn(position), ...commit }, chunk);
-  }
 }
 
 /** Files that do not say whose they are: the data directory that they stand in does. */
