@@ -131,4 +131,17 @@ export const CLUSTER_CASES: readonly ContentCase[] = [
     ],
     then: { "select count(*) from pg_database where datname in ('case_closed', 'case_full')": '2' },
   },
+  {
+    name: 'search_paths',
+    from: 'pg_probackup CVE_2018_1058',
+    checks: 'functions and tables under names of the catalog, in front of it by search_path, change nothing',
+    before: [
+      'create database case_path',
+      "\\case_path create schema evil; create table evil.pg_class (relname text); create function evil.count(anyelement) returns int language sql as 'select 0'",
+      "\\case_path create function evil.pg_is_in_recovery() returns bool language sql as 'select true'",
+      'alter database case_path set search_path = evil, pg_catalog, public',
+    ],
+    after: ['\\case_path create table public.t as select 1 as id'],
+    then: { '\\case_path select id from public.t': '1' },
+  },
 ];

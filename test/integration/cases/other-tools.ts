@@ -243,4 +243,53 @@ export const OTHER_TOOLS: readonly PortedCase[] = [
     checks: 'tablespaces to other places',
     where: "integration/recovery-content: tablespaces go where the plan says, and the source's stay untouched",
   },
+  {
+    from: 'pg_probackup archive: archive_push_sanity',
+    checks: 'names, clusters and contents that do not fit are refused',
+    where: 'integration/wal-archive: a duplicate is fine; other bytes, another cluster, other names are not',
+  },
+  {
+    from: 'pg_probackup archive: archive_push_partial_file_exists',
+    checks: 'unfinished segments and history files after a promotion',
+    where: 'integration/wal-archive: a promotion: history, unfinished segment and the new timeline',
+  },
+  {
+    from: 'pg_probackup archive: concurrent_archiving',
+    checks: 'a backup of a source that archives instead of streaming',
+    where:
+      'integration/archive-backup: a source that cannot stream: archive_command fills the vault, a backup waits for it, a drill proves it',
+  },
+  {
+    from: 'pg_probackup replica: take_backup_from_delayed_replica',
+    checks: 'a standby that lags',
+    where:
+      'integration/standby-backup: a standby that lags is refused with its lag, or passed over where it is only preferred',
+  },
+  {
+    from: 'pg_probackup replica: replica_promote',
+    checks: 'a standby promoted in the middle of its backup',
+    where:
+      'integration/standby-backup: promoted meanwhile: nothing is kept, and the next attempt finds the primary of then',
+  },
+  {
+    from: 'pg_probackup replica: replica_stop_lsn_null_offset',
+    checks: 'a standby whose primary is idle',
+    where: 'integration/standby-backup: what changed, of an idle cluster',
+  },
+  {
+    from: 'wal-g partial_restore',
+    checks: 'single files and relations out of a backup',
+    where:
+      'integration/selective-restore: a file, or a relation with all that belongs to it, out of a chain: the bytes that PostgreSQL itself would combine',
+  },
+  {
+    from: 'wal-g archiving_ready_rename',
+    checks: 'files that wait are brought ahead, and acknowledged when asked',
+    where: 'integration/wal-archive: many segments in a row, with the time of their newest commit',
+  },
+  {
+    from: 'wal-g daemon_client',
+    checks: 'a helper without its daemon fails, and the server keeps the file',
+    where: 'integration/wal-archive: no worker: the helper says so, and the server keeps the file until there is one',
+  },
 ];

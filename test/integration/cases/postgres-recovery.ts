@@ -182,4 +182,36 @@ export const POSTGRES_RECOVERY: readonly PortedCase[] = [
     checks: 'a table that a transaction of the source locks is named instead of waited for',
     where: 'integration/recovery-held: a table that a prepared transaction locks is not waited for, and is named',
   },
+  {
+    from: 'recovery/024',
+    checks: 'WAL of wal_level = minimal cannot be recovered over: it is a hole',
+    where: 'faults/wal-minimal: WAL of wal_level = minimal is a hole, although the server has all of it',
+  },
+  {
+    from: 'recovery/025',
+    checks: 'the stream goes to the standby that was promoted, and never back',
+    where:
+      'faults/wal-failover: a stream goes over to the standby that was promoted, although the old primary writes on, and never back',
+  },
+  {
+    from: 'recovery/003',
+    checks: 'the base is chosen so that the transaction or restore point lies behind it',
+    where: 'integration/wal-targets: the base that leads to a transaction or a restore point',
+  },
+  {
+    from: 'recovery/033',
+    checks: 'a tablespace that is younger than the base is made inside the copy',
+    where:
+      "integration/recovery-new-tablespace: a tablespace that is younger than the base is made in the copy, not at its source's place",
+  },
+  {
+    from: 'recovery/053',
+    checks: 'a login trigger of the source keeps nobody of ours out',
+    where: 'integration/recovery-sessions: what the source does to its sessions does not change what a proof reads',
+  },
+  {
+    from: 'recovery/002, 020',
+    checks: 'archive_command hears success only when the file is durable',
+    where: 'integration/wal-archive: every file is in the vault before the server lets go of it',
+  },
 ];

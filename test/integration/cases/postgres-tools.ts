@@ -214,4 +214,21 @@ export const POSTGRES_TOOLS: readonly PortedCase[] = [
     where:
       'integration/restore-in-place: killed while the directory is taken out of use: the repeat finishes that, and keeps its WAL',
   },
+  {
+    from: 'combinebackup/007',
+    checks: 'increments over a period of wal_level = minimal',
+    where: 'faults/wal-minimal: WAL of wal_level = minimal is a hole, although the server has all of it',
+  },
+  {
+    from: 'combinebackup/008',
+    checks: 'a standby that is promoted while it is backed up',
+    where:
+      'integration/standby-backup: promoted meanwhile: nothing is kept, and the next attempt finds the primary of then',
+  },
+  {
+    from: 'basebackup/011',
+    checks: 'tablespaces in the data directory itself',
+    where:
+      'integration/recovery-new-tablespace: a tablespace in the data directory itself comes back where it was, whoever reads the files',
+  },
 ];
