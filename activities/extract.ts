@@ -4,6 +4,7 @@ import { failure } from '../workflows/model/failure.ts';
 import type { ExtractOrder } from '../workflows/model/orders.ts';
 import { openChained } from './chained.ts';
 import type { Deps } from './deps.ts';
+import { takeIntoUse } from './in-use.ts';
 import type { PointFiles } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
@@ -24,6 +25,8 @@ export function planExtract(deps: Deps, task: ExtractOrder & { run: string }): P
     const files = filesOf(use);
     const what = extractedOf(task);
     const { run, source, point, to } = task;
+    // Until this run is over.
+    await takeIntoUse(use, { points: [point], wal: false });
     const from = await openChained(use.vault, point);
     await files.checkTarget(to);
     const path = await files.find(from, what);

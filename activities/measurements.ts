@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { findFailure, isRetryable } from '../workflows/model/failure.ts';
+import { findFailure } from '../workflows/model/failure.ts';
 import type { Forecasting, RtoForecast } from '../workflows/model/forecast.ts';
 import { forecastOf } from '../workflows/model/forecast.ts';
 import { estimateOf } from '../workflows/model/estimate.ts';
@@ -51,7 +51,7 @@ export async function readMeasurements({ vault, run }: Pick<SourceUse, 'vault' |
     try {
       return await read();
     } catch (error) {
-      if (isRetryable(error) || run.signal.aborted) throw error;
+      if (run.signal.aborted) throw error;
       run.log.warn(`${what} cannot be read`, { error: findFailure(error)?.message ?? String(error) });
       return [];
     }

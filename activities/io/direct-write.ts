@@ -72,7 +72,7 @@ function openDirect(path: string): number | undefined {
   }
 }
 
-/** open(2), write(2): the file system has none, or its blocks are larger than ours. */
+/** open(2), write(2): the file system has none, its blocks are larger than ours, or the file is one that only its maker may write. */
 function isNoWay(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EINVAL';
+  return ['EINVAL', 'EOPNOTSUPP', 'ENOTSUP', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -76,7 +76,8 @@ export class Threads<Job, Result> {
         resolve: (result) => settle(() => resolve(result)),
         reject: (error) => settle(() => reject(error)),
       };
-      if (task.signal.aborted) return onAbort();
+      // Nobody began it: there is nothing to wait for, whatever it would do.
+      if (task.signal.aborted) return void reject(task.signal.reason as Error);
       task.signal.addEventListener('abort', onAbort, { once: true });
       this.#queue.push(waiting);
       this.#dispatch();
@@ -94,8 +95,10 @@ export class Threads<Job, Result> {
     for (;;) {
       const next = this.#nextInQueue();
       const thread = next < 0 ? undefined : this.#freeThread();
-      const [waiting] = thread ? this.#queue.splice(next, 1) : [];
-      if (!thread || !waiting) return;
+      if (!thread) return;
+      // To take the first one costs nothing, however many wait.
+      const waiting = next === 0 ? this.#queue.shift() : this.#queue.splice(next, 1)[0];
+      if (!waiting) return;
       this.#give(thread, waiting);
     }
   }

@@ -55,7 +55,8 @@ async function aFolder(t: TestContext, world: Lifeboat): Promise<void> {
     const checked = await run('config', 'check', '--config', config);
     assert.equal(checked.out, `${config} is good: 1 sources, 1 stores, every secret and key is there\n`);
     const explained = await run('config', 'explain', 'sources.shop.wal', '--config', config);
-    assert.match(explained.out, /^KEY +VALUE +FROM\nsources\.shop\.wal\.shipEvery +"?500ms"? +default\n/);
+    assert.match(explained.out, /^KEY +VALUE +FROM\n/);
+    assert.match(explained.out, /^sources\.shop\.wal\.shipEvery +"?500ms"? +default$/m);
     const all = await run('config', 'explain', '--json', '--config', config);
     assert.ok(!all.out.includes('not to be shown'));
     delete process.env['SHOP_PASSWORD'];
@@ -136,7 +137,17 @@ async function firedRun({ client }: CliWorld, scheduleId: string): Promise<Sched
 async function pointsAndWal(t: TestContext, world: Lifeboat): Promise<void> {
   let point: PointSummary | undefined;
   await t.test('backup, list, show, verify', async () => {
-    ({ point } = await ask<{ point: PointSummary }>(world, 'backup', 'shop', '--label', 'by hand'));
+    const taken = await ask<{ point: PointSummary & { forecast?: unknown } }>(
+      world,
+      'backup',
+      'shop',
+      '--label',
+      'by hand',
+    );
+    // What a restore of it will take is said of it, and is no part of it.
+    assert.ok(taken.point.forecast);
+    delete taken.point.forecast;
+    ({ point } = taken);
     const { sources } = await ask<{ sources: { points: PointSummary[] }[] }>(world, 'list', 'shop');
     assert.deepEqual(sources[0]?.points.at(-1), point);
     assert.equal(sources[0]?.points.length, 2);

@@ -62,3 +62,14 @@ test('a job that is aborted while it queues ends at once, and takes no thread', 
     await threads.close();
   }
 });
+
+test('an effect that is asked for after the end ends at once: nobody began it', async () => {
+  const threads = new Threads<Job, string>(1, MODULE);
+  const reason = new Error('over');
+  try {
+    const late = threads.run({ job: { name: 'late' }, moved: [], signal: AbortSignal.abort(reason), isEffect: true });
+    await assert.rejects(late, reason);
+  } finally {
+    await threads.close();
+  }
+});

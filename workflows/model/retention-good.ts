@@ -7,7 +7,7 @@ import { rangeHolding } from './wal-coverage.ts';
 
 /**
  * Whether a point is as good as any other: its chain is whole, nothing that it stands on was damaged on the source or
- * failed a verification, and the WAL that makes it consistent is there.
+ * failed a verification, and the WAL that makes it consistent is there. A dump needs none.
  */
 export function goodnessOf(
   { points, ranges }: Holdings,
@@ -20,6 +20,7 @@ export function goodnessOf(
     const chain = chainOf(point);
     if ('broken' in chain) return false;
     if (chain.links.some((link) => link.damaged || marks.get(link.point)?.wrong)) return false;
+    if (point.dump) return true;
     return rangeHolding(all, point.timeline, { from: firstNeeded(point), to: point.stopLsn }) !== undefined;
   };
   return (point) => {

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { nearestName } from '../../../../workflows/model/nearest.ts';
+import { exclusively } from '../../../io/exclusive.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
 import type { Chained, PointFiles } from '../../source.ts';
@@ -20,8 +21,9 @@ export function createPointFiles(options: PostgresOptions, run: Run): PointFiles
     names,
     find: async (from, what) => ('file' in what ? findFile(from, what.file) : findRelation(from, what.relation, names)),
     checkTarget: checkExtractTarget,
-    extract: (plan, from) => extractFiles(plan, { ...from, run }),
-    discard: removeStaging,
+    // A late attempt would write into what its successor has published.
+    extract: (plan, from) => exclusively(plan.to, run, () => extractFiles(plan, { ...from, run })),
+    discard: (plan) => exclusively(plan.to, run, () => removeStaging(plan)),
   };
 }
 

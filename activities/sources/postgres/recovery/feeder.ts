@@ -221,11 +221,17 @@ export class Feeder {
       const timelines = new Set(this.#index.touching(at).map((object) => object.timeline));
       return [...timelines].filter(fits).map((other) => ({ timeline: other, start: at }));
     };
+    // A damaged one is nobody's business until the server asks for it: without it no record that it shares is whole.
+    const readable = (other: Segment): Promise<Buffer | undefined> =>
+      this.#assemble(other).catch((error: unknown) => {
+        if (isFailure(error, 'Integrity') || isFailure(error, 'NotFound')) return undefined;
+        throw error;
+      });
     return {
       before: async () => {
         const found = others(start - BigInt(segmentBytes), (other) => other <= timeline).map((other) => ({
           place: { start: other.start, name: segmentName(other.timeline, other.start, segmentBytes) },
-          content: () => this.#assemble(other),
+          content: () => readable(other),
         }));
         // One that is on its way is not fetched twice: how it ends is remembered.
         await Promise.allSettled(found.flatMap(({ place }) => this.#fetching.get(place.name) ?? []));
@@ -234,7 +240,7 @@ export class Feeder {
       behind: async () => {
         const next = start + BigInt(segmentBytes);
         if (this.#index.touching(next).length === 0) await this.#refresh();
-        const found = others(next, (other) => other >= timeline).map((other) => this.#assemble(other));
+        const found = others(next, (other) => other >= timeline).map(readable);
         return (await Promise.all(found)).filter((content) => content !== undefined);
       },
     };
