@@ -2,6 +2,7 @@ import { failure, isFailure } from '../../../../workflows/model/failure.ts';
 import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn } from '../../../../workflows/model/lsn.ts';
 import type { Identity } from '../../../../workflows/model/manifest.ts';
 import type { WalObject } from '../../../../workflows/model/wal.ts';
+import type { Before } from './before.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
 import { minimalHole } from './holes.ts';
@@ -16,6 +17,8 @@ export interface Streaming extends Shipment {
   identity: Identity;
   resume: Resume;
   chunkBytes: number;
+  /** What a record that is cut by the beginning of the stream begins in. */
+  before?: readonly Before[];
   /** Called when more is durable than before. */
   onDurable(): void;
 }
@@ -40,6 +43,8 @@ export class Receiver {
   #unusable: bigint | undefined;
   /** Newest commit in front of it. */
   #newestUsable: number | undefined;
+  /** False while records are read that are stored: what they say was heard when they came. */
+  #isHearing = false;
   #fail!: (error: unknown) => void;
 
   constructor(at: Streaming) {
@@ -53,6 +58,9 @@ export class Receiver {
     this.#chunk.shipped = Number(durable - this.#chunk.start);
     this.#known = at.resume.pieces.toSorted((a, b) => compareLsn(a.endLsn, b.endLsn));
     this.#received = this.#chunk.start;
+    for (const { start, bytes } of at.before ?? []) this.#records.push(start, bytes);
+    this.#records.take();
+    this.#isHearing = true;
   }
 
   get durable(): bigint {
@@ -95,7 +103,7 @@ export class Receiver {
   }
 
   #marked(mark: WalMark): void {
-    if (mark.kind !== 'parameters') return;
+    if (mark.kind !== 'parameters' || !this.#isHearing) return;
     if (mark.walLevel !== WAL_LEVEL_MINIMAL) return this.#unusable === undefined ? undefined : this.#endAt(mark.lsn);
     if (this.#unusable !== undefined) return undefined;
     this.#unusable = mark.lsn;

@@ -4,6 +4,7 @@ import { startReplication } from '../../../io/postgres/stream-wal.ts';
 import { orAborted } from '../../../io/or-aborted.ts';
 import type { Run } from '../../../io/run.ts';
 import { settledWithin } from '../../../io/settled-within.ts';
+import { storedBefore } from './before.ts';
 import type { Streaming } from './receiver.ts';
 import { Receiver } from './receiver.ts';
 import { connectWalsender } from './walsender.ts';
@@ -25,14 +26,15 @@ export interface StreamedTo {
  * Streams one timeline until it ends, the connection breaks or the signal fires. What was on its way to the store has
  * ended then, so that the next stream neither works beside it nor holds a spool of its own beside its bytes.
  */
-export async function streamTimeline(at: Omit<Streaming, 'onDurable'>): Promise<StreamedTo> {
+export async function streamTimeline(at: Omit<Streaming, 'onDurable' | 'before'>): Promise<StreamedTo> {
   const { ship, resume, run } = at;
+  const before = await storedBefore(at, at.identity.systemId);
   await using connection = await connectWalsender(at, at.identity.systemId);
   const over = new AbortController();
   const signal = AbortSignal.any([run.signal, over.signal]);
   // Commits may wait for it.
   const onDurable = (): void => wire.status();
-  const receiver = new Receiver({ ...at, run: { ...run, signal }, onDurable });
+  const receiver = new Receiver({ ...at, before, run: { ...run, signal }, onDurable });
   const wire = startReplication(connection, {
     ...{ slot: ship.slot, startLsn: resume.startLsn, timeline: resume.timeline },
     ...{ statusEveryMs: STATUS_MS, silenceMs: SILENCE_MS },
