@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { appendFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, chmod, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { failureTypeOf } from '../../workflows/model/failure.ts';
+import { systemClock } from '../../activities/io/clock.ts';
+import type { Clock } from '../../activities/io/clock.ts';
+import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
 import { compareLsn } from '../../workflows/model/lsn.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import { holeOf, isBehind } from '../../workflows/model/wal-hole.ts';
@@ -98,5 +100,43 @@ test('WAL of wal_level = minimal in an archived segment is a hole, and the serve
     await untilArchived(server, await switched(server), agent);
     const [first, second, ...more] = rangesOf(await wal.list({ systemId: id }));
     assert.deepEqual([first?.endLsn, second?.startLsn, more], [hole.from, hole.to, []]);
+  });
+});
+
+/** Whoever sleeps wakes soon, and so much later. */
+function hastyClock(): Clock {
+  let aheadMs = 0;
+  return {
+    ...systemClock,
+    nowMs: () => systemClock.nowMs() + aheadMs,
+    sleep: async (ms, signal) => {
+      await systemClock.sleep(20, signal);
+      aheadMs += ms;
+    },
+  };
+}
+
+test('a refusal that lasts ends every attempt, until a file is taken; a script may call the helper', async () => {
+  await withArchiving(18, async (at) => {
+    const { server, wal, copies, socket } = at;
+    const script = join(dirname(copies), 'archive.sh');
+    await writeFile(script, `#!/bin/sh\nexec ${join(dirname(copies), 'lifeboat-wal-push')} ${socket} "$1"\n`);
+    await chmod(script, 0o755);
+    await server.sql(`alter system set archive_command = '${script} %p'`);
+    await server.sql('select pg_reload_conf()');
+    let agent = at.agent();
+    await untilArchived(server, await switched(server), agent);
+    await agent.stop();
+    const put = (): Promise<never> => Promise.reject(failure('Denied', 'the store lets nobody write'));
+    const name = await switched(server);
+    // The refusal is heard by the first; the others find that it lasts.
+    for (const clock of [systemClock, hastyClock(), hastyClock()]) {
+      const refusing = at.agent({ ...wal, put }, { clock });
+      const error = await refusal(refusing, untilArchived(server, name, refusing));
+      assert.equal(failureTypeOf(error), 'Denied', String(error));
+    }
+    agent = at.agent();
+    await untilArchived(server, name, agent);
+    await untilArchived(server, await switched(server), agent);
   });
 });

@@ -69,6 +69,9 @@ for (const version of [15, 18]) {
         }
         const odd = join(at.copies, `${last}.renamed`);
         assert.match((await push(odd)).said, /is no file that PostgreSQL archives/);
+        assert.equal(failureTypeOf(await agent.ended.catch((error: unknown) => error)), 'ConfigInvalid');
+        agent = at.agent();
+        await untilListening(at, agent);
         const stranger = await push(await at.foreign(last, (bytes) => (bytes.writeBigUInt64LE(1n, 24), bytes)));
         assert.match(stranger.said, /its system identifier/);
         assert.equal(failureTypeOf(await agent.ended.catch((error: unknown) => error)), 'Precondition');
@@ -147,6 +150,8 @@ for (const version of [15, 18]) {
           await server.sql('select pg_reload_conf()');
           while ((await valueOf(server.sql, `select setting from pg_settings where name = '${name}'`)) !== value);
         };
+        assert.equal(await asked(), 'ok');
+        await set('archive_command', '"/opt/our tools/lifeboat-wal-push-x86_64" /run/s %p');
         assert.equal(await asked(), 'ok');
         await set('archive_library', 'basic_archive');
         assert.match(await asked(), /archive_library = basic_archive is set beside archive_command/);

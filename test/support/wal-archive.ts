@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { systemClock } from '../../activities/io/clock.ts';
+import type { Run } from '../../activities/io/run.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
 import type { ShipOptions, WalVault } from '../../activities/sources/source.ts';
@@ -33,7 +35,7 @@ export interface Archiving {
   copies: string;
   socket: string;
   /** Starts to take files; `wal` may be another one than the vault's own. */
-  agent(wal?: WalVault, ship?: Partial<ShipOptions>): Agent;
+  agent(wal?: WalVault, use?: Partial<ShipOptions & Pick<Run, 'clock'>>): Agent;
   /** Calls the helper as the server does. */
   push(file: string): Promise<Pushed>;
   /** A copy of an archived file, changed, in the server's data directory. */
@@ -59,8 +61,8 @@ export async function withArchiving(version: number, callback: (at: Archiving) =
         const id = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
         await server.sql('create table t (id serial, body text)');
         const agents: Agent[] = [];
-        const agent: Archiving['agent'] = (wal = vault.wal, ship = {}) => {
-          const made = startAgent({ server, socket, wal }, ship);
+        const agent: Archiving['agent'] = (wal = vault.wal, use = {}) => {
+          const made = startAgent({ server, socket, wal }, use);
           agents.push(made);
           return made;
         };
@@ -83,10 +85,10 @@ export async function withArchiving(version: number, callback: (at: Archiving) =
 
 function startAgent(
   { server, socket, wal }: Pick<Archiving, 'server' | 'socket' | 'wal'>,
-  ship: Partial<ShipOptions>,
+  { clock = systemClock, ...ship }: Partial<ShipOptions & Pick<Run, 'clock'>>,
 ): Agent {
   const stopper = new AbortController();
-  const run = plainRun({ signal: stopper.signal });
+  const run = plainRun({ clock, signal: stopper.signal });
   const archive = { host: 'here', socket, socketMode: 0o666 };
   const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, ...ship, archive });
   ended.catch(() => undefined);

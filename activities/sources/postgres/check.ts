@@ -10,7 +10,7 @@ import { lookForDataDirectory } from './backup/local/data-directory.ts';
 import { whyNoIncrements } from './backup/why-full.ts';
 import { checkStandby } from './check-standby.ts';
 import type { OneServer, Probe } from './options.ts';
-import { archiverTrouble } from './wal/archive/archiver.ts';
+import { archiverTrouble, commandDoubt } from './wal/archive/archiver.ts';
 
 /** Clocks further apart than this make a time target mean something else than its author thinks. */
 const MOST_SKEW_MS = 5_000;
@@ -44,9 +44,10 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
 /** Without it the backup would wait for its WAL for ever. */
 async function checkArchiver(client: SqlClient): Promise<SourceCheck> {
   const trouble = await archiverTrouble(client);
-  if (!trouble) return { name: 'archiving to us', ok: true, found: 'archive_command hands WAL to a worker' };
-  const { name, found, hint } = trouble;
-  return { name, ok: false, found, hint };
+  const doubt = trouble ?? (await commandDoubt(client));
+  if (!doubt) return { name: 'archiving to us', ok: true, found: 'archive_command hands WAL to a worker' };
+  const { name, found, hint } = doubt;
+  return { name, ok: false, found, hint, ...(trouble ? {} : { backupGoesOn: true }) };
 }
 
 /** A backup goes on without: it becomes a full one. */

@@ -9,14 +9,14 @@ import type { ArchiveOptions, ShipOptions, WalVault } from '../../../source.ts';
 import { readIdentity } from '../../identity.ts';
 import type { PostgresOptions } from '../../options.ts';
 import { Patience } from '../patience.ts';
-import { archiverTrouble } from './archiver.ts';
+import { archiverTrouble, isArchiverFailing } from './archiver.ts';
 import { listen } from './listener.ts';
 import { Origin, readPlace } from './origin.ts';
 import { Pushes } from './pushes.ts';
+import type { Refusals } from './refusals.ts';
+import { Failing, refusalsAt } from './refusals.ts';
 
 const LOOK_MS = 15_000;
-/** What was refused once is refused again without an alarm for as long as this: the server tries it every minute. */
-const REMIND_MS = 6 * 3_600_000;
 
 export interface ArchiveUse {
   options: PostgresOptions;
@@ -26,9 +26,6 @@ export interface ArchiveUse {
 }
 
 type Asking = Pick<ArchiveUse, 'options' | 'ship' | 'run'>;
-
-/** Of this process: an attempt that ended to tell people is followed by another one. */
-const alarmed = new Map<string, number>();
 
 /**
  * Takes the files that PostgreSQL's archiver hands over on this host until the signal fires. What is not the WAL of this
@@ -41,6 +38,7 @@ export async function receiveArchive(use: ArchiveUse): Promise<{ files: number }
     const identity = await withServer(use, readIdentity);
     const origin = new Origin(() => withServer(use, readPlace));
     const pushes = new Pushes({ identity, origin, vault, run, passHole: ship.passHole });
+    const refusals = refusalsAt(socket);
     const patience = new Patience();
     const counts = { files: 0 };
     let fail!: (error: unknown) => void;
@@ -50,21 +48,23 @@ export async function receiveArchive(use: ArchiveUse): Promise<{ files: number }
       try {
         await pushes.push(path);
         patience.good();
+        refusals.taken(path);
         counts.files += 1;
         run.progress({ phase: 'archiving', counters: { files: counts.files }, note: path });
       } catch (error) {
         run.log.warn('WAL file refused', { path, error: findFailure(error)?.message ?? String(error) });
+        const isAlarm = refusals.refused(path, error, run.clock.nowMs());
         if (isRetryable(error)) {
           patience.bad(run.clock.nowMs());
           if (patience.isOver(run.clock.nowMs())) fail(error);
-        } else if (holeOf(error) || (isAlarm(error) && isNew(path, run.clock.nowMs()))) fail(error);
+        } else if (holeOf(error) || isAlarm) fail(error);
         throw error;
       }
     };
     const listener = await listen({ socket, mode: socketMode, push });
     run.progress({ phase: 'archiving', note: `waiting for files at ${socket}` });
     try {
-      await Promise.race([broken, watch(use)]);
+      await Promise.race([broken, watch(use, refusals)]);
     } finally {
       await listener.close();
     }
@@ -72,32 +72,28 @@ export async function receiveArchive(use: ArchiveUse): Promise<{ files: number }
   });
 }
 
-/** Integrity: other bytes than the vault's. Precondition: of another cluster. */
-function isAlarm(error: unknown): boolean {
-  return isFailure(error, 'Integrity') || isFailure(error, 'Precondition');
-}
-
-function isNew(path: string, nowMs: number): boolean {
-  const toldMs = alarmed.get(path);
-  if (toldMs !== undefined && nowMs - toldMs < REMIND_MS) return false;
-  alarmed.set(path, nowMs);
-  return true;
-}
-
 /** Ends with the run's signal, or with why the server archives nothing; that it cannot be asked keeps no file from being taken. */
-async function watch(use: ArchiveUse): Promise<void> {
+async function watch(use: ArchiveUse, refusals: Refusals): Promise<void> {
   const { ship, run } = use;
+  const failing = new Failing();
   while (!run.signal.aborted) {
-    try {
-      const trouble = await withServer(use, archiverTrouble);
-      if (trouble) throw failure('Precondition', `the server archives nothing to us: ${trouble.found}`, trouble);
-      if (ship.heartbeatEveryMs > 0) await withServer(use, beat);
-    } catch (error) {
-      if (run.signal.aborted) return;
-      if (isFailure(error, 'Precondition')) throw error;
-      run.log.warn('the server could not be asked', { error: findFailure(error)?.message ?? String(error) });
-    }
+    if (await hasFailedLong(use, failing)) throw refusals.why();
     await run.clock.sleep(Math.max(LOOK_MS, ship.heartbeatEveryMs), run.signal).catch(() => undefined);
+  }
+}
+
+async function hasFailedLong(use: ArchiveUse, failing: Failing): Promise<boolean> {
+  const { ship, run } = use;
+  try {
+    const trouble = await withServer(use, archiverTrouble);
+    if (trouble) throw failure('Precondition', `the server archives nothing to us: ${trouble.found}`, trouble);
+    if (ship.heartbeatEveryMs > 0) await withServer(use, beat);
+    return failing.seen(await withServer(use, isArchiverFailing), run.clock.nowMs());
+  } catch (error) {
+    if (run.signal.aborted) return false;
+    if (isFailure(error, 'Precondition')) throw error;
+    run.log.warn('the server could not be asked', { error: findFailure(error)?.message ?? String(error) });
+    return false;
   }
 }
 

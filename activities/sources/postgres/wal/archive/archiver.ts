@@ -33,13 +33,35 @@ export interface ArchiverTrouble {
   hint: string;
 }
 
-const OURS = /lifeboat(?:-|\s+)wal-push\s/;
+/** Quoted, with the machine's name, or as a verb of the CLI. What a script calls, its text does not tell. */
+const OURS = /wal-push(?:-\w+)?["']?\s/;
 
-/** Why the archiver of a server does not hand its files to us; undefined when it does. */
+const EXPECTED = "archive_mode = on, archive_command = '... lifeboat-wal-push SOCKET %p', no archive_library";
+const SET_COMMAND =
+  "alter system set archive_command = '/path/to/lifeboat-wal-push SOCKET %p'; select pg_reload_conf()";
+
+/** One that fails tries again every minute: a failure of long ago is that of an archiver that has nothing to do. */
+const FAILING = `
+  select coalesce(last_failed_time > greatest(last_archived_time, clock_timestamp() - interval '5 minutes'), false) as failing
+    from pg_stat_archiver`;
+
+export async function isArchiverFailing(sql: SqlClient): Promise<boolean> {
+  const [row] = await query<{ failing: boolean }>(sql, FAILING);
+  return row?.failing ?? false;
+}
+
+/** Undefined when archive_command names our helper; a script that calls it is as good. */
+export async function commandDoubt(sql: SqlClient): Promise<ArchiverTrouble | undefined> {
+  const { command } = await readArchiver(sql);
+  if (OURS.test(command)) return undefined;
+  const hint = `if it is no script that calls lifeboat-wal-push: ${SET_COMMAND}`;
+  return { name: 'archiving to us', expected: EXPECTED, found: `archive_command is ${command}`, hint };
+}
+
+/** What keeps the archiver of a server from handing its files to us for certain. */
 export async function archiverTrouble(sql: SqlClient): Promise<ArchiverTrouble | undefined> {
   const { mode, command, library } = await readArchiver(sql);
-  const expected = "archive_mode = on, archive_command = '... lifeboat-wal-push SOCKET %p', no archive_library";
-  const found = { name: 'archiving to us', expected };
+  const found = { name: 'archiving to us', expected: EXPECTED };
   if (mode === 'off')
     return {
       ...found,
@@ -54,14 +76,7 @@ export async function archiverTrouble(sql: SqlClient): Promise<ArchiverTrouble |
       hint: "alter system set archive_library = ''; select pg_reload_conf(): the server uses one of the two, from 16 on it refuses both",
     };
   }
-  if (!OURS.test(command)) {
-    const set = command === '' ? 'empty' : command;
-    return {
-      ...found,
-      found: `archive_command is ${set}`,
-      hint: "alter system set archive_command = '/path/to/lifeboat-wal-push SOCKET %p'; select pg_reload_conf()",
-    };
-  }
+  if (command === '') return { ...found, found: 'archive_command is empty', hint: SET_COMMAND };
   return undefined;
 }
 
