@@ -1,7 +1,7 @@
 import { chainsOf } from '../workflows/model/chain.ts';
 import { failure } from '../workflows/model/failure.ts';
 import { summarise } from '../workflows/model/manifest.ts';
-import type { Chained } from './sources/source.ts';
+import type { Chained } from './sources/point-files.ts';
 import type { Vault } from './vault/vault.ts';
 
 /** Opens a point with what it stands on. NotFound; Integrity when something of that is not there. */

@@ -5,7 +5,7 @@ import type { ExtractOrder } from '../workflows/model/orders.ts';
 import { openChained } from './chained.ts';
 import type { Deps } from './deps.ts';
 import { takeIntoUse } from './in-use.ts';
-import type { PointFiles } from './sources/source.ts';
+import type { PointFiles } from './sources/point-files.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 

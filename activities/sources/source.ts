@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
-import type { Extracted, ExtractPlan, ExtractResult, ListedFile } from '../../workflows/model/contents.ts';
+import type { PointFiles } from './point-files.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
@@ -216,29 +216,6 @@ export interface Restoring {
 /** A restore that goes on to a moment behind the point by WAL. */
 export interface Recovery extends Restoring {
   replay(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
-}
-
-/** A point and what it stands on. */
-export interface Chained {
-  reader: PointReader;
-  /** Ids from the full point to that of the reader. */
-  chain: readonly string[];
-}
-
-/** Looking into a point, and taking single files out of it. Paths are those that ListedFile has. */
-export interface PointFiles {
-  /** Every file that a restore of the point would make; nothing is fetched. */
-  list(from: Chained): Iterable<ListedFile>;
-  /** Tells relations by the paths of their files; only what it takes to know names is fetched. */
-  names(from: Chained): Promise<(path: string) => string | undefined>;
-  /** Path of a file, or of the first one of a relation. NotFound, with the nearest name. */
-  find(from: Chained, what: Extracted): Promise<string>;
-  /** Precondition when an extraction would write over something. */
-  checkTarget(to: string): Promise<void>;
-  /** Fetches only the parts that it needs; the target appears whole, or not at all. A repeat has the same result. */
-  extract(plan: ExtractPlan, from: Chained): Promise<ExtractResult>;
-  /** Removes what `extract` has beside its target, however it ended. */
-  discard(plan: ExtractPlan): Promise<void>;
 }
 
 /** `ok: false` is a fault to mend; a hint beside `ok: true` is advice. */

@@ -6,7 +6,7 @@ import { nearestName } from '../../../../workflows/model/nearest.ts';
 import { exclusively } from '../../../io/exclusive.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
-import type { Chained, PointFiles } from '../../source.ts';
+import type { Chained, PointFiles } from '../../point-files.ts';
 import type { PostgresOptions } from '../options.ts';
 import { checkExtractTarget, extractFiles, removeStaging } from './extract.ts';
 import { listedFiles } from './list.ts';

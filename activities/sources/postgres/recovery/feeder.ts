@@ -12,7 +12,7 @@ import type { WalVault } from '../../source.ts';
 import { assembleSegment } from '../wal/segments.ts';
 import type { Host } from '../../../io/postgres/host.ts';
 import type { Neighbours } from './inside-copy.ts';
-import { InsideCopy } from './inside-copy.ts';
+import { InsideCopy, undefinedIfDamaged } from './inside-copy.ts';
 import type { Place } from './place.ts';
 import { SegmentIndex } from '../wal/segment-index.ts';
 
@@ -221,12 +221,7 @@ export class Feeder {
       const timelines = new Set(this.#index.touching(at).map((object) => object.timeline));
       return [...timelines].filter(fits).map((other) => ({ timeline: other, start: at }));
     };
-    // A damaged one is nobody's business until the server asks for it: without it no record that it shares is whole.
-    const readable = (other: Segment): Promise<Buffer | undefined> =>
-      this.#assemble(other).catch((error: unknown) => {
-        if (isFailure(error, 'Integrity') || isFailure(error, 'NotFound')) return undefined;
-        throw error;
-      });
+    const readable = (other: Segment): Promise<Buffer | undefined> => this.#assemble(other).catch(undefinedIfDamaged);
     return {
       before: async () => {
         const found = others(start - BigInt(segmentBytes), (other) => other <= timeline).map((other) => ({

@@ -1,3 +1,4 @@
+import { isFailure } from '../../../../workflows/model/failure.ts';
 import type { MadeTablespace, Suspects } from './tablespace-records.ts';
 import { bytesAt, leadBytesOf, madeInside, mayEnd, suspectsOf, writeAt, writeLead } from './tablespace-records.ts';
 
@@ -13,6 +14,11 @@ export interface SegmentPlace {
 export interface Neighbours {
   before(): Promise<{ place: SegmentPlace; content(): Promise<Buffer | undefined> }[]>;
   behind(): Promise<Buffer[]>;
+}
+
+/** A damaged neighbour is nobody's business until the server asks for it: without it no record that it shares is whole. */
+export function undefinedIfDamaged(error: unknown): undefined {
+  if (!isFailure(error, 'Integrity') && !isFailure(error, 'NotFound')) throw error;
 }
 
 /** Segments whose ends are remembered: more than are fetched at once. */
