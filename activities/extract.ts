@@ -4,7 +4,7 @@ import { failure } from '../workflows/model/failure.ts';
 import type { ExtractOrder } from '../workflows/model/orders.ts';
 import { openChained } from './chained.ts';
 import type { Deps } from './deps.ts';
-import { takeIntoUse } from './in-use.ts';
+import { usedUnlessRefused } from './in-use.ts';
 import type { PointFiles } from './sources/point-files.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
@@ -25,12 +25,12 @@ export function planExtract(deps: Deps, task: ExtractOrder & { run: string }): P
     const files = filesOf(use);
     const what = extractedOf(task);
     const { run, source, point, to } = task;
-    // Until this run is over.
-    await takeIntoUse(use, { points: [point], wal: false });
-    const from = await openChained(use.vault, point);
-    await files.checkTarget(to);
-    const path = await files.find(from, what);
-    return { run, source, point, host: deps.host, chain: [...from.chain], what, path, to };
+    return usedUnlessRefused(use, { points: [point], wal: false }, async () => {
+      const from = await openChained(use.vault, point);
+      await files.checkTarget(to);
+      const path = await files.find(from, what);
+      return { run, source, point, host: deps.host, chain: [...from.chain], what, path, to };
+    });
   });
 }
 

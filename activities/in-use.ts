@@ -50,6 +50,17 @@ export async function noteUse({ vault }: SourceUse, used: Used): Promise<void> {
   await vault.uses.put(`${ownPrefix()}${Context.current().info.attempt}`, { workflowId, runId, ...used });
 }
 
+/** The same around work that chooses what will be read. What is refused reads nothing: its note goes with the refusal. */
+export async function usedUnlessRefused<T>(use: SourceUse, used: Used, choose: () => Promise<T>): Promise<T> {
+  await takeIntoUse(use, used);
+  try {
+    return await choose();
+  } catch (error) {
+    await endUse(use).catch((again: unknown) => use.run.log.warn('a note of use stays', { error: String(again) }));
+    throw error;
+  }
+}
+
 /** Of all attempts of this run. */
 export async function endUse({ vault }: SourceUse): Promise<void> {
   await vault.uses.remove(ownPrefix());

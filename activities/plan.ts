@@ -18,7 +18,7 @@ import { isoOfMicros, timeMicros } from '../workflows/model/target-parse.ts';
 import type { Deps } from './deps.ts';
 import type { ClusterHoldings } from './holdings.ts';
 import { holdingsOf } from './holdings.ts';
-import { noteUse, takeIntoUse } from './in-use.ts';
+import { noteUse, usedUnlessRefused } from './in-use.ts';
 import { isoTime } from './io/clock.ts';
 import { freePort } from './io/free-port.ts';
 import { measuredFor } from './measurements.ts';
@@ -40,31 +40,35 @@ const POINTS_SHOWN = 5;
 /** Decides what a recovery will do, from what the vault holds, on the host that will do it; nothing is touched. */
 export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
   return useSource(deps, task.source, async (use) => {
+    const choose = (): Promise<RestorePreview> =>
+      isDumped(use) ? planDump(deps, task, use) : planRecovery(deps, task, use);
     // Whatever is chosen must be there until it is read; a preview reads nothing.
-    if (!task.preview) await takeIntoUse(use, { points: 'all', wal: true });
-    if (isDumped(use)) return planDump(deps, task, use);
-    const holdings = await newestCluster(use, task);
-    const choice = await chosen(use, holdings, {
-      source: task.source,
-      target: task.target ?? { kind: 'latest' },
-      timeline: task.timeline ?? 'latest',
-      nowMicros: deps.clock.nowMs() * 1000,
-      ...(task.point === undefined ? {} : { point: task.point }),
-    });
-    if (!task.preview) await noteUse(use, { points: [choice.route.base.point], wal: true });
-    const { manifest } = await use.vault.open(choice.route.base.point);
-    const plan = await planOf({ deps, task, use, choice, holdings, manifest });
-    await use.session.recovery.check(plan);
-    const windows = windowsOf(holdings);
-    const { target } = plan;
-    return {
-      preview: true,
-      plan,
-      windows: windows.slice(-WINDOWS_SHOWN),
-      nearest: target.kind === 'time' ? nearestMoments(windows, timeMicros(target.time)) : {},
-      notes: notesOf(plan, holdings),
-    };
+    return task.preview ? choose() : usedUnlessRefused(use, { points: 'all', wal: true }, choose);
   });
+}
+
+async function planRecovery(deps: Deps, task: PlanTask, use: SourceUse): Promise<RestorePreview> {
+  const holdings = await newestCluster(use, task);
+  const choice = await chosen(use, holdings, {
+    source: task.source,
+    target: task.target ?? { kind: 'latest' },
+    timeline: task.timeline ?? 'latest',
+    nowMicros: deps.clock.nowMs() * 1000,
+    ...(task.point === undefined ? {} : { point: task.point }),
+  });
+  if (!task.preview) await noteUse(use, { points: [choice.route.base.point], wal: true });
+  const { manifest } = await use.vault.open(choice.route.base.point);
+  const plan = await planOf({ deps, task, use, choice, holdings, manifest });
+  await use.session.recovery.check(plan);
+  const windows = windowsOf(holdings);
+  const { target } = plan;
+  return {
+    preview: true,
+    plan,
+    windows: windows.slice(-WINDOWS_SHOWN),
+    nearest: target.kind === 'time' ? nearestMoments(windows, timeMicros(target.time)) : {},
+    notes: notesOf(plan, holdings),
+  };
 }
 
 type Chosen = Choice & { found?: TargetPlace };
