@@ -5,18 +5,19 @@ import type { Commit } from '../../../../workflows/model/last-good.ts';
 import type { CommitSearch, WalVault } from '../../source.ts';
 import type { WalMark } from './marks.ts';
 import { RecordWalker } from './records.ts';
-import { SegmentIndex } from './segment-index.ts';
-import { assembleSegment } from './segments.ts';
+import { StoredSegments } from './stored-segments.ts';
 
 /**
  * Every commit in the stored WAL of one timeline from a position on, in order, a batch for each segment. It ends where the WAL
  * ends, or at the first hole.
  */
 export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: Run): AsyncIterable<Commit[]> {
-  const { systemId, timeline, fromLsn, segmentBytes } = search;
+  const { systemId, timeline, segmentBytes } = search;
+  const from = parseLsn(search.fromLsn);
+  // A segment is read from its beginning, wherever in it the search begins.
+  const fromLsn = formatLsn(segmentStart(from, segmentBytes));
   const [objects, histories] = await Promise.all([vault.list({ systemId, fromLsn }), vault.histories(systemId)]);
-  const index = new SegmentIndex(objects, segmentBytes);
-  const from = parseLsn(fromLsn);
+  const segments = new StoredSegments(vault, { systemId, segmentBytes, fromLsn, histories, objects });
   const to = search.toLsn === undefined ? undefined : parseLsn(search.toLsn);
   const isWanted = (lsn: bigint): boolean => lsn >= from && (to === undefined || lsn < to);
   let batch: Commit[] = [];
@@ -26,8 +27,7 @@ export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: R
   for (let start = segmentStart(from, segmentBytes); ; start += BigInt(segmentBytes)) {
     run.signal.throwIfAborted();
     if (to !== undefined && start >= to) return;
-    const query = { timeline, start: formatLsn(start), segmentBytes, histories };
-    const bytes = await assembleSegment(vault, index.touching(start), query);
+    const bytes = await segments.read({ timeline, start });
     if (!bytes) return;
     walker.push(start, bytes);
     if (batch.length > 0) yield batch;

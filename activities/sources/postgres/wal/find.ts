@@ -5,13 +5,12 @@ import { isoOfMicros } from '../../../../workflows/model/target-parse.ts';
 import { formatLsn, parseLsn } from '../../../../workflows/model/lsn.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { timelineAt } from '../../../../workflows/model/timeline.ts';
-import type { WalObject } from '../../../../workflows/model/wal.ts';
 import type { Run } from '../../../io/run.ts';
 import type { TargetFound, TargetSearch, WalVault } from '../../source.ts';
 import type { WalMark } from './marks.ts';
 import { RecordWalker } from './records.ts';
-import { SegmentIndex } from './segment-index.ts';
-import { assembleSegment } from './segments.ts';
+import { StoredSegments } from './stored-segments.ts';
+import type { StoredWal } from './stored-segments.ts';
 
 /** Segments that are read ahead; at least one. */
 const AHEAD_BYTES = 64 << 20;
@@ -36,7 +35,8 @@ export async function findTarget(vault: WalVault, search: TargetSearch, run: Run
   const [newest] = search.routes;
   const before: TargetPlace[] = [];
   if (!newest) return { before };
-  const scan = new Scan(vault, { ...search, segmentBytes: newest.base.segmentBytes, run });
+  const { systemId, segmentBytes } = newest.base;
+  const scan = new Scan(vault, { ...search, systemId, segmentBytes, fromLsn: '0/0', run });
   const inVain = new Set<number>();
   for (const [index, route] of search.routes.entries()) {
     if (inVain.has(route.history.timeline)) continue;
@@ -48,20 +48,20 @@ export async function findTarget(vault: WalVault, search: TargetSearch, run: Run
   return { before };
 }
 
+type Scanned = TargetSearch & StoredWal & { run: Run };
+
 class Scan {
-  readonly #vault: WalVault;
-  readonly #use: TargetSearch & { segmentBytes: number; run: Run };
-  readonly #objects: SegmentIndex;
+  readonly #use: Scanned;
+  readonly #segments: StoredSegments;
   /** Segments that were read, with what was found in them. */
   readonly #seen = new Map<string, Hit[]>();
   /** The next transaction at the first checkpoint behind a base's beginning. */
   readonly #nextXid = new Map<string, bigint>();
   #bytes = 0;
 
-  constructor(vault: WalVault, use: TargetSearch & { segmentBytes: number; run: Run }) {
-    this.#vault = vault;
+  constructor(vault: WalVault, use: Scanned) {
     this.#use = use;
-    this.#objects = new SegmentIndex([...use.objects], use.segmentBytes);
+    this.#segments = new StoredSegments(vault, use);
   }
 
   /** The first record that fits on the way from a base's beginning to the end of its WAL. */
@@ -139,11 +139,9 @@ class Scan {
   }
 
   async #read({ timeline, start }: Segment): Promise<Buffer | undefined> {
-    const { run, segmentBytes, histories, target } = this.#use;
+    const { run, segmentBytes, target } = this.#use;
     run.signal.throwIfAborted();
-    const objects: WalObject[] = this.#objects.touching(start);
-    const query = { timeline, start: formatLsn(start), segmentBytes, histories: [...histories] };
-    const bytes = await assembleSegment(this.#vault, objects, query);
+    const bytes = await this.#segments.read({ timeline, start });
     this.#bytes += segmentBytes;
     const what = target.kind === 'xid' ? `transaction ${target.xid}` : `restore point "${target.name}"`;
     run.progress({ phase: `look for ${what} in the WAL`, doneBytes: this.#bytes, note: `at ${formatLsn(start)}` });
