@@ -67,7 +67,8 @@ test('a hole that opens while a backup waits for its WAL ends that wait, and is 
       assert.equal(failureTypeOf(error), 'Integrity', String(error));
       const { expected, found, hint } = failureFacts(error);
       assert.equal(expected, `WAL from ${startLsn} to ${need.stopLsn}`);
-      assert.equal(found, `a hole from ${passHole.from} to ${passHole.to}`);
+      // What comes first behind it may be stored after what follows it.
+      assert.ok(found?.startsWith(`a hole from ${passHole.from} to `), found);
       assert.match(hint ?? '', /lifeboat backup shop/);
       return true;
     });
