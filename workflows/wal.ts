@@ -148,7 +148,7 @@ class Stream {
     const { source } = this.#facts;
     const { timeline, to } = open.hole;
     const wanted = `${MOST_BASES} new bases, none begins behind ${to} on timeline ${timeline}`;
-    const body = `${wanted}; no more are ordered. See lifeboat points ${source} and which server they come from (lifeboat doctor ${source}), then lifeboat backup ${source}`;
+    const body = `${wanted}; no more are ordered. See lifeboat list ${source} and which server they come from (lifeboat doctor ${source}), then lifeboat backup ${source}`;
     if (this.#journal.progress.attention === open.said) this.#journal.attention(body);
     open.said = body;
     this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source} stays open`, body, windows: true });
