@@ -7,7 +7,7 @@ import { Journal } from './lib/journal.ts';
 import { Notices } from './lib/notices.ts';
 import { whenLonger } from './lib/patience.ts';
 import { nowMs } from './lib/time.ts';
-import { STEADY_MS, Trouble } from './lib/trouble.ts';
+import { besideOf, STEADY_MS, Trouble } from './lib/trouble.ts';
 import { failure } from './model/failure.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
 import { checkOrder } from './model/order-check.ts';
@@ -80,7 +80,7 @@ async function described(journal: Journal, remains: string | undefined): Promise
       return facts;
     } catch (error) {
       if (isCancellation(error) || workflowInfo().continuedFromExecutionRunId === undefined) throw error;
-      journal.attention(messageOf(error));
+      journal.attention(besideOf(messageOf(error), remains));
       await sleep(PAUSE_MS, { summary: 'pause before the source is looked up again' });
     }
   }
@@ -103,6 +103,7 @@ class Stream {
     this.#open = open;
     this.#notices = new Notices(facts, journal);
     this.#trouble = new Trouble(journal, this.#notices);
+    this.#trouble.remains(open?.said);
     this.#bases = new BaseOrders(journal);
     this.#orderBase();
   }
@@ -120,15 +121,15 @@ class Stream {
   /** A base behind the hole makes everything reachable again. What it is called with may come from anybody. */
   newBase(base: unknown = null): void {
     if (!this.#open) return;
-    const { hole, said } = this.#open;
+    const { hole } = this.#open;
     if (base !== null && !isBaseStart(base)) {
       this.#journal.note('newBase: not understood; expected {"timeline":1,"startLsn":"0/0"}, or nothing');
     } else if (base !== null && !closes(base, hole)) {
       this.#journal.note(`a base from ${base.startLsn} on timeline ${base.timeline} begins before the hole's end`);
       this.#countBase(this.#open);
     } else {
-      if (this.#journal.progress.attention === said) this.#journal.attention(undefined);
       this.#open = undefined;
+      this.#trouble.remains(undefined);
       this.#bases.end();
       this.#tellClosed(hole);
     }
@@ -149,8 +150,8 @@ class Stream {
     const { timeline, to } = open.hole;
     const wanted = `${MOST_BASES} new bases, none begins behind ${to} on timeline ${timeline}`;
     const body = `${wanted}; no more are ordered. See lifeboat list ${source} and which server they come from (lifeboat doctor ${source}), then lifeboat backup ${source}`;
-    if (this.#journal.progress.attention === open.said) this.#journal.attention(body);
     open.said = body;
+    this.#trouble.remains(body);
     this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source} stays open`, body, windows: true });
   }
 
@@ -181,7 +182,7 @@ class Stream {
     });
     const work = (): Promise<void> => acts.streamWal(this.#open ? { source, passHole: this.#open.hole } : { source });
     if (!this.#trouble.isShown) return work();
-    const then = (): void => this.#trouble.over(`WAL of ${source} is streamed again`, this.#open?.said);
+    const then = (): void => this.#trouble.over(`WAL of ${source} is streamed again`);
     await whenLonger(work, { afterMs: STEADY_MS, summary: 'until the stream counts as steady', then });
   }
 
@@ -218,7 +219,7 @@ class Stream {
     const order = newBaseAfterHole ? `it is ordered, ${workflowId.backup(source)}` : `lifeboat backup ${source}`;
     const said = `${message}; a new base is needed: ${order}`;
     this.#open = { hole, said };
-    this.#journal.attention(said);
+    this.#trouble.remains(said);
     this.#orderBase();
     if (this.#holesInARow > MOST_HOLES_IN_A_ROW) return;
     const body = newBaseAfterHole ? said : message;

@@ -31,9 +31,16 @@ test('trouble of a stream: pauses grow, people are told once, again after hours,
   assert.equal(sent.length, 1);
   for (let ms = 0; ms < 65 * MINUTE_MS; ms += 30_000) fail(away);
   assert.equal(sent.length, 2);
-  trouble.over('streamed again', 'a hole is left');
+  assert.equal(shown.at(-1), 'away');
+  trouble.remains('a hole is left');
+  assert.equal(shown.at(-1), 'away; a hole is left');
+  fail(away);
+  assert.equal(shown.at(-1), 'away; a hole is left');
+  trouble.over('streamed again');
   assert.deepEqual([sent.at(-1)?.severity, shown.at(-1), trouble.isShown], ['info', 'a hole is left', false]);
-  trouble.over('streamed again', undefined);
+  trouble.remains(undefined);
+  assert.equal(shown.at(-1), undefined);
+  trouble.over('streamed again');
   assert.equal(sent.length, 3);
   assert.equal(fail(away), 1000, 'a new row begins');
 });

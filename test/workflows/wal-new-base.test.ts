@@ -173,6 +173,7 @@ test('a hole orders a new base', { timeout: 600_000 }, async (t) => {
       assert.equal(run.of('takeBackup').length, 3);
       const last = run.of('notify').find(({ title }) => title.endsWith('stays open'));
       assert.match(last?.body ?? '', /no more are ordered/);
+      assert.match((await run.progress()).attention ?? '', /no more are ordered/);
       assert.ok(!titles(run).some((title) => title.startsWith('new base of')));
       await run.handle.terminate();
     });

@@ -108,6 +108,19 @@ test('wal', { timeout: 240_000 }, async (t) => {
       await cancelled(run);
     });
 
+    await t.test('a stream that fails does not hide that there is a hole, and the other way round', async () => {
+      const denied = 'role of the test may not replicate';
+      const shown: (string | undefined)[] = [];
+      const { run, lasting } = await streaming(world, async (attempt, ours) => {
+        if (attempt === 1) lost(HOLE);
+        if (attempt === 2) throw failure('Denied', denied);
+        shown.push((await ours.progress()).attention, await newBase(ours));
+      });
+      await lasting;
+      assert.deepEqual(shown, [`${denied}; ${toldOf(HOLE, run.source)}`, denied]);
+      await cancelled(run);
+    });
+
     await t.test('a hole that a person closes: the signal without a base', async () => {
       for (const base of [[], [null]]) {
         const { run, lasting } = await streaming(world, (attempt) => attempt === 1 && lost(HOLE));

@@ -21,6 +21,9 @@ export class Trouble {
   #sinceMs: number | undefined;
   #failures = 0;
   #told: { title: string; atMs: number } | undefined;
+  /** Why it does not work, once people were told. */
+  #message: string | undefined;
+  #remains: string | undefined;
 
   constructor(journal: Journal, notices: Notices) {
     this.#journal = journal;
@@ -45,23 +48,40 @@ export class Trouble {
     return Math.min(LONGEST_PAUSE_MS, SHORTEST_PAUSE_MS * 2 ** (this.#failures - 1));
   }
 
+  /** What needs a person whether it works or not; undefined when nothing does any more. */
+  remains(what: string | undefined): void {
+    this.#remains = what;
+    this.#show();
+  }
+
   /** Shows it on the run; tells people when it is new, and again now and then. */
   tell(title: string, message: string): void {
-    this.#journal.attention(message);
+    this.#message = message;
+    this.#show();
     const isNew = this.#told?.title !== title || nowMs() - this.#told.atMs >= REMIND_MS;
     if (!isNew) return;
     this.#told = { title, atMs: nowMs() };
     this.#notices.send({ severity: 'critical', title, body: message });
   }
 
-  /** It works again; `remains` is what still needs a person. */
-  over(title: string, remains: string | undefined): void {
+  /** It works again. */
+  over(title: string): void {
     this.#sinceMs = undefined;
     if (!this.isShown) return;
-    this.#told = undefined;
-    this.#journal.attention(remains);
+    this.#told = this.#message = undefined;
+    this.#show();
     this.#notices.send({ severity: 'info', title, body: 'It goes on by itself.' });
   }
+
+  #show(): void {
+    this.#journal.attention(besideOf(this.#message, this.#remains));
+  }
+}
+
+/** Why something does not work must not hide what needs a person all the same. */
+export function besideOf(message: string | undefined, remains: string | undefined): string | undefined {
+  if (message === undefined || remains === undefined) return message ?? remains;
+  return remains.includes(message) ? remains : `${message}; ${remains}`;
 }
 
 /** True when the same call would fail again. */
