@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, open, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
@@ -32,8 +32,10 @@ function inPlace(plan: RecoveryPlan, more: Partial<RecoveryPlan> = {}): Recovery
   return { ...plan, run: 'run-2', walAside: join(plan.into, 'pg_wal.before-run2'), ...more };
 }
 
+type Paths = Record<'large' | 'small' | 'gone' | 'linked' | 'empty', string>;
+
 /** Damage of every kind that a comparison has to find, in files that the backup has. */
-async function damage(into: string, paths: { large: string; small: string; gone: string }): Promise<void> {
+async function damage(into: string, paths: Paths): Promise<void> {
   const file = await open(join(into, paths.large), 'r+');
   await file.write(Buffer.alloc(8192, 7), 0, 8192, 5 * 8192);
   await file.close();
@@ -43,12 +45,31 @@ async function damage(into: string, paths: { large: string; small: string; gone:
   await writeFile(join(into, 'base', 'stray'), 'not of this cluster');
 }
 
+/** What stands elsewhere under a name of its own and is reached by one in the directory: links of both kinds. */
+async function linkOut(into: string, paths: Paths): Promise<() => Promise<void>> {
+  const outside = await mkdtemp(`${into}.outside-`);
+  const names = ['small', 'linked', 'empty'] as const;
+  await link(join(into, paths.small), join(outside, 'small'));
+  for (const name of ['linked', 'empty'] as const) {
+    await rm(join(into, paths[name]));
+    await writeFile(join(outside, name), 'precious');
+    await symlink(join(outside, name), join(into, paths[name]));
+  }
+  const read = (): Promise<Buffer[]> => Promise.all(names.map((name) => readFile(join(outside, name))));
+  const before = await read();
+  return async () => {
+    const after = await read();
+    for (const [index, name] of names.entries()) assert.ok(after[index]?.equals(before[index] as Buffer), name);
+    await rm(outside, { recursive: true });
+  };
+}
+
 test('a damaged copy is made whole where it stands: only what differs is fetched, and its WAL is kept', async () => {
   await withScene({ version: 18 }, async (scene) => {
     const { server, vault, guard } = scene;
     await server.sql(`create table large as ${ROWS}`);
     await server.sql('create table small as select 1 as x');
-    await server.sql('create table gone as select 2 as x');
+    await server.sql('create table gone as select 2 as x; create table linked as select 3 as x; create table empty (x int)');
     // Reading it would change it: hint bits.
     await server.sql('vacuum freeze large');
     await server.sql('checkpoint');
@@ -57,10 +78,13 @@ test('a damaged copy is made whole where it stands: only what differs is fetched
     await guard.caughtUp();
     const expected = await tableSums(server.sql);
     const pathOf = (table: string): Promise<string> => valueOf(server.sql, `select pg_relation_filepath('${table}')`);
-    const paths = { large: await pathOf('large'), small: await pathOf('small'), gone: await pathOf('gone') };
+    const names: (keyof Paths)[] = ['large', 'small', 'gone', 'linked', 'empty'];
+    const entries = await Promise.all(names.map(async (name) => [name, await pathOf(name)]));
+    const paths = Object.fromEntries(entries) as Paths;
     await withServerDir(async (dir) => {
       const copy = await stoppedCopy({ ...scene, guard: { ...guard, point } }, dir);
       await damage(copy.into, paths);
+      const untouched = await linkOut(copy.into, paths);
       const plan = inPlace(copy);
       const recovery = createRecovery('shop', recoveryOptions(server), plainRun());
       await recovery.prepare(plan);
@@ -74,6 +98,7 @@ test('a damaged copy is made whole where it stands: only what differs is fetched
         [],
       );
       assert.deepEqual(await tableSums(sqlOf(plan)), expected);
+      await untouched();
       assert.ok(!existsSync(join(plan.into, 'base', 'stray')));
       assert.equal(await readFile(join(plan.into, 'PG_VERSION'), 'utf8'), '18\n');
       assert.ok(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
@@ -186,13 +186,25 @@ test('what is stopped, damaged or in the way leaves nothing under the name that 
       assert.equal(result.files, 1);
       const entry = reader.manifest.trees[0]?.files.find((file) => file.path === path);
       assert.equal((await readFile(plan.to)).length, entry?.bytes);
+      // As a kill leaves it that comes between the file's new name and the end of its old one.
+      const [staging = ''] = (await readdir(dir)).filter((name) => name.startsWith('.'));
+      await link(plan.to, join(dir, staging, 'content'));
+      assert.deepEqual(await files.extract(plan, { reader, chain }), result);
       await files.discard(plan);
       await writeFile(join(dir, 'precious'), 'mine');
       const other = { ...plan, run: 'run-2', to: join(dir, 'precious') };
       await assert.rejects(files.extract(other, { reader, chain }), /exists/);
       assert.equal(await readFile(other.to, 'utf8'), 'mine');
       await assert.rejects(files.checkTarget(join(dir, 'nowhere', 'out')), /is no folder/);
-      assert.deepEqual((await readdir(dir)).sort(), ['out', 'precious']);
+      await assert.rejects(files.checkTarget(join(dir, 'precious', 'out')), /is no folder/);
+      await mkdir(join(dir, 'elsewhere'));
+      await symlink('elsewhere', join(dir, 'linked'));
+      const below = { ...plan, run: 'run-3', to: join(dir, 'linked', 'out') };
+      await files.checkTarget(below.to);
+      await files.extract(below, { reader, chain });
+      await files.discard(below);
+      assert.deepEqual(await readdir(join(dir, 'elsewhere')), ['out']);
+      assert.deepEqual((await readdir(dir)).sort(), ['elsewhere', 'linked', 'out', 'precious']);
     });
   });
 });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, link, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ExtractPlan, ExtractResult } from '../../../../workflows/model/contents.ts';
 import { failure } from '../../../../workflows/model/failure.ts';
@@ -20,7 +20,7 @@ export async function checkExtractTarget(to: string): Promise<void> {
         hint: 'name another place with --to, or move it away',
       });
     }
-    const parent = await lstat(dirname(to)).catch(undefinedIfGone);
+    const parent = await stat(dirname(to)).catch(undefinedIfGone);
     if (parent?.isDirectory()) return;
   } catch (error) {
     throw fileFailure(to, error);
@@ -39,7 +39,11 @@ export async function extractFiles(plan: ExtractPlan, use: Gathering): Promise<E
   const staging = stagingOf(plan);
   const [content, said] = [join(staging, 'content'), join(staging, 'done.json')];
   try {
-    if (existsSync(said) && !existsSync(content)) return JSON.parse(await readFile(said, 'utf8')) as ExtractResult;
+    if (existsSync(said) && (await hasName(plan, content))) {
+      await rm(content, { force: true });
+      await syncFolder(dirname(plan.to));
+      return JSON.parse(await readFile(said, 'utf8')) as ExtractResult;
+    }
     await checkExtractTarget(plan.to);
     await rm(staging, { recursive: true, force: true });
     await mkdir(staging, { mode: 0o700 });
@@ -66,6 +70,12 @@ async function giveName({ what, to }: ExtractPlan, content: string): Promise<voi
     await rename(content, to);
   }
   await syncFolder(dirname(to));
+}
+
+/** The name was given when nothing stands in the staging folder any more, or, killed in between, the same file under both names. */
+async function hasName({ to }: ExtractPlan, content: string): Promise<boolean> {
+  const [staged, there] = [await lstat(content).catch(undefinedIfGone), await lstat(to).catch(undefinedIfGone)];
+  return !staged || (staged.isFile() && staged.ino === there?.ino && staged.dev === there.dev);
 }
 
 /** Removes what an extraction that did not end, or did, has beside its target. */

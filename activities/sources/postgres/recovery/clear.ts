@@ -1,5 +1,6 @@
+import type { Dirent } from 'node:fs';
 import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileTree } from '../../../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
@@ -49,14 +50,32 @@ interface Clearing {
   inPlace: ReadonlyMap<string, string>;
 }
 
+/** Entries of a folder that are looked at together. */
+const AT_ONCE = 64;
+
 async function clear(root: string, folder: string, use: Clearing): Promise<void> {
-  for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
-    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (isNotOurs(use, path)) continue;
-    if (entry.isDirectory() && use.folders.has(path)) await clear(root, path, use);
-    else if (entry.isDirectory() || !use.kept.has(fileKey(use.tree, path)))
-      await rm(join(root, path), { recursive: true, force: true });
-  }
+  const entries = await readdir(join(root, folder), { withFileTypes: true });
+  for (let at = 0; at < entries.length; at += AT_ONCE)
+    await Promise.all(entries.slice(at, at + AT_ONCE).map((entry) => clearEntry(root, { folder, entry }, use)));
+}
+
+async function clearEntry(
+  root: string,
+  { folder, entry }: { folder: string; entry: Dirent },
+  use: Clearing,
+): Promise<void> {
+  const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+  const place = join(root, path);
+  if (isNotOurs(use, path)) return;
+  if (entry.isDirectory() && use.folders.has(path)) return clear(root, path, use);
+  if (use.kept.has(fileKey(use.tree, path)) && (await isFileOfItsOwn(place))) return;
+  await rm(place, { recursive: true, force: true });
+}
+
+/** A file is written where it stands: what a link leads to, or a copy made of links has too, would change as well. */
+async function isFileOfItsOwn(place: string): Promise<boolean> {
+  const found = await lstat(place);
+  return found.isFile() && found.nlink === 1;
 }
 
 /** WAL that was kept, by this run or an earlier one; and in the folder of a tablespace, what another server has there. */
