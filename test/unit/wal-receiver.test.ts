@@ -12,8 +12,7 @@ import { Receiver } from '../../activities/sources/postgres/wal/receiver.ts';
 import type { WalPiece, WalVault } from '../../activities/sources/source.ts';
 import { parseLsn } from '../../workflows/model/lsn.ts';
 import { holeOf } from '../../workflows/model/wal-hole.ts';
-
-const SEGMENT = 16 << 20;
+import { cutAt, PAGE, SEGMENT } from '../support/wal-pages.ts';
 
 const CONNECTION = { host: 'db', user: 'lifeboat' };
 
@@ -43,40 +42,9 @@ test('the server is told of nothing before it has sent something: it may no long
   assert.equal(receiver.flushed, parseLsn('0/1000500'));
 });
 
-const PAGE = 8192;
-
-/** A page of WAL: where it is, what of a record goes on in it, and what follows; segments begin with a long header. */
-function page(address: bigint, { goesOn, rest }: { goesOn: number; rest: Buffer }): Buffer {
-  const bytes = Buffer.alloc(PAGE);
-  const isFirst = address % BigInt(SEGMENT) === 0n;
-  bytes.writeUInt16LE(0xd118, 0);
-  bytes.writeUInt16LE((isFirst ? 2 : 0) | (goesOn > 0 ? 1 : 0), 2);
-  bytes.writeBigUInt64LE(address, 8);
-  bytes.writeUInt32LE(goesOn, 16);
-  rest.copy(bytes, isFirst ? 40 : 24);
-  return bytes;
-}
-
-/** XLOG_PARAMETER_CHANGE, with room up to where the next record begins. */
-function parameters(walLevel: number): Buffer {
-  const record = Buffer.alloc(56);
-  record.writeUInt32LE(54, 0);
-  record[16] = 0x60;
-  record.set([255, 28], 24);
-  record.writeInt32LE(walLevel, 46);
-  return record;
-}
-
 test('a record that begins in front of the stream is heard: WAL of level minimal is not kept behind it', async () => {
   const start = parseLsn('0/2000000');
-  const [minimal, replica] = [parameters(0), parameters(1)];
-  const head = 32;
-  const room = PAGE - 24 - head;
-  const first = page(start - BigInt(PAGE), {
-    goesOn: room,
-    rest: Buffer.concat([Buffer.alloc(room), minimal.subarray(0, head)]),
-  });
-  const second = page(start, { goesOn: 54 - head, rest: Buffer.concat([minimal.subarray(head), replica]) });
+  const { first, second } = cutAt(start);
 
   // All that the vault has of it stands at the end of an object.
   const object = {

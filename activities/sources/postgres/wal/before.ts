@@ -4,7 +4,7 @@ import type { Resume } from './resume.ts';
 import type { Shipment } from './shipment.ts';
 
 /** A page says where the first record in it begins; what is told of itself in marks does not reach over more than two. */
-const PAGE_BYTES = 8192;
+export const PAGE_BYTES = 8192;
 
 /** Stored WAL in front of where a stream begins. */
 export interface Before {
@@ -17,7 +17,7 @@ export interface Before {
  * comes, and is told then. Without it that record is passed over; a stream does not wait for an object that cannot be read.
  */
 export async function storedBefore(
-  { vault, resume, run }: Pick<Shipment, 'vault' | 'run'> & { resume: Resume },
+  { vault, resume, run }: Pick<Shipment, 'vault' | 'run'> & { resume: Pick<Resume, 'timeline' | 'startLsn'> },
   systemId: string,
 ): Promise<Before[]> {
   const { timeline, startLsn } = resume;

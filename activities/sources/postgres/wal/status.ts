@@ -72,8 +72,8 @@ async function serverSide(
     newest?.lastCommitAt === undefined
       ? {}
       : { lagMs: Math.max(0, Math.round(Number(now?.ms) - Date.parse(newest.lastCommitAt))) };
-  const { timeline } = vault;
-  const kept = at.archive ? await archiverSide(sql, { flushLsn, timeline }) : await slotSide(sql, at.slot, flushLsn);
+  const { timeline, held } = vault;
+  const kept = at.archive ? await archiverSide(sql, { flushLsn, held }) : await slotSide(sql, at.slot, flushLsn);
   return { flushLsn, timeline, lagBytes, ...lag, ...kept };
 }
 

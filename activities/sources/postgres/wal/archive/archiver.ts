@@ -1,8 +1,9 @@
 import type { Lsn } from '../../../../../workflows/model/lsn.ts';
-import { formatLsn, lsnDistanceBytes, parseSegmentName } from '../../../../../workflows/model/lsn.ts';
-import type { WalStatus } from '../../../../../workflows/model/wal.ts';
+import { formatLsn, lsnDistanceBytes, parseLsn, parseSegmentName } from '../../../../../workflows/model/lsn.ts';
+import type { WalRange, WalStatus } from '../../../../../workflows/model/wal.ts';
 import type { SqlClient } from '../../../../io/postgres/connection.ts';
 import { query } from '../../../../io/postgres/connection.ts';
+import { AHEAD_BYTES } from './pushes.ts';
 
 interface Archiver {
   mode: string;
@@ -85,15 +86,31 @@ type Server = NonNullable<WalStatus['server']>;
 /** The same facts that a slot gives of a stream: whether WAL comes, and from where on the server keeps it for us. */
 export async function archiverSide(
   sql: SqlClient,
-  { flushLsn, timeline }: { flushLsn: Lsn; timeline: number },
+  { flushLsn, held }: { flushLsn: Lsn; held: readonly WalRange[] },
 ): Promise<Pick<Server, 'slot' | 'slotState' | 'retainedBytes'>> {
   const { last, failing, segment } = await readArchiver(sql);
   const trouble = await archiverTrouble(sql);
-  const archived = last === null || segment === 0 ? undefined : parseSegmentName(last.slice(0, 24), segment);
-  const upTo = archived?.timeline === timeline ? formatLsn(archived.start + BigInt(segment)) : '0/0';
   return {
     slot: 'archive_command',
     slotState: trouble ? 'missing' : failing ? 'failing' : 'archiving',
-    retainedBytes: Math.max(0, lsnDistanceBytes(upTo, flushLsn)),
+    retainedBytes: Math.max(0, lsnDistanceBytes(handedOver(last, { segmentBytes: segment, held }), flushLsn)),
   };
+}
+
+/**
+ * Up to where the archiver has handed over everything: behind its newest segment, on whichever timeline. After a promotion that
+ * file may be a history, which has no position, or the beginning of a segment that the new timeline has whole. Then it is what the
+ * vault surely has: files that stand ready overtake each other, and not by more than is brought ahead.
+ */
+export function handedOver(
+  last: string | null,
+  { segmentBytes, held }: { segmentBytes: number; held: readonly WalRange[] },
+): Lsn {
+  const segment = last === null || segmentBytes === 0 ? undefined : parseSegmentName(last.slice(0, 24), segmentBytes);
+  if (segment) return formatLsn(segment.start + BigInt(last?.endsWith('.partial') ? 0 : segmentBytes));
+  const newest = held.at(-1);
+  if (!newest) return '0/0';
+  const surely = parseLsn(newest.endLsn) - BigInt(2 * AHEAD_BYTES);
+  const range = held.find(({ timeline, endLsn }) => timeline === newest.timeline && parseLsn(endLsn) >= surely);
+  return range?.endLsn ?? '0/0';
 }

@@ -7,7 +7,7 @@ import type { Archive } from './store-file.ts';
 import { storeFile } from './store-file.ts';
 
 /** Segments on their way before they are asked for: each takes its length in memory. */
-const AHEAD_BYTES = 64 * 2 ** 20;
+export const AHEAD_BYTES = 64 * 2 ** 20;
 const MOST_AHEAD = 8;
 
 interface Push {

@@ -30,7 +30,7 @@ export async function storeFile(at: Archive, path: string, file: ArchivedFile): 
   const bytes = await translateFileError(path, () => readFile(path));
   if (file.kind === 'segment') {
     checkSegment(bytes, { path, ...file }, at.identity);
-    return storeSegment(at, { ...file, bytes });
+    return storeSegment(at, { ...file, path, bytes });
   }
   const { systemId } = at.identity;
   await checkCluster(path, systemId, at.run);

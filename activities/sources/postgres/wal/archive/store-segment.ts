@@ -3,7 +3,9 @@ import type { WalHole } from '../../../../../workflows/model/wal.ts';
 import { isKnown } from '../../../../../workflows/model/wal-hole.ts';
 import { minimalHole } from '../holes.ts';
 import { WAL_LEVEL_MINIMAL } from '../marks.ts';
+import type { Before } from '../before.ts';
 import { RecordWalker } from '../records.ts';
+import { cutBefore } from './cut-before.ts';
 import type { Archive } from './store-file.ts';
 
 /** Objects hold at most this much WAL. */
@@ -15,6 +17,9 @@ interface Segment {
   bytes: Buffer;
 }
 
+/** A whole one, and the file that it was read from. */
+export type SegmentFile = Segment & { path: string };
+
 /** From where on a segment has WAL that no replay takes, and from where on it is good again, if it is. */
 interface Unusable {
   from: number;
@@ -25,9 +30,9 @@ interface Unusable {
  * Stores what can be replayed. What was written with wal_level = minimal is a hole, and is Integrity until whoever asked for
  * the files knows of it: only then may the server let go of the segment.
  */
-export async function storeSegment(at: Archive, segment: Segment): Promise<void> {
+export async function storeSegment(at: Archive, segment: SegmentFile): Promise<void> {
   const { bytes, start, timeline } = segment;
-  const { unusable, commits } = read(segment);
+  const { unusable, commits } = read(segment, await cutBefore(at, segment));
   if (!unusable) return put(at, segment, commits);
   const { from, to } = unusable;
   for (const [first, end] of [
@@ -43,18 +48,25 @@ export async function storeSegment(at: Archive, segment: Segment): Promise<void>
   at.run.log.warn('WAL that no replay takes is passed, as told; a new base is needed', { ...hole });
 }
 
-/** Newest commit in each chunk, and the level it was written with. */
-function read({ start, bytes }: Segment): { unusable: Unusable | undefined; commits: (number | undefined)[] } {
+/** Newest commit in each chunk, and the level it was written with; `before` is what a record that begins in front of it begins in. */
+function read(
+  { start, bytes }: Segment,
+  before: readonly Before[] = [],
+): { unusable: Unusable | undefined; commits: (number | undefined)[] } {
   let from: number | undefined;
   let to: number | undefined;
+  let isHearing = false;
   const records = new RecordWalker((mark) => {
-    if (mark.kind !== 'parameters') return;
-    const offset = Number(mark.lsn - start);
+    if (mark.kind !== 'parameters' || !isHearing) return;
+    const offset = Math.max(0, Number(mark.lsn - start));
     if (mark.walLevel === WAL_LEVEL_MINIMAL) {
       from ??= offset;
       to = undefined;
     } else if (from !== undefined) to ??= offset;
   });
+  for (const page of before) records.push(page.start, page.bytes);
+  records.take();
+  isHearing = true;
   const commits: (number | undefined)[] = [];
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
     records.push(start + BigInt(at), bytes.subarray(at, at + CHUNK_BYTES));
