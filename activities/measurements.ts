@@ -13,6 +13,8 @@ import { lsnDistanceBytes } from '../workflows/model/lsn.ts';
 import type { Deps } from './deps.ts';
 import type { ClusterHoldings } from './holdings.ts';
 import { holdingsOf } from './holdings.ts';
+import { orAborted } from './io/or-aborted.ts';
+import { settledWithin } from './io/settled-within.ts';
 import type { SourceUse } from './use-source.ts';
 import type { Vault } from './vault/vault.ts';
 
@@ -21,6 +23,8 @@ const PREFIX = 'measured-';
 /** Older ones say little, and each is an object to read before a restore. */
 const MOST_KEPT = 50;
 const LONGEST_BYTES = 64 * 1024;
+/** A store that hangs is given up by its own limits only after minutes. */
+const PATIENCE_MS = 10_000;
 
 const amount = z.number().nonnegative();
 const schema = z.object({
@@ -45,7 +49,10 @@ export async function keepMeasurement(vault: Vault, report: Report): Promise<voi
   for (const old of names.slice(0, -MOST_KEPT)) await vault.removeReport(old);
 }
 
-/** What was measured, oldest first. One that cannot be read is left out: a forecast is no reason to keep a restore waiting. */
+/**
+ * What was measured, oldest first. One that cannot be read, or is not there in good time, is left out: a forecast is no reason
+ * to keep a restore waiting.
+ */
 export async function readMeasurements({ vault, run }: Pick<SourceUse, 'vault' | 'run'>): Promise<Measurement[]> {
   const orNone = async <T>(what: string, read: () => Promise<T[]>): Promise<T[]> => {
     try {
@@ -56,9 +63,20 @@ export async function readMeasurements({ vault, run }: Pick<SourceUse, 'vault' |
       return [];
     }
   };
-  const names = (await orNone('measurements', () => vault.reportNames(PREFIX))).slice(-MOST_KEPT);
-  const read = await Promise.all(names.map((name) => orNone(name, async () => parsed(await vault.readReport(name)))));
-  return read.flat();
+  const found: Measurement[][] = [];
+  let isWhole = false;
+  const reading = async (): Promise<void> => {
+    const names = (await orNone('measurements', () => vault.reportNames(PREFIX))).slice(-MOST_KEPT);
+    const read = async (name: string, index: number): Promise<void> => {
+      found[index] = await orNone(name, async () => parsed(await vault.readReport(name)));
+    };
+    await Promise.all(names.map(read));
+    isWhole = true;
+  };
+  await orAborted(run.signal, () => settledWithin(run.clock, PATIENCE_MS, reading()));
+  run.signal.throwIfAborted();
+  if (!isWhole) run.log.warn('the store is slow: measurements are left out', { waitedMs: PATIENCE_MS });
+  return found.flat();
 }
 
 /** What recoveries took, for a forecast on this host. */
