@@ -8,6 +8,7 @@ import { summarise } from '../workflows/model/manifest.ts';
 import type { BackupOrder } from '../workflows/model/orders.ts';
 import { chooseParent } from '../workflows/model/parent.ts';
 import { leftAt } from '../workflows/model/timeline.ts';
+import type { OtherClusterEvidence } from '../workflows/model/wal-hole.ts';
 import type { WalRange } from '../workflows/model/wal.ts';
 import { gapsOf, rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { attempt } from './activity-run.ts';
@@ -78,7 +79,8 @@ function otherCluster(source: string, expected: string, found: string): Error {
     place: `source ${source}`,
     expected: `system identifier ${expected}`,
     found: `system identifier ${found}`,
-    hint: 'give the new cluster a source of its own, or a store with another prefix; the old points stay restorable',
+    hint: `give the new cluster a source of its own, or a store with another prefix, and end the stream of this name: lifeboat cancel wal/${source}; the old points stay restorable`,
+    evidence: { otherCluster: { expected, found } } satisfies OtherClusterEvidence,
   });
 }
 

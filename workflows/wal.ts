@@ -17,7 +17,7 @@ import { workflowId } from './model/names.ts';
 import type { SourceFacts } from './model/results.ts';
 import type { WalHole } from './model/wal.ts';
 import type { BaseStart } from './model/wal-hole.ts';
-import { holeOf, isBaseStart, isBehind, isKnown, isOfAnother } from './model/wal-hole.ts';
+import { holeOf, isBaseStart, isBehind, isKnown, isOfAnother, isOtherCluster } from './model/wal-hole.ts';
 import { endless } from './options.ts';
 
 const PAUSE_MS = 60_000;
@@ -27,6 +27,8 @@ const MOST_HOLES_IN_A_ROW = 3;
 const MOST_BASES = 3;
 /** Of histories from before bases were counted, and before one of another cluster closed a hole. */
 const BASES_ARE_COUNTED = 'bases-are-counted';
+/** Of histories from before a base was given up that can never be taken. */
+const BASES_ARE_GIVEN_UP = 'bases-are-given-up';
 
 /** A hole that people were told of and that no base has closed yet. */
 interface OpenHole {
@@ -104,7 +106,7 @@ class Stream {
     this.#notices = new Notices(facts, journal);
     this.#trouble = new Trouble(journal, this.#notices);
     this.#trouble.remains(open?.said);
-    this.#bases = new BaseOrders(journal);
+    this.#bases = new BaseOrders(journal, (error) => this.#baseFailed(error));
     this.#orderBase();
   }
 
@@ -145,14 +147,26 @@ class Stream {
     if (!this.#facts.newBaseAfterHole || !patched(BASES_ARE_COUNTED)) return;
     open.bases = (open.bases ?? 0) + 1;
     if (open.bases !== MOST_BASES) return;
-    this.#bases.end();
     const { source } = this.#facts;
     const { timeline, to } = open.hole;
     const wanted = `${MOST_BASES} new bases, none begins behind ${to} on timeline ${timeline}`;
-    const body = `${wanted}; no more are ordered. See lifeboat list ${source} and which server they come from (lifeboat doctor ${source}), then lifeboat backup ${source}`;
+    const look = `See lifeboat list ${source} and which server they come from (lifeboat doctor ${source}), then lifeboat backup ${source}`;
+    this.#giveUp(open, `${wanted}; no more are ordered. ${look}`);
+  }
+
+  /** The name stands for another cluster than it did: each base that is ordered would only fail again, and tell so. */
+  #baseFailed(error: unknown): void {
+    if (!this.#open || !isOtherCluster(error) || !patched(BASES_ARE_GIVEN_UP)) return;
+    this.#open.bases = MOST_BASES;
+    this.#giveUp(this.#open, `no more bases are ordered: ${messageOf(error)}`);
+  }
+
+  #giveUp(open: OpenHole, body: string): void {
+    this.#bases.end();
     open.said = body;
     this.#trouble.remains(body);
-    this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source} stays open`, body, windows: true });
+    const title = `hole in the WAL of ${this.#facts.source} stays open`;
+    this.#notices.send({ severity: 'critical', title, body, windows: true });
   }
 
   settle(): Promise<void> {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../activities/io/clock.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { keepMeasurement, readMeasurements } from '../../activities/measurements.ts';
-import type { Vault } from '../../activities/vault/index.ts';
+import type { Vault } from '../../activities/vault/vault.ts';
 import type { Measurement } from '../../workflows/model/measurement.ts';
 import { sampleReport } from '../support/sample-report.ts';
 import { withTempDir } from '../support/temp-dir.ts';

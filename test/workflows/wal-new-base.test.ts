@@ -178,6 +178,27 @@ test('a hole orders a new base', { timeout: 600_000 }, async (t) => {
       await run.handle.terminate();
     });
 
+    await t.test('once when the source is another cluster by now, and people hear what to do', async () => {
+      let since = 0;
+      const run = await behindHole(world, {
+        script: {
+          checkBackup: () => {
+            const evidence = { otherCluster: { expected: '7', found: '8' } };
+            throw failure('Precondition', 'it is another cluster', { hint: 'name it anew', evidence });
+          },
+        },
+        // Longer than several pauses between orders.
+        fails: (ours) => ours.of('checkBackup').length < 1 || ++since < 12,
+      });
+      await told(run, /^hole in the WAL of .* stays open/);
+      assert.equal(run.of('checkBackup').length, 1);
+      const last = run.of('notify').find(({ title }) => title.endsWith('stays open'));
+      const said = 'no more bases are ordered: it is another cluster (hint: name it anew)';
+      assert.equal(last?.body, said);
+      assert.ok((await run.progress()).attention?.endsWith(said));
+      await run.handle.terminate();
+    });
+
     await t.test('a base of another cluster closes it, wherever it begins: none of its own ever comes', async () => {
       const run = await behindHole(world, {
         script: { publishPoint: async ({ source }) => ({ ...pointOf(source), systemId: '8', startLsn: '0/0' }) },

@@ -15,10 +15,13 @@ const LONGEST_PAUSE_MS = 3_600_000;
  */
 export class BaseOrders {
   readonly #journal: Journal;
+  readonly #onFailure: (error: unknown) => void;
   #scope: CancellationScope | undefined;
 
-  constructor(journal: Journal) {
+  /** `onFailure` hears why a base that was ordered here was not taken. */
+  constructor(journal: Journal, onFailure: (error: unknown) => void) {
     this.#journal = journal;
+    this.#onFailure = onFailure;
   }
 
   /** A repeat changes nothing. */
@@ -50,7 +53,8 @@ export class BaseOrders {
     const id = workflowId.backup(source);
     const input: BackupOrder = { source, label: 'after a hole in the WAL' };
     try {
-      await startOnItsOwn('backup', { id, input, summary: `backup ${source} after a hole in the WAL` });
+      const { ended } = await startOnItsOwn('backup', { id, input, summary: `backup ${source} after a hole in the WAL` });
+      ended.catch((error: unknown) => this.#onFailure(error));
       this.#journal.note(`ordered a new base: ${id}`);
     } catch (error) {
       if (isCancellation(error)) throw error;

@@ -8,11 +8,17 @@ export interface Start {
   summary: string;
 }
 
+export interface Started {
+  runId: string;
+  /** Settles as the run does; nobody has to wait for it. */
+  ended: Promise<unknown>;
+}
+
 /**
- * Starts a workflow that is its own master: neither our end nor our cancellation reaches it. Returns its run id;
+ * Starts a workflow that is its own master: neither our end nor our cancellation reaches it.
  * WorkflowExecutionAlreadyStartedError when one runs under this id.
  */
-export async function startOnItsOwn(workflow: string, { id, input, summary }: Start): Promise<string> {
+export async function startOnItsOwn(workflow: string, { id, input, summary }: Start): Promise<Started> {
   const child = await startChild(workflow, {
     workflowId: id,
     args: [input],
@@ -21,5 +27,7 @@ export async function startOnItsOwn(workflow: string, { id, input, summary }: St
     cancellationType: ChildWorkflowCancellationType.ABANDON,
     staticSummary: shortSummary(summary),
   });
-  return child.firstExecutionRunId;
+  const ended = child.result();
+  ended.catch(() => undefined);
+  return { runId: child.firstExecutionRunId, ended };
 }

@@ -52,3 +52,14 @@ function isLsn(text: string): boolean {
     return false;
   }
 }
+
+/** Evidence of the failure that says that a source is another cluster than the one that its vault has points of. */
+export interface OtherClusterEvidence {
+  otherCluster: { expected: string; found: string };
+}
+
+/** True when no base of the source is ever taken under its name: every one fails as this one did. */
+export function isOtherCluster(error: unknown): boolean {
+  const evidence = findFailure(error)?.details?.[1] as Partial<OtherClusterEvidence> | undefined;
+  return evidence?.otherCluster !== undefined;
+}
