@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MOST_FILES, checkFileCount } from '../../activities/sources/postgres/backup/most-files.ts';
+import { Packer, PartNumbers } from '../../activities/sources/postgres/backup/packer.ts';
+import type { PartSink } from '../../activities/sources/source.ts';
 import { checkManifest } from '../../activities/vault/manifest/check.ts';
+import { textOf } from '../../activities/vault/manifest/store.ts';
 import { MANIFEST_FORMAT } from '../../activities/vault/manifest/schema.ts';
-import type { FileEntry, Manifest } from '../../workflows/model/manifest.ts';
+import { failureTypeOf } from '../../workflows/model/failure.ts';
+import type { FileEntry, FileTree, Manifest } from '../../workflows/model/manifest.ts';
 import { factsFor } from '../support/vault.ts';
 
 const AT = { source: 'shop', point: 'p1' };
@@ -32,6 +37,38 @@ test('a manifest as it is made has nothing wrong, and names of unknown meaning a
     undefined,
   );
 });
+
+test('a manifest that no reader gets into one string is refused before it is stored', () => {
+  const manifest = manifestOf(() => {}) as Manifest;
+  const text = JSON.stringify(manifest);
+  assert.equal(String(textOf(manifest)), text);
+  const endless = { ...manifest, toJSON: () => { throw new RangeError('Invalid string length'); } }; // prettier-ignore
+  for (const refused of [() => textOf(manifest, text.length - 1), () => textOf(endless)])
+    assert.throws(refused, (error) => {
+      assert.equal(failureTypeOf(error), 'Unsupported');
+      assert.match(String(error), /files of shop is too long for one point/);
+      return true;
+    });
+});
+
+test('a cluster of more files than a point can list is refused when they are counted, whoever lists them', () => {
+  const sink: PartSink = { partBytes: 1, parallel: 1, write: unasked, fill: unasked };
+  const packer = new Packer(sink, { numbers: new PartNumbers(), trees: [treeOf(MOST_FILES - 1)] });
+  const entry = { path: 'base/1/2', type: 'file' as const, mode: 0o600, mtimeMs: 0 };
+  packer.startEntry(entry);
+  assert.throws(() => packer.startEntry(entry), /more than 2500000 files/);
+  checkFileCount(MOST_FILES);
+  assert.throws(() => checkFileCount(MOST_FILES + 1), (error) => failureTypeOf(error) === 'Unsupported'); // prettier-ignore
+});
+
+function unasked(): never {
+  throw new Error('nothing is stored');
+}
+
+/** As long as it says, and empty. */
+function treeOf(length: number): FileTree {
+  return { id: 'base', files: new Array<FileEntry>(length) };
+}
 
 const slice = { part: 1, at: 0, bytes: 3, crc32c: 1 };
 const WRONG: [piece: keyof FileEntry, values: unknown[]][] = [

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
 import { failure, isFailure } from '../../../workflows/model/failure.ts';
 import type { Manifest } from '../../../workflows/model/manifest.ts';
@@ -23,9 +24,34 @@ export async function writeDraft(vault: VaultContext, manifest: Manifest, kek: K
     throw failure('Bug', `manifest of ${source}/${point} is not consistent: ${checked.wrong}`);
   }
   const artefact = artefactOf(point);
-  const { bytes: body } = await encodeWith(vault, { bytes: Buffer.from(JSON.stringify(manifest)), artefact, kek });
+  const { bytes: body } = await encodeWith(vault, { bytes: textOf(manifest), artefact, kek });
   const sealed = seal(vault.options.keys, { source, point }, { format: MANIFEST_FORMAT, body });
+  if (sealed.length > SEALED_LIMIT.mostBytes) throw tooLong(manifest, `${sealed.length} bytes, encrypted`);
   await vault.store.put(vault.layout.draft(point), sealed);
+}
+
+/** Unsupported unless a reader gets it into one string again: what is published can be read. */
+export function textOf(manifest: Manifest, mostBytes = constants.MAX_STRING_LENGTH): Buffer {
+  let text: string;
+  try {
+    text = JSON.stringify(manifest);
+  } catch (error) {
+    if (error instanceof RangeError) throw tooLong(manifest, 'more');
+    throw error;
+  }
+  const bytes = Buffer.from(text);
+  if (bytes.length > mostBytes) throw tooLong(manifest, `${bytes.length} bytes`);
+  return bytes;
+}
+
+function tooLong({ source, point, trees }: Manifest, found: string): Error {
+  const files = trees.reduce((count, tree) => count + tree.files.length, 0);
+  return failure('Unsupported', `the list of the ${files} files of ${source} is too long for one point`, {
+    place: `${source}/${point}`,
+    expected: `at most ${constants.MAX_STRING_LENGTH} bytes of JSON, ${SEALED_LIMIT.mostBytes} encrypted`,
+    found,
+    hint: 'spread its databases over several clusters: this backup is dropped, the older ones stay restorable',
+  });
 }
 
 /** The bytes of the draft become the manifest: the last write of a backup, by one winner. */

@@ -3,6 +3,7 @@ import { isoTime } from '../../../io/clock.ts';
 import { crc32c, crc32cCombine } from '../../../io/crc32c.ts';
 import { copyIntoShared } from '../../../io/memory.ts';
 import type { PartSink } from '../../source.ts';
+import { checkFileCount } from './most-files.ts';
 import type { TarEntry } from './tar.ts';
 
 /** Numbers of parts, dense from 1: shared by all that writes parts of one backup. */
@@ -34,6 +35,7 @@ export class Packer {
   /** Number of the part that is being filled. */
   #part = 0;
   readonly #numbers: PartNumbers;
+  #entries: number;
   #file: FileEntry | undefined;
   #slice: FileSlice | undefined;
   #failed: { error: unknown } | undefined;
@@ -46,6 +48,7 @@ export class Packer {
     this.#sink = sink;
     this.#numbers = before.numbers;
     this.trees = before.trees;
+    this.#entries = before.trees.reduce((count, { files }) => count + files.length, 0);
   }
 
   startTree(id: string, location?: string): void {
@@ -54,6 +57,7 @@ export class Packer {
 
   /** Content of a file follows by `add`, then `endEntry`. Goes into the tree started last, or the one named. */
   startEntry(entry: Omit<TarEntry, 'bytes'>, tree?: string): void {
+    checkFileCount(++this.#entries);
     const { path, type, mode, target } = entry;
     const common = { path, type, mode, mtime: isoTime(entry.mtimeMs), bytes: 0 };
     this.#slice = undefined;

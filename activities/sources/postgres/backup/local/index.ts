@@ -13,6 +13,7 @@ import type { OneServer } from '../../options.ts';
 import { readSettings, serverTime } from '../../settings.ts';
 import { readConfigFiles } from '../config-files.ts';
 import type { BackupUse } from '../order.ts';
+import { checkFileCount } from '../most-files.ts';
 import { endOf } from '../order.ts';
 import type { Unable } from '../why-full.ts';
 import { readControlFile } from './control-file.ts';
@@ -144,6 +145,7 @@ async function listTrees({ path, tablespaces }: DataDirectory, run: Run): Promis
     const trees = [...tablespaces, { id: 'base', root: path }];
     run.progress({ phase: 'copy', note: 'listing files' });
     const listed = await threads.run({ job: { trees }, moved: [], signal: run.signal });
+    checkFileCount(listed.reduce((count, { files }) => count + files.length, 0));
     const strange = listed.flatMap((tree) => tree.strange);
     if (strange.length > 0) run.log.warn('neither file nor folder, so not in the backup', { paths: strange });
     return listed;
