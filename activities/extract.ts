@@ -4,7 +4,7 @@ import { failure } from '../workflows/model/failure.ts';
 import type { ExtractOrder } from '../workflows/model/orders.ts';
 import { openChained } from './chained.ts';
 import type { Deps } from './deps.ts';
-import { usedUnlessRefused } from './in-use.ts';
+import { endUse, usedUnlessRefused } from './in-use.ts';
 import type { PointFiles } from './sources/point-files.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
@@ -41,6 +41,10 @@ export function extractFiles(deps: Deps, plan: ExtractPlan): Promise<ExtractResu
   });
 }
 
+/** What it stood in until it was whole; however it ended, it reads nothing any more. */
 export function discardExtract(deps: Deps, plan: ExtractPlan): Promise<void> {
-  return useSource(deps, plan.source, (use) => filesOf(use).discard(plan));
+  return useSource(deps, plan.source, async (use) => {
+    await filesOf(use).discard(plan);
+    await endUse(use).catch((error: unknown) => use.run.log.warn('a note of use stays', { error: String(error) }));
+  });
 }

@@ -249,3 +249,28 @@ test('retention: a full point is taken for its period before a smaller one', () 
   const months = keep.filter(({ why }) => why.some((each) => each.startsWith('monthly')));
   assert.deepEqual(months.map(({ point }) => facts.points.find((each) => each.point === point)?.kind), ['full', 'full']); // prettier-ignore
 });
+
+test('retention: dumps need no WAL to be good; those of the window and of the rules stay', () => {
+  const dump = { databases: ['crm'], tables: 3, rows: 100, largeObjects: 0 };
+  const days = 40;
+  const points = Array.from({ length: days }, (_, day): PointSummary => {
+    const at = new Date(Date.UTC(2026, 0, 1 + day, 3)).toISOString();
+    return { ...samplePoint(), point: `d${day}`, startLsn: '0/0', stopLsn: '0/0', startedAt: at, stoppedAt: at, dump };
+  });
+  const facts: RetentionFacts = {
+    ...{ points, objects: [], histories: [], uses: [], marks: new Map() },
+    policy: { ...NONE, windowMs: 3 * 86_400_000, fulls: 2, daily: 5 },
+    nowMicros: Date.UTC(2026, 0, days, 4) * 1000,
+  };
+  const keptOf = (some: RetentionFacts): string[] => planRetention(some).keep.map(({ point }) => point);
+  const { keep, remove, wal } = planRetention(facts);
+  assert.deepEqual(keep.map(({ point }) => point), ['d35', 'd36', 'd37', 'd38', 'd39']); // prettier-ignore
+  assert.deepEqual(remove.map(({ point }) => point), points.slice(0, 35).map(({ point }) => point)); // prettier-ignore
+  assert.deepEqual(wal, { remove: [], keepFrom: wal.keepFrom });
+  assert.ok(!keep.some(({ why }) => why.some((each) => each.includes('not whole'))));
+  // One that failed its verification replaces none.
+  const wrong = new Map([['d38', { wrong: { at: '2026-02-09T04:00:00Z', reason: 'part 3 is damaged' } }]]);
+  assert.deepEqual(keptOf({ ...facts, marks: wrong }), ['d34', 'd35', 'd36', 'd37', 'd38', 'd39']);
+  const old = new Map([['d3', { provenAt: '2026-01-04T09:00:00Z' }]]);
+  assert.deepEqual(keptOf({ ...facts, marks: old }), ['d3', 'd35', 'd36', 'd37', 'd38', 'd39']);
+});
