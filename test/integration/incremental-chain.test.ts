@@ -6,22 +6,15 @@ import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
 import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
-import { combinedByServer, sumsOf, SUMMARIZING, takePoint } from '../support/chains.ts';
-import { makeOwned, withServerDir } from '../support/postgres.ts';
+import { combinedByServer, fillTables, rows, sumsOf, SUMMARIZING, takePoint } from '../support/chains.ts';
+import { withServerDir } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { planFor, recover, recoveryOptions, sqlOf, tableSums, timeOf, withScene } from '../support/recovery.ts';
 import type { Scene } from '../support/recovery.ts';
 
-const rows = (from: number, to: number): string =>
-  `select g as id, repeat(md5(g::text), 8) as body from generate_series(${from}, ${to}) g`;
-
 async function fill(server: TestPostgres): Promise<void> {
-  const space = join(server.dataDir, '..', 'space');
-  await makeOwned(space);
-  await server.sql(`create tablespace space location '${space}'`);
-  for (const name of ['same', 'grown', 'cut', 'emptied', 'dropped', 'rewritten', 'clustered'])
-    await server.sql(`create table ${name} as ${rows(1, 4000)}`);
-  await server.sql(`create table far tablespace space as ${rows(1, 4000)}`);
+  const names = ['same', 'grown', 'cut', 'emptied', 'dropped', 'rewritten', 'clustered'];
+  await fillTables(server, names, 4000);
   // Changed blocks of it fill more than one part.
   await server.sql(`create table large as ${rows(1, 30000)}`);
   await server.sql('create index clustered_by on clustered (md5(id::text))');

@@ -9,24 +9,19 @@ import type { BackupOptions, PointReader } from '../../activities/sources/source
 import { failure } from '../../workflows/model/failure.ts';
 import type { Manifest, PointSummary } from '../../workflows/model/manifest.ts';
 import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
-import { sumsOf, takePoint } from '../support/chains.ts';
-import { makeOwned, withServerDir } from '../support/postgres.ts';
+import { fillTables, rows, sumsOf, takePoint } from '../support/chains.ts';
+import { withServerDir } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import type { Scene } from '../support/recovery.ts';
+import { readBackup } from '../support/read-backup.ts';
 import { planFor, recoveryOptions, tableSums, timeOf, withRestored, withScene } from '../support/recovery.ts';
 
 /** Nothing writes by itself: what is on the disk stays what the backup read. */
 const QUIET = { autovacuum: 'off', checkpoint_timeout: '1h', bgwriter_lru_maxpages: '0' };
 
-const rows = (from: number, to: number): string =>
-  `select g as id, repeat(md5(g::text), 8) as body from generate_series(${from}, ${to}) g`;
-
 async function fill(server: TestPostgres): Promise<void> {
-  await makeOwned(join(server.dataDir, '..', 'space'));
-  await server.sql(`create tablespace space location '${join(server.dataDir, '..', 'space')}'`);
-  for (const name of ['grown', 'cut', 'emptied', 'dropped', 'rewritten', 'cleaned', 'moved'])
-    await server.sql(`create table ${name} as ${rows(1, 4000)}`);
-  await server.sql(`create table far tablespace space as ${rows(1, 4000)}`);
+  const names = ['grown', 'cut', 'emptied', 'dropped', 'rewritten', 'cleaned', 'moved'];
+  await fillTables(server, names, 4000);
   await server.sql(`create table large as ${rows(1, 20000)}`);
   await server.sql('create index large_by on large (md5(body))');
   await server.sql(`create unlogged table passing as ${rows(1, 100)}`);
@@ -110,10 +105,10 @@ async function relationSums(base: string, spaces: Record<string, string>): Promi
   return new Map([...sums].filter(([path, sum]) => COMPARED.test(path) && sum !== 'folder'));
 }
 
-/** Every byte of every relation, against the directory of the server that lies still. */
-async function assertSameFiles(scene: Scene, chain: string[]): Promise<void> {
+/** Every byte of every relation, against the directory of the server that lies still; gives their sums. */
+async function assertSameFiles(scene: Scene, chain: string[]): Promise<Map<string, string>> {
   const { server, vault } = scene;
-  await withServerDir(async (dir) => {
+  return withServerDir(async (dir) => {
     const plan = await planOn(scene, dir, chain);
     const recovery = createRecovery('shop', recoveryOptions(server), plainRun());
     await recovery.prepare(plan);
@@ -128,6 +123,23 @@ async function assertSameFiles(scene: Scene, chain: string[]): Promise<void> {
     }
     assert.ok(copied.size > 900, `${copied.size} files`);
     assert.deepEqual(copied, theirs);
+    return theirs;
+  });
+}
+
+/** The same by docs/read-backup.py, which knows nothing of us. */
+async function assertReadByHand({ guard, place }: Scene, point: string, theirs: Map<string, string>): Promise<void> {
+  await guard.caughtUp();
+  await guard.stop();
+  await withServerDir(async (dir) => {
+    const into = join(dir, 'by-hand');
+    const keys = ['--root-key', join(place.keyDir, 'root.key'), '--signer', join(place.keyDir, 'signing.pub')];
+    const from = ['--vault', place.root, '--source', 'shop', '--point', point];
+    const { code, stderr } = await readBackup(...from, ...keys, '--into', into);
+    assert.equal(code, 0, stderr);
+    const [space = ''] = await readdir(join(into, 'tablespaces'));
+    const found = await relationSums(join(into, 'data'), { [space]: join(into, 'tablespaces', space) });
+    assert.deepEqual(found, theirs);
   });
 }
 
@@ -155,22 +167,27 @@ async function recovers(scene: Scene, chain: string[]): Promise<void> {
 }
 
 /** A chain of a server that cannot say what changed. */
-async function chains(t: TestContext, scene: Scene): Promise<void> {
+async function chains(t: TestContext, scene: Scene): Promise<{ newest: string; theirs: Map<string, string> }> {
   const { server, vault } = scene;
   const chain = await takeChain(scene);
-  await t.test('it comes out byte for byte as the server has it', () => assertSameFiles(scene, chain));
+  let theirs = new Map<string, string>();
+  await t.test('it comes out byte for byte as the server has it', async () => {
+    theirs = await assertSameFiles(scene, chain);
+  });
   await t.test('so does a differential one, past those between', async () => {
     const taken = await take(server, vault, { id: 'd1', parent: 'f1', kind: 'differential' });
     assert.equal(taken.kind, 'differential', taken.fallback);
     await assertSameFiles(scene, ['f1', 'd1']);
   });
   await t.test('it recovers to a moment behind it', () => recovers(scene, chain));
+  return { newest: chain.at(-1) ?? '', theirs };
 }
 
 test('PostgreSQL 15: what changed, found by comparing pages here', async (t) => {
   await withScene({ version: 15, settings: QUIET, before: fill }, async (scene) => {
-    await chains(t, scene);
+    const { newest, theirs } = await chains(t, scene);
     await parents(t, scene);
+    await t.test('Python reads it as well', () => assertReadByHand(scene, newest, theirs));
   });
 });
 

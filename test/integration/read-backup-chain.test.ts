@@ -3,24 +3,14 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { combinedByServer, sumsOf, SUMMARIZING, takePoint } from '../support/chains.ts';
-import { makeOwned, withPostgres, withServerDir } from '../support/postgres.ts';
-import type { TestPostgres } from '../support/postgres.ts';
+import { combinedByServer, fillTables, sumsOf, SUMMARIZING, takePoint } from '../support/chains.ts';
+import { withPostgres, withServerDir } from '../support/postgres.ts';
 import { readBackup } from '../support/read-backup.ts';
 import { protect } from '../support/recovery.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 import { testVault } from '../support/vault.ts';
 
 const CHAIN = ['p1', 'p2', 'p3'];
-
-async function fill(server: TestPostgres): Promise<void> {
-  const space = join(server.dataDir, '..', 'space');
-  await makeOwned(space);
-  await server.sql(`create tablespace space location '${space}'`);
-  const rows = 'select g as id, repeat(md5(g::text), 8) as body from generate_series(1, 5000) g';
-  for (const name of ['cut', 'dropped', 'changed']) await server.sql(`create table ${name} as ${rows}`);
-  await server.sql(`create table far tablespace space as ${rows}`);
-}
 
 const CHANGES = [
   ['delete from cut where id > 900', 'vacuum (truncate) cut', 'update far set body = md5(body) where id < 30'],
@@ -32,7 +22,7 @@ test('Python puts a chain together as pg_combinebackup does, and says what it la
     await withTempDir(async (dir) => {
       const at = await testVault(dir);
       await using vault = await at.open();
-      await fill(server);
+      await fillTables(server, ['cut', 'dropped', 'changed'], 5000);
       const guard = await protect(server, vault);
       for (const [index, statements] of CHANGES.entries()) {
         for (const statement of statements) await server.sql(statement);

@@ -18,6 +18,18 @@ import { recoveryOptions } from './recovery.ts';
 /** Settings of a server that can be asked for what changed. */
 export const SUMMARIZING = { summarize_wal: 'on' };
 
+export const rows = (from: number, to: number): string =>
+  `select g as id, repeat(md5(g::text), 8) as body from generate_series(${from}, ${to}) g`;
+
+/** Tables of so many rows each, and one more, `far`, in a tablespace beside the data directory. */
+export async function fillTables(server: TestPostgres, names: readonly string[], count: number): Promise<void> {
+  const space = join(server.dataDir, '..', 'space');
+  await makeOwned(space);
+  await server.sql(`create tablespace space location '${space}'`);
+  for (const name of names) await server.sql(`create table ${name} as ${rows(1, count)}`);
+  await server.sql(`create table far tablespace space as ${rows(1, count)}`);
+}
+
 export interface Step {
   id: string;
   /** Absent: a full one. */

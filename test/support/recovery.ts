@@ -21,6 +21,7 @@ import type { TestPostgres } from './postgres.ts';
 import { freePort, run as runAsServer, serverUser, withPostgres, withServerDir } from './postgres.ts';
 import type { TestPostgresOptions } from './postgres.ts';
 import { withTempDir } from './temp-dir.ts';
+import type { TestVault } from './vault.ts';
 import { testVault } from './vault.ts';
 
 export function recoveryOptions(server: TestPostgres, overrides: Record<string, unknown> = {}): PostgresOptions {
@@ -180,6 +181,8 @@ export interface Scene {
   server: TestPostgres;
   vault: Vault;
   guard: Protected;
+  /** What the vault stands on. */
+  place: TestVault;
 }
 
 /** A server whose WAL is shipped, with a base that holds what `before` made. */
@@ -189,11 +192,12 @@ export async function withScene(
 ): Promise<void> {
   await withPostgres(use, async (server) => {
     await withTempDir(async (dir) => {
-      await using vault = await (await testVault(dir)).open();
+      const place = await testVault(dir);
+      await using vault = await place.open();
       await use.before?.(server);
       const guard = await protect(server, vault, use.ship ? { ship: use.ship } : {});
       try {
-        await callback({ server, vault, guard });
+        await callback({ server, vault, guard, place });
       } finally {
         await guard.stop().catch(() => undefined);
       }
