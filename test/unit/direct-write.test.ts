@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeLarge } from '../../activities/io/direct-write.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 
+const NOBODY = 65_534;
 const LENGTH = 3 * (1 << 20) + 777;
 
 /** Writes the pieces between these places, the last one first. */
@@ -42,5 +43,27 @@ test('what stood there is written over, in a file that was read before', async (
     closeSync(file);
     bytes.copy(before, 5_000);
     assert.ok((await readFile(path)).equals(before));
+  });
+});
+
+test('a file that only its maker may open, and not once more, is written through the one that is open', async () => {
+  await withTempDir(async (dir) => {
+    const path = join(dir, 'file');
+    await writeFile(path, '');
+    const bytes = randomBytes(LENGTH);
+    const file = openSync(path, 'r+');
+    await chmod(path, 0o400);
+    // Who is root may open everything.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(NOBODY);
+    try {
+      assert.throws(() => openSync(path, 'r+'), { code: 'EACCES' });
+      writeLarge({ file, path }, bytes, 0);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      closeSync(file);
+    }
+    assert.ok((await readFile(path)).equals(bytes));
+    assert.throws(() => writeLarge({ file: -1, path: join(dir, 'gone') }, bytes, 0), { code: 'ENOENT' });
   });
 });

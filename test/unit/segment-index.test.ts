@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SegmentIndex } from '../../activities/sources/postgres/wal/segment-index.ts';
+import { StoredSegments } from '../../activities/sources/postgres/wal/stored-segments.ts';
+import type { WalVault } from '../../activities/sources/source.ts';
+import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
 import { formatLsn } from '../../workflows/model/lsn.ts';
 import type { WalObject } from '../../workflows/model/wal.ts';
 
@@ -33,3 +36,26 @@ function bytes(lsn: string): bigint {
   const [high = '0', low = '0'] = lsn.split('/');
   return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
 }
+
+test('pieces that were compacted since they were listed are looked up again, and not for ever', async () => {
+  const whole = { ...object(1, SEGMENT, 2 * SEGMENT), key: 'whole' };
+  const pieces = [object(1, SEGMENT, SEGMENT + 10), object(1, SEGMENT + 10, 2 * SEGMENT)];
+  const content = Buffer.alloc(SEGMENT, 7);
+  const readAll = async (listed: WalObject[], type: 'NotFound' | 'Unavailable'): Promise<unknown[]> => {
+    let lists = 0;
+    const vault: Pick<WalVault, 'list' | 'read'> = {
+      list: async () => ((lists += 1), listed),
+      read: async ({ key }) => {
+        if (key === whole.key) return content;
+        throw failure(type, `${key} cannot be read`);
+      },
+    };
+    const wal = { systemId: '1', segmentBytes: SEGMENT, fromLsn: '0/0', histories: [], objects: pieces };
+    const segments = new StoredSegments(vault as WalVault, wal);
+    const found = await segments.read({ timeline: 1, start: BigInt(SEGMENT) }).catch(failureTypeOf);
+    return [found, lists];
+  };
+  assert.deepEqual(await readAll([whole], 'NotFound'), [content, 1]);
+  assert.deepEqual(await readAll(pieces, 'NotFound'), ['NotFound', 2]);
+  assert.deepEqual(await readAll([whole], 'Unavailable'), ['Unavailable', 0]);
+});
