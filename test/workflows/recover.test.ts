@@ -61,6 +61,22 @@ const WEIGHED: ActivityName[] = ['checkService', 'locateTraffic', 'locateTraffic
 
 const AT_ONCE = 6;
 
+/** Switches in memory, and a service that is well until they have moved so often. */
+function wellFor(most: number): { board: Switchboard; script: Script } {
+  let moves = 0;
+  const board = new Switchboard();
+  const script: Script = {
+    ...board.script,
+    moveTraffic: (task) => {
+      moves += 1;
+      return board.move(task);
+    },
+    checkService: async (task) =>
+      (await answers.checkService(task)).map((check) => ({ ...check, ok: moves < most, found: 'exit 1' })),
+  };
+  return { board, script };
+}
+
 test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE, timeout: 240_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     const told: Promise<void>[] = [];
@@ -317,18 +333,8 @@ test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE
     });
 
     tell('not well at a step: traffic is stopped, never sent back to what is lost', async () => {
-      let moves = 0;
-      const board = new Switchboard();
-      const script: Script = {
-        ...board.script,
-        moveTraffic: (task) => {
-          moves += 1;
-          return board.move(task);
-        },
-        // Two switches stopped, then two steps for each.
-        checkService: async (task) =>
-          (await answers.checkService(task)).map((check) => ({ ...check, ok: moves < 6, found: 'exit 1' })),
-      };
+      // Two switches stopped, then two steps for each.
+      const { board, script } = wellFor(6);
       const { run, result } = await begun(world, { input: COMPLETE, script });
       await approvedBy(run, 'ben');
       await skipTime(world.client, run.handle.workflowId);
@@ -338,17 +344,7 @@ test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE
     });
 
     tell('not well when everybody has moved: people are told, and nothing is taken from them', async () => {
-      let moves = 0;
-      const board = new Switchboard();
-      const script: Script = {
-        ...board.script,
-        moveTraffic: (task) => {
-          moves += 1;
-          return board.move(task);
-        },
-        checkService: async (task) =>
-          (await answers.checkService(task)).map((check) => ({ ...check, ok: moves < 4, found: 'exit 1' })),
-      };
+      const { board, script } = wellFor(4);
       const { run, result } = await begun(world, { script });
       await approvedBy(run, 'ben');
       await skipTime(world.client, run.handle.workflowId);
