@@ -76,3 +76,31 @@ test('a stream goes over to the standby that was promoted, although the old prim
     }),
   );
 });
+
+test('a stream from a standby goes on through its promotion: nothing is missing before it or behind it', async () => {
+  await withWal({ version: 18 }, (at) =>
+    withStandby(at.server, {}, async (standby) => {
+      const { server, wal, id } = at;
+      const stream = shipOf([standby], at);
+      try {
+        await load(server, 1000);
+        await reaches(stream, at, 1);
+        await load(server, 1000);
+        await caughtUp(server, standby);
+        await standby.sql('select pg_promote()');
+        await load(standby, 1000);
+        await reaches(stream, { ...at, server: standby }, 2);
+      } finally {
+        await stream.stop();
+      }
+      const [history, ...others] = await wal.histories(id);
+      assert.deepEqual([history?.timeline, others], [2, []]);
+      const fork = history?.ancestors[0]?.switchLsn ?? '';
+      for (const timeline of [1, 2]) {
+        const [range, ...more] = rangesOf(await wal.list({ systemId: id, timeline }));
+        assert.deepEqual(more, [], `holes on timeline ${timeline}`);
+        assert.ok(range && compareLsn(range.startLsn, fork) <= 0 && compareLsn(range.endLsn, fork) >= 0);
+      }
+    }),
+  );
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
@@ -191,6 +191,17 @@ test('what is stopped, damaged or in the way leaves nothing under the name that 
       await link(plan.to, join(dir, staging, 'content'));
       assert.deepEqual(await files.extract(plan, { reader, chain }), result);
       await files.discard(plan);
+      // A late attempt beside the one that follows it, and beside a run that wants the same name.
+      const twice = { ...plan, run: 'run-4', to: join(dir, 'twice') };
+      const late = { ...twice, run: 'run-5' };
+      const [first, again, third] = await Promise.allSettled(
+        [twice, twice, late].map((each) => files.extract(each, { reader, chain })),
+      );
+      assert.ok(first?.status === 'fulfilled' && again?.status === 'fulfilled' && third?.status === 'rejected');
+      assert.deepEqual([first.value.files, again.value], [1, first.value]);
+      assert.match(String(third.reason), /exists/);
+      for (const each of [twice, late]) await files.discard(each);
+      await rm(twice.to);
       await writeFile(join(dir, 'precious'), 'mine');
       const other = { ...plan, run: 'run-2', to: join(dir, 'precious') };
       await assert.rejects(files.extract(other, { reader, chain }), /exists/);
