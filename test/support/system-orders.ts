@@ -52,9 +52,9 @@ export class AcknowledgedOrders implements AsyncDisposable {
     return { acknowledged, lsn: String(row?.['lsn']) };
   }
 
-  /** What of a mark is in a recovered server. */
-  async countIn(port: number, mark: Mark): Promise<OrderCount> {
-    const found = await idsIn(port);
+  /** What of a mark is in a recovered server; `host` is a folder of sockets where it lets nobody in by the other way. */
+  async countIn(port: number, mark: Mark, host?: string): Promise<OrderCount> {
+    const found = await idsIn(port, host);
     return {
       acknowledged: mark.acknowledged.size,
       found: found.filter((id) => mark.acknowledged.has(id)).length,
@@ -69,8 +69,8 @@ export class AcknowledgedOrders implements AsyncDisposable {
   }
 }
 
-async function idsIn(port: number): Promise<number[]> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' });
+async function idsIn(port: number, host = '127.0.0.1'): Promise<number[]> {
+  const client = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
   await client.connect();
   try {
     return (await client.query<{ id: number }>('select id from orders')).rows.map(({ id }) => id);

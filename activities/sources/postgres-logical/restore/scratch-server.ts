@@ -1,4 +1,4 @@
-import { appendFile, chown, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
@@ -21,8 +21,11 @@ export async function makeCluster(use: Restore): Promise<void> {
   if (state.made) return;
   // What an attempt left that was ended in the middle.
   await rm(place.data, { recursive: true, force: true });
-  await initdb(use);
   const own = (path: string): Promise<void> => (as ? chown(path, as.uid, as.gid) : Promise.resolve());
+  // Its user need not be one that may write beside it.
+  await mkdir(place.data, { mode: 0o700 });
+  await own(place.data);
+  await initdb(use);
   await appendFile(join(place.data, 'postgresql.conf'), `\ninclude_if_exists = '${IMPORT_FILE}'\n`);
   await writeFile(join(place.data, 'postgresql.auto.conf'), settingsOf(use));
   await own(join(place.data, 'postgresql.auto.conf'));
@@ -47,7 +50,7 @@ async function initdb({ plan, folder, as, run }: Restore): Promise<void> {
     place: place.data,
     expected: 'exit code 0',
     found: `exit code ${code ?? 'by a signal'}`,
-    hint: 'see that restore.runAs may write there, and that the disk has room',
+    hint: 'see that restore.runAs may enter the folders above it, and that the disk has room',
   });
 }
 
