@@ -1,9 +1,10 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { failure } from '../../workflows/model/failure.ts';
 import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
-import { answers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
+import { answers, dumpAnswers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
@@ -24,6 +25,12 @@ const broken = (): never => {
   throw failure('Integrity', 'part 3 is damaged', { expected: 'sha256 aa', found: 'sha256 bb', hint: 'lifeboat list' });
 };
 
+const otherCluster = (): never => {
+  const evidence = { otherCluster: { expected: '7312345678901234567', found: '8' } };
+  throw failure('Precondition', 'source shop is another cluster than the one in its vault', { evidence });
+};
+
+const LOOK_MS = 20;
 const HOLE = { systemId: '7312345678901234567', timeline: 1, from: '0/1', to: '0/2' };
 
 const lost = (): never => {
@@ -39,7 +46,9 @@ const RECORDINGS: Record<string, Recording> = {
   'backup-done': { workflow: 'backup' },
   'backup-cancelled': { workflow: 'backup', cancelAt: 'takeBackup' },
   'backup-failed': { workflow: 'backup', options: { script: { awaitWal: broken } } },
+  'backup-dump': { workflow: 'backup', options: { script: dumpAnswers } },
   'restore-done': { workflow: 'restore' },
+  'restore-dump': { workflow: 'restore', options: { script: dumpAnswers } },
   'restore-preview': { workflow: 'restore', options: { input: { preview: true } } },
   'restore-cancelled': { workflow: 'restore', cancelAt: 'fetchBase' },
   'restore-not-proven': {
@@ -88,6 +97,15 @@ const RECORDINGS: Record<string, Recording> = {
     workflow: 'wal',
     options: { script: { streamWal: afterHole(), describeSource: wantsNewBase } },
     cancelAt: 'notify',
+  },
+  'wal-other-cluster': {
+    workflow: 'wal',
+    options: { script: { streamWal: afterHole(), describeSource: wantsNewBase, checkBackup: otherCluster } },
+    // The second message says that the hole stays open.
+    meanwhile: async (run) => {
+      while (run.of('notify').length < 2) await setTimeout(LOOK_MS);
+      await run.handle.cancel();
+    },
   },
   'scheduled-started': {
     workflow: 'scheduled',

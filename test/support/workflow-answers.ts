@@ -102,6 +102,23 @@ export const answers: Activities = {
   inspectVault: async () => ({ what: 'points', sources: [] }),
 };
 
+/** A dump, which needs no WAL and no replay. */
+export function dumpOf(source: string): PointSummary {
+  const dump = { databases: ['crm'], tables: 3, rows: 1200, largeObjects: 0, rolePasswords: true };
+  return { ...pointOf(source), startLsn: '0/3000028', stopLsn: '0/3000028', dump };
+}
+
+/** What those answer differently whose source is dumped. */
+export const dumpAnswers = {
+  describeSource: async ({ source }) => factsOf(source, { kind: 'postgres-logical', dumps: true }),
+  takeBackup: async ({ source }) => dumpOf(source),
+  publishPoint: async ({ source }) => dumpOf(source),
+  planRestore: async ({ source }) => {
+    const preview = previewOf(source);
+    return { ...preview, plan: { ...preview.plan, base: dumpOf(source), legs: [], dump: { toolMajor: 18 } } };
+  },
+} satisfies Partial<Activities>;
+
 /** As an activity that works until it is told to stop. */
 export async function untilCancelled(beatMs = 20): Promise<never> {
   const context = Context.current();

@@ -3,14 +3,16 @@ import { test } from 'node:test';
 import { Context } from '@temporalio/activity';
 import { CancelledFailure, WorkflowFailedError } from '@temporalio/client';
 import { failure, failureTypeOf } from '../../workflows/model/failure.ts';
-import { untilCancelled } from '../support/workflow-answers.ts';
+import { dumpAnswers, untilCancelled } from '../support/workflow-answers.ts';
 import type { ActivityName, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
-/** The workflows that end, with what a run of each needs. */
+/** The workflows that end, with what a run of each needs. The first word is the type. */
 const WORKFLOWS: Record<string, StartOptions> = {
   backup: {},
+  'backup of dumps': { script: dumpAnswers },
   restore: {},
+  'restore of dumps': { script: dumpAnswers },
   drill: {},
   verify: { input: { point: 'p1' } },
   extract: { input: { point: 'p1', file: 'PG_VERSION', to: '/srv/version' } },
@@ -18,6 +20,8 @@ const WORKFLOWS: Record<string, StartOptions> = {
   hold: { input: { point: 'p1', reason: 'case 12' } },
 };
 const AT_ONCE = 6;
+
+const typeOf = (workflow: string): string => workflow.split(' ')[0] ?? '';
 
 /** What is made from this step on, and what takes it back. */
 const UNDO: Partial<Record<ActivityName, ActivityName>> = {
@@ -58,7 +62,7 @@ async function outcomeOf(run: TestRun): Promise<{ outcome: string; cause?: unkno
 async function cases(world: WorkflowWorld): Promise<Case[]> {
   const all: Case[] = [];
   for (const [workflow, options] of Object.entries(WORKFLOWS)) {
-    const run = await world.start(workflow, options);
+    const run = await world.start(typeOf(workflow), options);
     await run.handle.result();
     const good = run.names();
     all.push(...good.map((_, index) => ({ workflow, index, good })));
@@ -93,7 +97,7 @@ async function cancelledAt(world: WorkflowWorld, { workflow, index, good }: Case
       if (obeys) throw error;
     });
   };
-  const run = await world.start(workflow, { ...WORKFLOWS[workflow], before });
+  const run = await world.start(typeOf(workflow), { ...WORKFLOWS[workflow], before });
   await reached.promise;
   await run.handle.cancel();
   asked.resolve();
@@ -109,7 +113,7 @@ function isOver({ good, index, workflow }: Case, obeys: boolean): boolean {
     extract: 'extractFiles',
     ...{ retention: 'removeWal', hold: 'markPoint' },
   };
-  return !obeys && name === last[workflow];
+  return !obeys && name === last[typeOf(workflow)];
 }
 
 test('workflows interrupted at every step', { timeout: 300_000 }, async (t) => {
@@ -149,7 +153,7 @@ test('workflows interrupted at every step', { timeout: 300_000 }, async (t) => {
           const before = (at: number): void => {
             if (at === one.index) throw failure('Integrity', 'disk of the test is broken', { hint: 'mend it' });
           };
-          const run = await world.start(one.workflow, { ...WORKFLOWS[one.workflow], before });
+          const run = await world.start(typeOf(one.workflow), { ...WORKFLOWS[one.workflow], before });
           const { outcome, cause } = await outcomeOf(run);
           const { outcome: told, step, attention } = await run.progress();
           assert.equal(told, outcome);
@@ -164,7 +168,7 @@ test('workflows interrupted at every step', { timeout: 300_000 }, async (t) => {
           assert.match(step, /^disk of the test is broken/);
           // Until a worker has said who the source is, nobody knows whom to tell.
           assert.deepEqual(notices.map(({ severity }) => severity), one.index === 0 ? [] : ['critical']); // prettier-ignore
-          const isKept = one.workflow === 'restore' && (name === 'proveCluster' || name === 'finishRestore');
+          const isKept = typeOf(one.workflow) === 'restore' && (name === 'proveCluster' || name === 'finishRestore');
           assert.deepEqual(undone(run), isKept ? [] : undoneBy(one));
           assert.equal(attention?.startsWith('the recovered copy is kept'), isKept ? true : undefined);
         });

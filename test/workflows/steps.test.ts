@@ -7,7 +7,7 @@ import type { BackupResult, DrillResult } from '../../workflows/model/results.ts
 import type { ExtractResult } from '../../workflows/model/contents.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
-import { factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
+import { dumpAnswers, dumpOf, factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
 import type { ActivityName, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
@@ -169,6 +169,26 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       const [run, result] = await finished(world, 'drill', { input });
       assert.deepEqual((result as DrillResult).target, { kind: 'latest' });
       assert.equal(run.of('planRestore')[0]?.host, 'db1');
+    });
+
+    await t.test('a source that is dumped: no stream, no WAL to wait for, nothing to replay', async () => {
+      const options = { script: dumpAnswers };
+      const [backup, point] = await finished(world, 'backup', options);
+      assert.deepEqual(backup.names(), ['describeSource', 'checkBackup', 'takeBackup', 'publishPoint']);
+      assert.deepEqual(point, dumpOf(backup.source));
+      const stream = world.client.workflow.getHandle(`wal/${backup.source}`);
+      await assert.rejects(stream.describe(), { name: 'WorkflowNotFoundError' });
+      const { timeline } = await backup.progress();
+      assert.ok(timeline.some(({ what }) => what.endsWith(': crm; 3 tables, 1200 rows')));
+      const steps = RECOVERY.filter((name) => name !== 'replayWal');
+      const [restore, result] = await finished(world, 'restore', options);
+      assert.deepEqual(restore.names(), ['describeSource', ...steps, 'writeReport']);
+      assert.equal((result as RestoreResult).replay, undefined);
+      assert.deepEqual(restore.of('proveCluster'), [{ plan: restore.of('fetchBase')[0] }]);
+      const [drill] = await finished(world, 'drill', options);
+      assert.deepEqual(drill.names(), ['describeSource', 'chooseDrillTarget', ...steps, 'discardRestore', 'writeReport']);
+      const [refused] = [await world.start('wal', options)];
+      await assert.rejects(refused.handle.result(), (error: Error) => /has no WAL to stream/.test(String(error.cause)));
     });
 
     await t.test('extract: found, taken, and what stood beside it removed', async () => {
