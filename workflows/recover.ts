@@ -1,4 +1,4 @@
-import { isCancellation, CancellationScope } from '@temporalio/workflow';
+import { isCancellation, CancellationScope, patched } from '@temporalio/workflow';
 import { Approvals } from './lib/approval.ts';
 import { begin } from './lib/begin.ts';
 import { Compensations, conclude, messageOf } from './lib/conclude.ts';
@@ -50,7 +50,9 @@ export async function recover(given: RecoverOrder): Promise<RecoverResult> {
           notices.send({ severity: 'critical', title, body: messageOf(error) });
         },
         finish: async (error) => {
-          const { restore } = saving?.said ?? {};
+          const { begun: isBegun, restore } = saving?.said ?? {};
+          // An order that was refused has touched nothing, and leaves nothing.
+          if (!isBegun && patched(REFUSED_LEAVES_NOTHING)) return;
           const sections = saving ? sectionsOf(saving) : [];
           await report({ kind: 'recover', journal, facts, error, sections, ...(restore ? { result: restore } : {}) });
         },
@@ -61,6 +63,9 @@ export async function recover(given: RecoverOrder): Promise<RecoverResult> {
     await notices.settle();
   }
 }
+
+/** Of histories from before only a recovery that had begun wrote a report. */
+const REFUSED_LEAVES_NOTHING = 'refused-recovery-leaves-nothing';
 
 const SCENARIO_STEPS: Record<Scenario, (use: Saving) => Promise<RecoverResult>> = {
   'recent-loss': stopFirst,
@@ -86,6 +91,7 @@ async function stopFirst(use: Saving): Promise<RecoverResult> {
   const { plan } = await planRecovery(wishOf(use));
   journal.note(`from ${plan.base.point}, on host ${plan.host}`);
   const traffic = await TrafficControl.open(use);
+  use.said.begun = true;
   return guarding(use, traffic, async () => {
     journal.step('stop traffic');
     await traffic.stop();
@@ -101,6 +107,7 @@ async function corruption(use: Saving): Promise<RecoverResult> {
   const { order, journal } = use;
   const { windows } = await planRecovery({ ...wishOf(use), target: order.target ?? { kind: 'latest' } });
   const traffic = await TrafficControl.open(use);
+  use.said.begun = true;
   const forensicPoint = order.forensic === 'none' ? undefined : await keepDamaged(use);
   const lastGood = order.target ? undefined : await lastGoodOf(use, windows);
   const wish = lastGood ? { ...wishOf(use), point: lastGood.point, target: lastGood.target } : wishOf(use);

@@ -26,6 +26,19 @@ sources:
     schedule: { backup: { cron: "0 2 * * *", timezone: UTC } }
 `;
 
+const END = 'timezone: UTC } }\n';
+const SERVING = `switches:
+  lb: { kind: command, run: [/srv/lb] }
+services:
+  web: { source: shop, traffic: [lb], steps: [50, 100], approval: { of: 1 }, checks: [{ name: port, run: [/srv/port] }] }
+`;
+
+/** The good file with a service, in which something stands instead of a piece. */
+const serving = (from: string, to: string): [string, string] => {
+  assert.ok(SERVING.includes(from), 'the service has what is changed');
+  return [END, END + SERVING.replace(from, to)];
+};
+
 interface Row extends Expected {
   name: string;
   words: string[];
@@ -111,6 +124,41 @@ const ROWS: Row[] = [
     ...{ name: 'a store that is not declared', words: CHECK, change: ['store: local', 'store: lokal'] },
     ...{ type: 'ConfigInvalid', message: /names a store that is not declared, did you mean "local"\?/, place: at(13) },
     ...{ expected: 'one of local', found: '"lokal"', next: MEND },
+  },
+  {
+    ...{ name: 'a service on no source', words: CHECK, change: serving('source: shop', 'source: shoq') },
+    ...{ type: 'ConfigInvalid', message: /web\.source: names a source that is not declared, did you mean "shop"\?/ },
+    ...{ place: at(19), expected: 'one of shop', found: '"shoq"', next: MEND },
+  },
+  {
+    ...{ name: 'a service without a switch of this name', words: CHECK, change: serving('[lb]', '[lc]') },
+    ...{ type: 'ConfigInvalid', message: /web\.traffic\.0: names a switch that is not declared/, place: at(19) },
+    ...{ expected: 'one of lb', found: '"lc"', next: MEND },
+  },
+  {
+    ...{ name: 'a switch that is moved twice', words: CHECK, change: serving('[lb]', '[lb, lb]') },
+    ...{ type: 'ConfigInvalid', message: /web\.traffic\.1: names a switch twice/, place: at(19) },
+    ...{ expected: 'a switch of its own', found: '"lb"', next: MEND },
+  },
+  {
+    ...{ name: 'a switch of no kind', words: CHECK, change: serving('kind: command', 'kind: comand') },
+    ...{ type: 'ConfigInvalid', message: /switches\.lb\.kind: is unknown, did you mean "command"\?/, place: at(17) },
+    ...{ expected: /command/, found: '"comand"', next: MEND },
+  },
+  {
+    ...{ name: 'steps that leave clients behind', words: CHECK, change: serving('[50, 100]', '[50, 90]') },
+    ...{ type: 'ConfigInvalid', message: /services\.web\.steps: is not usable/, place: at(19) },
+    ...{ expected: 'rising shares, the last of them 100', found: /./, next: MEND },
+  },
+  {
+    ...{ name: 'an approval that nobody can give', words: CHECK, change: serving('of: 1', 'of: 2, from: [anna]') },
+    ...{ type: 'ConfigInvalid', message: /services\.web\.approval: is not usable/, place: at(19) },
+    ...{ expected: 'at least as many names in "from" as "of" wants', found: /./, next: MEND },
+  },
+  {
+    ...{ name: 'an approval within no time', words: CHECK, change: serving('of: 1', 'within: 10s') },
+    ...{ type: 'ConfigInvalid', message: /services\.web\.approval\.within: is not usable/, place: at(19) },
+    ...{ expected: 'at least 1m, at most 30d', found: '"10s"', next: MEND },
   },
   {
     ...{ name: 'no file', words: CHECK, break: (dir) => rm(join(dir, 'lifeboat.yml')) },

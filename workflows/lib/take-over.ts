@@ -29,6 +29,8 @@ export interface Saving extends Begun<RecoverOrder> {
 }
 
 interface Said {
+  /** What is looked at is looked at: from here on something is touched. */
+  begun?: true;
   restore?: RestoreResult;
   evidence?: Evidence;
   approvals?: Approval[];
