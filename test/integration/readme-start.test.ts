@@ -7,10 +7,13 @@ import { runCommand } from '../../activities/io/run-command.ts';
 import { ensureTools } from '../../workers/dev/setup/index.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
 import { withLifeboat } from '../support/lifeboat.ts';
+import type { TestPostgres } from '../support/postgres.ts';
 import { freePort, serverUser } from '../support/postgres.ts';
 
 const README = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
 const START = section('## Your own database', '## When production itself is to come back');
+/** What is said of servers that are run in other ways. */
+const OTHERS = section('## No acknowledged commit is lost', '## Retention');
 const TEMPORAL = section('## From Temporal itself', '## Limits');
 const POINT = 'shop/20260301T020000Z-1a2b3c4d-1';
 const PASSWORD = 'a password of the test';
@@ -134,9 +137,20 @@ test('what README says of a first start and of the temporal CLI works as it is w
     ]);
     await restored.end();
     assert.deepEqual(rows, [{ orders: 1500, place: join(scratch, 'shop') }], 'just before the delete');
+    await settable(server);
     await fromTemporal(world, places);
   });
 });
+
+/** The server knows what README sets on others of its kind; it is taken back at once. */
+async function settable({ sql }: TestPostgres): Promise<void> {
+  const statements = blocks(OTHERS, 'sql').flatMap((block) => [...block.matchAll(/^alter system set (\w+) = [^;]+/gm)]);
+  assert.equal(statements.length, 4);
+  for (const [statement, name] of statements) {
+    await sql(statement);
+    await sql(`alter system reset ${name}`);
+  }
+}
 
 async function newestPoint({ cli }: Lifeboat): Promise<string> {
   const { json } = await cli(['list', 'shop', '--json']);

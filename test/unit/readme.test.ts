@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../activities/config/index.ts';
 import { EXIT_CODES } from '../../client/exit-codes.ts';
 import { VERBS } from '../../client/verbs.ts';
@@ -92,6 +93,23 @@ test('the configuration in README is one that is taken', async () => {
     await writeFile(path, yaml);
     const config = loadConfig({ path, environment: {} });
     assert.deepEqual(Object.keys(config.sources), ['shop']);
+  });
+});
+
+test('every other piece of configuration in README is taken beside the first', async () => {
+  const [first = '', ...pieces] = [...README.matchAll(/^```ya?ml\n(.*?)^```/gms)].map((match) => match[1] ?? '');
+  assert.ok(pieces.length >= 5, `${pieces.length} pieces`);
+  await withTempDir(async (dir) => {
+    for (const piece of pieces) {
+      const whole = parse(first) as { sources: { shop: object } };
+      // How far it is indented says what it is a piece of.
+      const into = new Map([[0, whole], [2, whole.sources], [4, whole.sources.shop]]).get(piece.search(/\S/)); // prettier-ignore
+      assert.ok(into, piece);
+      Object.assign(into, parse(piece));
+      const path = join(dir, 'lifeboat.yml');
+      await writeFile(path, stringify(whole));
+      assert.doesNotThrow(() => loadConfig({ path, environment: {} }), piece);
+    }
   });
 });
 
