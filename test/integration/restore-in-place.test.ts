@@ -79,7 +79,7 @@ test('a damaged copy is made whole where it stands: only what differs is fetched
     const expected = await tableSums(server.sql);
     const pathOf = (table: string): Promise<string> => valueOf(server.sql, `select pg_relation_filepath('${table}')`);
     const names: (keyof Paths)[] = ['large', 'small', 'gone', 'linked', 'empty'];
-    const entries = await Promise.all(names.map(async (name) => [name, await pathOf(name)]));
+    const entries = await Promise.all(names.map(async (name) => [name, await pathOf(name)] as const));
     const paths = Object.fromEntries(entries) as Paths;
     await withServerDir(async (dir) => {
       const copy = await stoppedCopy({ ...scene, guard: { ...guard, point } }, dir);

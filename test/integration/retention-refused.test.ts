@@ -67,7 +67,7 @@ async function withBucket(callback: (bucket: Bucket) => Promise<void>): Promise<
       loadKeys: () => Promise.resolve(made.keys),
     });
     for (const point of POINTS) await makePoint(at, { point });
-    const act: Bucket['act'] = (name, given) => new MockActivityEnvironment().run(activities[name] as never, given);
+    const act: Bucket['act'] = (name, given) => new MockActivityEnvironment().run(activities[name] as unknown as (given: object) => Promise<never>, given);
     await callback({ at, proxy, act });
   });
 }
