@@ -18,7 +18,11 @@ export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult>
   const { source } = checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_THEM });
   const id = workflowId[workflow](source);
   try {
-    const { runId } = await startOnItsOwn(workflow, { id, input, summary: `${workflow} of ${source}, by its schedule` });
+    const { runId } = await startOnItsOwn(workflow, {
+      id,
+      input,
+      summary: `${workflow} of ${source}, by its schedule`,
+    });
     setCurrentDetails(`started ${id}`);
     return { outcome: 'started', workflowId: id, runId };
   } catch (error) {

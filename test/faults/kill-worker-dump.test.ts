@@ -34,7 +34,10 @@ async function duringDump(system: System, deaths: readonly Death[]): Promise<voi
   assert.ok(published.includes(point));
   assert.equal(keys.filter((key) => key.startsWith(`${source}/points/${point}/p`)).length, parts);
   const running = `select from pg_stat_activity where application_name in ('pg_dump', 'pg_dumpall')`;
-  await until('programs of dead workers to end', async () => (await system.server.sql(running)).length === 0 || undefined);
+  await until(
+    'programs of dead workers to end',
+    async () => (await system.server.sql(running)).length === 0 || undefined,
+  );
 }
 
 type Mark = Awaited<ReturnType<System['orders']['mark']>>;

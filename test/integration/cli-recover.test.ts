@@ -114,19 +114,35 @@ async function words(t: TestContext, world: Lifeboat, { evidence }: PendingAppro
   const next = 'lifeboat approve recover/shop shows what it waits for';
   const rows: (Expected & { name: string; words: string[] })[] = [
     {
-      ...{ ...heard, name: 'by who started it', words: ['approve', 'recover/shop', '--evidence', short, '--as', 'anna'] },
+      ...{
+        ...heard,
+        name: 'by who started it',
+        words: ['approve', 'recover/shop', '--evidence', short, '--as', 'anna'],
+      },
       ...{ message: /anna started this run: another one has to approve/, found: /anna started this run/, next },
     },
     {
-      ...{ ...heard, name: 'of what nobody shows', words: ['approve', 'recover/shop', '--evidence', other, '--as', 'ben'] },
+      ...{
+        ...heard,
+        name: 'of what nobody shows',
+        words: ['approve', 'recover/shop', '--evidence', other, '--as', 'ben'],
+      },
       ...{ message: /the evidence is another one now/, found: new RegExp(short), next },
     },
     {
-      ...{ ...heard, name: 'of too little', words: ['approve', 'recover/shop', '--evidence', short.slice(0, 3), '--as', 'ben'] },
+      ...{
+        ...heard,
+        name: 'of too little',
+        words: ['approve', 'recover/shop', '--evidence', short.slice(0, 3), '--as', 'ben'],
+      },
       ...{ message: /the evidence is another one now/, found: /another one now/, next },
     },
     {
-      ...{ ...heard, name: 'a refusal without a reason', words: ['refuse', 'recover/shop', '--reason', ' ', '--as', 'ben'] },
+      ...{
+        ...heard,
+        name: 'a refusal without a reason',
+        words: ['refuse', 'recover/shop', '--reason', ' ', '--as', 'ben'],
+      },
       ...{ message: /a refusal needs a reason/, found: 'a refusal needs a reason', next },
     },
   ];

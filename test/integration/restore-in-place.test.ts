@@ -1,6 +1,19 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { appendFile, link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  link,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
@@ -69,7 +82,9 @@ test('a damaged copy is made whole where it stands: only what differs is fetched
     const { server, vault, guard } = scene;
     await server.sql(`create table large as ${ROWS}`);
     await server.sql('create table small as select 1 as x');
-    await server.sql('create table gone as select 2 as x; create table linked as select 3 as x; create table empty (x int)');
+    await server.sql(
+      'create table gone as select 2 as x; create table linked as select 3 as x; create table empty (x int)',
+    );
     // Reading it would change it: hint bits.
     await server.sql('vacuum freeze large');
     await server.sql('checkpoint');

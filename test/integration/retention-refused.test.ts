@@ -67,74 +67,81 @@ async function withBucket(callback: (bucket: Bucket) => Promise<void>): Promise<
       loadKeys: () => Promise.resolve(made.keys),
     });
     for (const point of POINTS) await makePoint(at, { point });
-    const act: Bucket['act'] = (name, given) => new MockActivityEnvironment().run(activities[name] as unknown as (given: object) => Promise<never>, given);
+    const act: Bucket['act'] = (name, given) =>
+      new MockActivityEnvironment().run(activities[name] as unknown as (given: object) => Promise<never>, given);
     await callback({ at, proxy, act });
   });
 }
 
-test('a bucket that refuses to delete or replace: told by name, everything else goes', { skip: s3Missing() ?? false }, () =>
-  withBucket(async ({ at, proxy, act }) => {
-    await using vault = await at.open();
-    for (const startLsn of ['0/1000000', '0/1001000'])
-      await vault.wal.put({ systemId: SYSTEM, timeline: 1, startLsn }, Buffer.alloc(4096));
-    const [walLocked, walGone] = await vault.wal.list({ systemId: SYSTEM });
-    assert.ok(walLocked && walGone);
-    proxy.fate = ({ method, url }: Seen) => {
-      const isLocked = url.includes(`${LOCKED}/p000002`) || url.includes(walLocked.key);
-      if (method === 'DELETE' && isLocked) return LOCK;
-      return method === 'PUT' && url.includes(`${SIGNED}/manifest`) ? LOCK : undefined;
-    };
-    const { remove } = await act<RetentionPreview>('planRetention', { source: 'shop' });
-    assert.deepEqual(remove.map(({ point }) => point), [LOCKED, SIGNED, GONE]); // prettier-ignore
+test(
+  'a bucket that refuses to delete or replace: told by name, everything else goes',
+  { skip: s3Missing() ?? false },
+  () =>
+    withBucket(async ({ at, proxy, act }) => {
+      await using vault = await at.open();
+      for (const startLsn of ['0/1000000', '0/1001000'])
+        await vault.wal.put({ systemId: SYSTEM, timeline: 1, startLsn }, Buffer.alloc(4096));
+      const [walLocked, walGone] = await vault.wal.list({ systemId: SYSTEM });
+      assert.ok(walLocked && walGone);
+      proxy.fate = ({ method, url }: Seen) => {
+        const isLocked = url.includes(`${LOCKED}/p000002`) || url.includes(walLocked.key);
+        if (method === 'DELETE' && isLocked) return LOCK;
+        return method === 'PUT' && url.includes(`${SIGNED}/manifest`) ? LOCK : undefined;
+      };
+      const { remove } = await act<RetentionPreview>('planRetention', { source: 'shop' });
+      assert.deepEqual(remove.map(({ point }) => point), [LOCKED, SIGNED, GONE]); // prettier-ignore
 
-    const points = await act<PointsRemoved>('removePoints', { source: 'shop' });
-    assert.deepEqual([points.points, points.swept], [[LOCKED, GONE], 1]);
-    assert.deepEqual(points.refused.map(({ place }) => place).sort(), [LOCKED, SIGNED]); // prettier-ignore
-    for (const { reason } of points.refused) assert.match(reason, /DeleteObject on this bucket/);
-    const published = async (): Promise<string[]> => (await vault.points()).points.map(({ point }) => point);
-    assert.deepEqual(await published(), [SIGNED, NEWEST]);
+      const points = await act<PointsRemoved>('removePoints', { source: 'shop' });
+      assert.deepEqual([points.points, points.swept], [[LOCKED, GONE], 1]);
+      assert.deepEqual(points.refused.map(({ place }) => place).sort(), [LOCKED, SIGNED]); // prettier-ignore
+      for (const { reason } of points.refused) assert.match(reason, /DeleteObject on this bucket/);
+      const published = async (): Promise<string[]> => (await vault.points()).points.map(({ point }) => point);
+      assert.deepEqual(await published(), [SIGNED, NEWEST]);
 
-    const wal = await act<WalRemoved>('removeWal', { source: 'shop' });
-    assert.deepEqual([wal.objects, wal.refused.map(({ place }) => place)], [1, [walLocked.key]]);
-    assert.deepEqual(await vault.wal.list({ systemId: SYSTEM }), [walLocked]);
+      const wal = await act<WalRemoved>('removeWal', { source: 'shop' });
+      assert.deepEqual([wal.objects, wal.refused.map(({ place }) => place)], [1, [walLocked.key]]);
+      assert.deepEqual(await vault.wal.list({ systemId: SYSTEM }), [walLocked]);
 
-    // The lock is over: what is left goes.
-    proxy.fate = () => undefined;
-    const rest = await act<PointsRemoved>('removePoints', { source: 'shop' });
-    assert.deepEqual([rest.points, rest.swept, rest.refused], [[SIGNED], 2, []]);
-    const left = await act<WalRemoved>('removeWal', { source: 'shop' });
-    assert.deepEqual([left.objects, left.refused], [1, []]);
-    assert.deepEqual(await published(), [NEWEST]);
-    await vault.verify(NEWEST);
-  }),
+      // The lock is over: what is left goes.
+      proxy.fate = () => undefined;
+      const rest = await act<PointsRemoved>('removePoints', { source: 'shop' });
+      assert.deepEqual([rest.points, rest.swept, rest.refused], [[SIGNED], 2, []]);
+      const left = await act<WalRemoved>('removeWal', { source: 'shop' });
+      assert.deepEqual([left.objects, left.refused], [1, []]);
+      assert.deepEqual(await published(), [NEWEST]);
+      await vault.verify(NEWEST, () => undefined);
+    }),
 );
 
-test('an extraction says what it reads: that stays until it has ended, whatever retention wants; a refused one says nothing', {
-  skip: s3Missing() ?? false,
-}, () =>
-  withBucket(async ({ at, proxy, act }) => {
-    await using vault = await at.open();
-    const noted = async (): Promise<unknown[]> => (await vault.uses.list()).map(({ note }) => note.points);
-    await withTempDir(async (dir) => {
-      const order = { run: 'run-1', source: 'shop', point: GONE, to: join(dir, 'out') };
-      const refused = act<never>('planExtract', { ...order, file: 'base/1/2' });
-      await assert.rejects(refused, /is not in/);
-      assert.deepEqual(await noted(), []);
-      const plan = await act<ExtractPlan>('planExtract', { ...order, file: 'base/1/1' });
-      assert.deepEqual(await noted(), [[GONE]]);
-      const { points } = await act<PointsRemoved>('removePoints', { source: 'shop' });
-      assert.deepEqual(points, [LOCKED, SIGNED]);
-      const { bytes } = await act<ExtractResult>('extractFiles', plan);
-      assert.equal((await readFile(plan.to)).length, bytes);
-      // A store that refuses to delete keeps no extraction from its end.
-      proxy.fate = ({ method, url }: Seen) => (method === 'DELETE' && url.includes('/use/') ? LOCK : undefined);
-      await act<void>('discardExtract', plan);
-      assert.deepEqual(await noted(), [[GONE]]);
-      proxy.fate = () => undefined;
-      await act<void>('discardExtract', plan);
-      assert.deepEqual(await noted(), []);
-      const after = await act<PointsRemoved>('removePoints', { source: 'shop' });
-      assert.deepEqual(after.points, [GONE]);
-    });
-  }),
+test(
+  'an extraction says what it reads: that stays until it has ended, whatever retention wants; a refused one says nothing',
+  {
+    skip: s3Missing() ?? false,
+  },
+  () =>
+    withBucket(async ({ at, proxy, act }) => {
+      await using vault = await at.open();
+      const noted = async (): Promise<unknown[]> => (await vault.uses.list()).map(({ note }) => note.points);
+      await withTempDir(async (dir) => {
+        const order = { run: 'run-1', source: 'shop', point: GONE, to: join(dir, 'out') };
+        const refused = act<never>('planExtract', { ...order, file: 'base/1/2' });
+        await assert.rejects(refused, /is not in/);
+        assert.deepEqual(await noted(), []);
+        const plan = await act<ExtractPlan>('planExtract', { ...order, file: 'base/1/1' });
+        assert.deepEqual(await noted(), [[GONE]]);
+        const { points } = await act<PointsRemoved>('removePoints', { source: 'shop' });
+        assert.deepEqual(points, [LOCKED, SIGNED]);
+        const { bytes } = await act<ExtractResult>('extractFiles', plan);
+        assert.equal((await readFile(plan.to)).length, bytes);
+        // A store that refuses to delete keeps no extraction from its end.
+        proxy.fate = ({ method, url }: Seen) => (method === 'DELETE' && url.includes('/use/') ? LOCK : undefined);
+        await act<void>('discardExtract', plan);
+        assert.deepEqual(await noted(), [[GONE]]);
+        proxy.fate = () => undefined;
+        await act<void>('discardExtract', plan);
+        assert.deepEqual(await noted(), []);
+        const after = await act<PointsRemoved>('removePoints', { source: 'shop' });
+        assert.deepEqual(after.points, [GONE]);
+      });
+    }),
 );

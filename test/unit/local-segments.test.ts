@@ -67,7 +67,8 @@ test('a relation of two segments: what changed goes by its place in the file, wh
     const [source, copy] = [join(dir, 'source'), join(dir, 'copy')];
     for (const root of [source, copy]) await mkdir(join(root, 'base/5'), { recursive: true });
     const write = async (root: string, segments: Buffer[][]): Promise<void> => {
-      for (const [index, name] of NAMES.entries()) await writeFile(join(root, name), Buffer.concat(segments[index] ?? []));
+      for (const [index, name] of NAMES.entries())
+        await writeFile(join(root, name), Buffer.concat(segments[index] ?? []));
     };
     const before = [
       [page(1), page(2), page(3), page(4)],

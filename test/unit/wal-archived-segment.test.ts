@@ -60,7 +60,10 @@ test('an archived segment whose beginning ends the record of wal_level = minimal
   const cases: [string, Stored][] = [
     ['it stands in the vault', { before: [first] }],
     ['it stands beside the file', { before: [], beside: { name, bytes: Buffer.concat([Buffer.alloc(PAGE), first]) } }],
-    ['the file beside it is another by now', { before: [first], beside: { name, bytes: Buffer.concat([first, other]) } }],
+    [
+      'the file beside it is another by now',
+      { before: [first], beside: { name, bytes: Buffer.concat([first, other]) } },
+    ],
   ];
   for (const [what, at] of cases) {
     const refused = await stored(at);

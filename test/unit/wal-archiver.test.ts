@@ -21,7 +21,12 @@ test('what a server has handed over is told by its newest file, also behind a pr
     ['the history of a timeline', '00000002.history', held, '7/4000000'],
     ['nothing since its statistics were reset', null, held, '7/4000000'],
     ['what others overtake does not count', null, [...held, range(1, '7/5000000', '7/7000000')], '7/4000000'],
-    ['a hole of long ago does not count', null, [range(1, '0/1000000', '0/2000000'), range(1, '7/0', '7/7000000')], '7/7000000'],
+    [
+      'a hole of long ago does not count',
+      null,
+      [range(1, '0/1000000', '0/2000000'), range(1, '7/0', '7/7000000')],
+      '7/7000000',
+    ],
     ['nothing, of which the vault has nothing', null, [], '0/0'],
   ];
   for (const [what, last, has, expected] of cases)

@@ -116,7 +116,7 @@ function isOver({ good, index, workflow }: Case, obeys: boolean): boolean {
   return !obeys && name === last[typeOf(workflow)];
 }
 
-test('workflows interrupted at every step', { timeout: 300_000 }, async (t) => {
+test('workflows interrupted at every step', { timeout: 600_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     const all = await cases(world);
     assert.ok(all.length > 25, `${all.length} steps`);

@@ -186,7 +186,13 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       assert.equal((result as RestoreResult).replay, undefined);
       assert.deepEqual(restore.of('proveCluster'), [{ plan: restore.of('fetchBase')[0] }]);
       const [drill] = await finished(world, 'drill', options);
-      assert.deepEqual(drill.names(), ['describeSource', 'chooseDrillTarget', ...steps, 'discardRestore', 'writeReport']);
+      assert.deepEqual(drill.names(), [
+        'describeSource',
+        'chooseDrillTarget',
+        ...steps,
+        'discardRestore',
+        'writeReport',
+      ]);
       const refused = await world.start('wal', options);
       await assert.rejects(refused.handle.result(), (error: Error) => /has no WAL to stream/.test(String(error.cause)));
     });

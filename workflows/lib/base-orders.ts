@@ -53,7 +53,11 @@ export class BaseOrders {
     const id = workflowId.backup(source);
     const input: BackupOrder = { source, label: 'after a hole in the WAL' };
     try {
-      const { ended } = await startOnItsOwn('backup', { id, input, summary: `backup ${source} after a hole in the WAL` });
+      const { ended } = await startOnItsOwn('backup', {
+        id,
+        input,
+        summary: `backup ${source} after a hole in the WAL`,
+      });
       ended.catch((error: unknown) => this.#onFailure(error));
       this.#journal.note(`ordered a new base: ${id}`);
     } catch (error) {
