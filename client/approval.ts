@@ -28,7 +28,7 @@ export async function waitingFor(session: Session, workflowId: string): Promise<
   });
 }
 
-/** Says it to the run; what the run refuses to hear is a Precondition in its words. */
+/** Says it to the run; what the run refuses to hear is a Precondition in its words, and not its own failure, which knows no place. */
 export async function say<T>(
   session: Session,
   { workflowId, runId }: Waiting,
@@ -46,7 +46,6 @@ export async function say<T>(
       expected: 'a word that counts',
       found: said,
       hint: `lifeboat approve ${workflowId} shows what it waits for`,
-      cause: error,
     });
   }
 }

@@ -59,11 +59,6 @@ function orders(): Row[] {
       ...{ expected: 'a service with source: lone', found: 'none', next: /lifeboat restore lone$/ },
     },
     {
-      ...{ name: 'a source without a point', words: ['recover', 'shop', ...COMPLETE], type: 'NotFound' },
-      ...{ message: /^source shop has no recovery point/, place: 'source shop' },
-      ...{ expected: /base backup/, found: 'none', next: 'lifeboat backup shop' },
-    },
-    {
       ...{ name: 'a moment that nobody knows', words: ['recover', 'shop', ...COMPLETE, '--to-time', 'noon'] },
       ...{ type: 'ConfigInvalid', message: /noon/, place: /./, expected: /./, found: /noon/, next: /./ },
     },
