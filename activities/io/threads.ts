@@ -42,7 +42,7 @@ interface Thread<Job, Result> {
  * leaves the queue at once; when it is running, its thread finishes it for nobody, unless it is an effect. Of `size` threads
  * jobs that wait have all, or `mostWaiting`.
  */
-export class Threads<Job, Result> {
+export class Threads<Job, Result> implements AsyncDisposable {
   readonly #threads: Thread<Job, Result>[] = [];
   readonly #queue: Waiting<Job, Result>[] = [];
   readonly #size: number;
@@ -84,11 +84,21 @@ export class Threads<Job, Result> {
     });
   }
 
+  /** Starts a thread before it has anything to do: its modules load meanwhile. */
+  warm(): void {
+    if (this.#closed || this.#threads.length > 0) return;
+    this.#start().worker.unref();
+  }
+
   /** Ends every thread; jobs that are not done fail. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiting of this.#queue.splice(0)) waiting.reject(failure('Bug', 'threads were closed'));
     await Promise.all(this.#threads.splice(0).map((thread) => thread.worker.terminate()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #dispatch(): void {

@@ -1,9 +1,12 @@
 import { addAbortSignal } from 'node:stream';
 import { failure, findFailure, isRetryable } from '../../workflows/model/failure.ts';
+import { ownsMemory } from '../io/memory.ts';
 import type { Run } from '../io/run.ts';
 import type { StoreSession } from '../stores/store.ts';
 
 const TRIES = 4;
+/** Room for an object whose length nobody knows. */
+const FIRST_BYTES = 64 * 1024;
 
 /** How often an object that ends too early is read again: a proxy may cut a stream without an error. */
 const READS = 3;
@@ -50,14 +53,20 @@ async function readThrough({ store, run }: Reader, key: string, limit: ReadLimit
 }
 
 async function collect(stream: AsyncIterable<Buffer>, key: string, limit: ReadLimit): Promise<Buffer> {
-  let whole: Buffer = Buffer.allocUnsafeSlow(limit.expectedBytes ?? 64 * 1024);
+  let whole: Buffer = Buffer.allocUnsafeSlow(0);
   let used = 0;
   for await (const chunk of stream) {
     if (used + chunk.length > limit.mostBytes) throw tooLong(key, limit.mostBytes);
-    if (used + chunk.length > whole.length) whole = grown(whole, used + chunk.length);
-    used += chunk.copy(whole, used);
+    const isAll = used === 0 && chunk.length === limit.expectedBytes && ownsMemory(chunk);
+    if (isAll) whole = chunk;
+    else if (used + chunk.length > whole.length) whole = grown(whole, roomFor(used + chunk.length, limit));
+    used += isAll ? chunk.length : chunk.copy(whole, used);
   }
   return used === whole.length ? whole : trimmed(whole, used);
+}
+
+function roomFor(bytes: number, { expectedBytes = FIRST_BYTES }: ReadLimit): number {
+  return Math.max(bytes, expectedBytes);
 }
 
 function grown(bytes: Buffer, neededBytes: number): Buffer {

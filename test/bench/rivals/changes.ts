@@ -23,11 +23,15 @@ export async function changeRows(server: TestPostgres, turn: number): Promise<vo
   await server.sql('checkpoint');
 }
 
-/** 5 % of the bytes of every large file become others: one stretch of twenty. */
+/**
+ * 5 % of the bytes of every large file become others: one stretch of twenty. All of them are in the page cache afterwards, as those of
+ * a server that has just been stopped are, whether who restored them left them there or not.
+ */
 export async function spoil(folder: string): Promise<void> {
   await overStretches(folder, async (file, at) => {
     await file.write(NOISE, 0, STRETCH_BYTES, at);
   });
+  await run('bash', ['-c', 'sync -f "$1" && find "$1" -type f -exec cat {} + >/dev/null', 'bash', folder]);
 }
 
 /** Throws when a stretch is still as `spoil` left it. */

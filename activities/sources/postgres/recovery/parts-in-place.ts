@@ -18,8 +18,14 @@ export interface InPlaceUse {
   found(part: number): Promise<void>;
 }
 
-/** So many parts with a difference, one after the other, and only one of as many is compared until one has none. */
+/** So many parts with a difference, one after the other, and fewer and fewer are compared until one has none. */
 const PATIENCE_PARTS = 8;
+const MOST_PASSED_OVER = 32;
+
+/** One of so many is compared. */
+function strideAfter(differing: number): number {
+  return Math.min(MOST_PASSED_OVER, 2 ** Math.max(0, differing - PATIENCE_PARTS));
+}
 
 /**
  * Compares what stands in the directory with the sums of the manifest, and cuts files that are longer. A sum has 32 bits: one
@@ -43,7 +49,7 @@ export async function partsInPlace(manifest: Manifest, use: InPlaceUse): Promise
     for (const [index, { number, bytes }] of queue) {
       signal.throwIfAborted();
       doneBytes += bytes;
-      if (differing >= PATIENCE_PARTS && index % PATIENCE_PARTS !== 0) continue;
+      if (index % strideAfter(differing) !== 0) continue;
       const job: CompareJob = { placements: placements.get(number) ?? [], ...(owner ? { owner } : {}) };
       const isThere = await threads.run({ job, moved: [], signal, isEffect: true });
       run.progress({ phase: 'compare', doneBytes, totalBytes });

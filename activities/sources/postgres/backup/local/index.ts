@@ -59,6 +59,9 @@ export type LocalUse = BackupUse & {
 export async function readBackup(options: OneServer, use: LocalUse): Promise<BackupFacts> {
   const { run } = use;
   const mode = { signal: run.signal, statementTimeoutMs: START_MS };
+  // A walk through a hundred thousand files would hold up everything else. It starts while the server makes its checkpoint.
+  await using lister = new Threads<ListJob, ListedTree[]>(1, threadModule('list-thread', import.meta.url));
+  lister.warm();
   // The session that started a backup is the one that can stop it; if it ends, so does the backup.
   return withConnection(options.connection, mode, async (sql) => {
     const started = await start(sql, use);
@@ -66,7 +69,7 @@ export async function readBackup(options: OneServer, use: LocalUse): Promise<Bac
     // From here on every tablespace is either listed or made by replay.
     const directory = await confirmDataDirectory(options, sql, run);
     const { listed, ...all } = await whileSessionLives(sql, run, (run) =>
-      readAll({ ...use, directory, run }, { ...started, ...base }),
+      readAll({ ...use, directory, run, lister }, { ...started, ...base }),
     );
     const control = await readControlFile(join(directory.path, CONTROL_FILE), run);
     const stopped = await stop(sql);
@@ -121,10 +124,10 @@ async function baseOf({ sums, run }: LocalUse, started: Started): Promise<Base> 
 }
 
 async function readAll(
-  { out, backup, directory, run }: LocalUse,
+  { out, backup, directory, run, lister }: LocalUse & { lister: Threads<ListJob, ListedTree[]> },
   { settings, startLsn, wish }: Started & Base,
 ): Promise<ClusterRead & { listed: ListedTree[] }> {
-  const listed = await listTrees(directory, run);
+  const listed = await listTrees(directory, run, lister);
   const { pageBytes, pagesPerSegment } = directory;
   const read = await readCluster(
     {
@@ -138,20 +141,18 @@ async function readAll(
   return { ...read, listed };
 }
 
-/** In a thread of its own: a walk through a hundred thousand files would hold up everything else. */
-async function listTrees({ path, tablespaces }: DataDirectory, run: Run): Promise<ListedTree[]> {
-  const threads = new Threads<ListJob, ListedTree[]>(1, threadModule('list-thread', import.meta.url));
-  try {
-    const trees = [...tablespaces, { id: 'base', root: path }];
-    run.progress({ phase: 'copy', note: 'listing files' });
-    const listed = await threads.run({ job: { trees }, moved: [], signal: run.signal });
-    checkFileCount(listed.reduce((count, { files }) => count + files.length, 0));
-    const strange = listed.flatMap((tree) => tree.strange);
-    if (strange.length > 0) run.log.warn('neither file nor folder, so not in the backup', { paths: strange });
-    return listed;
-  } finally {
-    await threads.close();
-  }
+async function listTrees(
+  { path, tablespaces }: DataDirectory,
+  run: Run,
+  lister: Threads<ListJob, ListedTree[]>,
+): Promise<ListedTree[]> {
+  const trees = [...tablespaces, { id: 'base', root: path }];
+  run.progress({ phase: 'copy', note: 'listing files' });
+  const listed = await lister.run({ job: { trees }, moved: [], signal: run.signal });
+  checkFileCount(listed.reduce((count, { files }) => count + files.length, 0));
+  const strange = listed.flatMap((tree) => tree.strange);
+  if (strange.length > 0) run.log.warn('neither file nor folder, so not in the backup', { paths: strange });
+  return listed;
 }
 
 /** The vault, not an archiver, holds the WAL: the caller waits for it there. */
