@@ -70,7 +70,8 @@ const METHOD = `## What is measured
 
 - Everyone backs up the same cluster from the same machine, compresses with zstd at its level 3, encrypts all it stores (pgBackRest
   AES-256-CBC, WAL-G libsodium secretstream, lifeboat AES-256-GCM with a signed manifest), and stores to a folder or bucket of its own. WAL-G's level has a name,
-  \`default\`. That WAL-G really encrypts is looked at in what it stored.
+  \`default\`. That WAL-G really encrypts is looked at in what it stored. lifeboat's level 3 has a window of 512 KiB instead of 2 MiB; what is stored is in the table.
+- lifeboat reaches the server by its Unix socket, as everyone is on its host: agentless, a sixth less CPU than by TCP.
 - **wall** is the command's, from start to end; lifeboat's work runs in a process that is there before, as a worker is, with its modules loaded.
 - **CPU** is the tool's, with all its processes; **server CPU** what the database server spent on it: sessions, walsender, archiver, the replay itself.
   Processes that a tool leaves running by themselves are looked at twenty times a second, so that the end of each is missed.
@@ -78,7 +79,8 @@ const METHOD = `## What is measured
   processes read, of files and connections, in and out of the page cache: the database's bytes, and the store's where a tool reads it.
 - **incremental**: rows change a thousand neighbours at a time, all over the table. Everyone's chain goes on from run to run.
 - **restore**: to files that are on the disk, and on to a server that is open for writes, with the WAL that makes the backup consistent fetched
-  from the store. **In place**: one stretch of 128 KiB of twenty was overwritten; that none is left is looked at.
+  from the store. **In place**: one stretch of 128 KiB of twenty was overwritten; that none is left is looked at. What is there is in the page cache
+  before, whoever restored it: lifeboat writes past it, and would have to read from the disk what others find in memory.
 - **WAL under full write load**: 4 sessions insert as fast as the server takes it, on the same processors. Stored counts until all of it was durable. Lag is the
   time from when a position was on the server's disk until the server was told that it is durable elsewhere: for lifeboat by the stream, for the others when
   \`archive_command\` has succeeded for the segment that holds it; their last segment is ended by hand, where a server would wait for \`archive_timeout\`.
@@ -119,6 +121,7 @@ By profiles of a backup and a restore of 0.9 GiB of pgbench (perf, all threads),
   WALG=$PWD/wal-g npm run bench -- rivals
   \`\`\`
 
-  Without \`-tags libsodium\` it cannot encrypt as it does here; that what it stores is encrypted is looked at.
+  Where the module of the Yandex Cloud KMS (\`go-sdk/services/kms\`) cannot be had, leave that KMS out: an empty package in place of \`internal/crypto/yckms\`
+  and \`internal/crypto/envelope/enveloper/yckms\`. Without \`-tags libsodium\` it cannot encrypt as it does here; that what it stores is encrypted is looked at.
 - A rival that is missing is named in the tables; the others are measured.
 `;

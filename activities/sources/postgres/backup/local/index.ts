@@ -63,7 +63,7 @@ export async function readBackup(options: OneServer, use: LocalUse): Promise<Bac
   await using lister = new Threads<ListJob, ListedTree[]>(1, threadModule('list-thread', import.meta.url));
   lister.warm();
   // The session that started a backup is the one that can stop it; if it ends, so does the backup.
-  return withConnection(options.connection, mode, async (sql) => {
+  return await withConnection(options.connection, mode, async (sql) => {
     const started = await start(sql, use);
     const base = await baseOf(use, started);
     // From here on every tablespace is either listed or made by replay.
