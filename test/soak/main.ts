@@ -46,10 +46,10 @@ function conclude({ ok, seed, minutes, done, counts, failure }: SoakResult): voi
 }
 
 function summaryOf({ ok, seed, minutes, done, counts, failure }: SoakResult): object {
-  const { actions, faults, restoresCompared, rowsCompared, tablesCompared, pointsVerified } = counts;
+  const { actions, faults, restoresCompared, rowsCompared, tablesCompared, pointsVerified, pointsRemoved } = counts;
   return {
     ...{ ok, seed, minutes: Math.round(minutes * 10) / 10, done: done.length, actions, restoresCompared },
-    ...{ tablesCompared, rowsCompared, pointsVerified, faultsInjected: sum(faults), faults },
+    ...{ tablesCompared, rowsCompared, pointsVerified, pointsRemoved, faultsInjected: sum(faults), faults },
     ...{ storeCallsHit: counts.storeCallsHit, runsRepeated: counts.runsRepeated, fallbacks: counts.fallbacks },
     ...(failure ? { failure } : {}),
   };

@@ -76,7 +76,12 @@ interface Kept {
 
 /** "timeline/hour" of everything that can be reached inside of the window with some of the points. */
 function reachable(vault: GeneratedVault, kept: Kept, isBase = (_: PointSummary): boolean => true): Set<string> {
-  const from = (vault.nowMicros - vault.policy.windowMs * 1000) / HOUR_MICROS;
+  const moments = [
+    ...vault.points.map(({ stoppedAt }) => Date.parse(stoppedAt) * 1000),
+    ...vault.objects.map(({ lastCommitMicros = 0 }) => lastCommitMicros),
+  ];
+  const end = Math.min(vault.nowMicros, Math.max(...moments));
+  const from = (end - vault.policy.windowMs * 1000) / HOUR_MICROS;
   const found = new Set<string>();
   for (const point of kept.points.filter(isBase)) {
     if (!chainOf(kept.points, point)) continue;
@@ -227,6 +232,16 @@ test('retention: the documented policy over eight years of nights', () => {
   ]);
   const last = keep.find(({ why }) => why.includes('annual: 2019'));
   assert.equal(facts.points.find(({ point }) => point === last?.point)?.stoppedAt.slice(0, 10), '2019-12-31');
+});
+
+test('retention: a clock that runs ahead, or a source that has stopped, uses up no window', () => {
+  const facts = nightly({ ...NONE, windowMs: 14 * 86_400_000 });
+  const kept = (days: number): string[] =>
+    planRetention({ ...facts, nowMicros: facts.nowMicros + days * DAY_MICROS }).keep.map(({ point }) => point);
+  assert.equal(kept(0).length, 15);
+  assert.deepEqual(kept(400), kept(0));
+  // One that is behind keeps more.
+  assert.ok(kept(-3).length > kept(0).length);
 });
 
 test('retention: damaged points replace nothing, and do not count', () => {

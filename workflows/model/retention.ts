@@ -10,7 +10,7 @@ import { rangesOf } from './wal-coverage.ts';
 
 /** How much is kept. What one rule keeps, no other removes. */
 export interface RetentionPolicy {
-  /** Every moment of this time up to now stays reachable, milliseconds. */
+  /** Every moment of this time, up to now or the newest that the vault has, stays reachable, milliseconds. */
   windowMs: number;
   /** Newest full points that are whole, at least 1. */
   fulls: number;
@@ -75,7 +75,7 @@ export function planRetention(facts: RetentionFacts): RetentionPlan {
   const { points, objects, histories, policy } = facts;
   const holdings = { points, ranges: rangesOf([...objects]), histories };
   const isGood = goodnessOf(holdings, facts.marks);
-  const cutoffMicros = facts.nowMicros - policy.windowMs * 1000;
+  const cutoffMicros = newestMicros(facts) - policy.windowMs * 1000;
   const why = new Reasons();
   const bases = windowBases(holdings, { isGood, cutoffMicros });
   for (const { point, timeline } of bases) why.add(point, `the window begins with it on timeline ${timeline}`);
@@ -96,6 +96,16 @@ export function planRetention(facts: RetentionFacts): RetentionPlan {
     remove: childrenFirst(points.filter(({ point }) => !why.has(point))),
     wal: { remove: unneeded(objects, needed), keepFrom: needed.keepFrom },
   };
+}
+
+/**
+ * The window ends with what the vault has: neither a clock that runs ahead nor a source that has stopped writing may use it up.
+ */
+function newestMicros({ points, objects, nowMicros }: RetentionFacts): number {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const { stoppedAt } of points) newest = Math.max(newest, timeMicros(stoppedAt));
+  for (const { lastCommitMicros } of objects) newest = Math.max(newest, lastCommitMicros ?? newest);
+  return Math.min(newest, nowMicros);
 }
 
 class Reasons {

@@ -39,6 +39,8 @@ export async function takeBackup(
     world.counts.fallback(point.fallback.replaceAll(/\d{8}T\d{6}Z-\w+-\d+|\b[0-9A-F]+\/[0-9A-F]+\b/g, '...'));
   }
   world.points.push(point.point);
+  const { startLsn, kind } = point;
+  world.bases.push({ point: point.point, isFull: kind === 'full', startLsn, moment: world.model.moments.length });
   world.reach.based();
   await verifyPoint(world, point.point);
   return { point, what };

@@ -8,6 +8,7 @@ import { drill } from './drill.ts';
 import { FAULTS } from './faults.ts';
 import { prepared } from './prepared.ts';
 import { restore } from './restore.ts';
+import { retention } from './retention.ts';
 import { rewrite } from './rewrite.ts';
 import { insert, remove, truncate, update } from './row-writes.ts';
 import { schema } from './schema.ts';
@@ -18,7 +19,7 @@ import { verify } from './verify.ts';
 /** Every kind of action. */
 export const ACTIONS: readonly Action[] = [
   ...[insert, update, remove, truncate, schema, rewrite, database, bigTransaction, prepared, segmentSwitch],
-  ...[backup, verify, restore, drill, slotDrop, ...FAULTS],
+  ...[backup, verify, restore, drill, retention, slotDrop, ...FAULTS],
 ];
 
 /** A few writes come first, then a backup; from there on by weight among those that may. */

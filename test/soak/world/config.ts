@@ -8,6 +8,9 @@ import { newKeyRing } from '../../support/vault.ts';
 import type { SoakStore } from './store.ts';
 import { SOURCE } from './runs.ts';
 
+/** Newest full points that retention keeps; it runs when the soak orders it, and keeps no moment for its age. */
+export const KEPT_FULLS = 2;
+
 export interface Configured {
   stack: Stack;
   server: TestPostgres;
@@ -38,6 +41,7 @@ export async function writeConfig({ stack, server, store, scratch, read }: Confi
         backup: { partSize: '1MiB', parallel: 2, chainLimit: 4 },
         // The seed alone says which backups there are.
         wal: { shipEvery: '300ms', heartbeatEvery: '1s', newBaseAfterHole: false },
+        retention: { window: '0s', fulls: KEPT_FULLS },
         restore: { binaries: server.binaries, scratch, ...runAs, settings: { shared_buffers: '16MB' } },
       },
     },

@@ -8,6 +8,7 @@ export class Counts {
   tablesCompared = 0;
   rowsCompared = 0;
   pointsVerified = 0;
+  pointsRemoved = 0;
   storeCallsHit = 0;
   /** Runs that a fault ended with a failure that says "try again"; each was tried again and did well. */
   runsRepeated = 0;

@@ -7,8 +7,8 @@ interface Span {
 }
 
 /**
- * Which moments must be restorable, known without asking the product: all behind the end of the first backup, but for
- * those between a slot that somebody dropped and the end of the next backup.
+ * Which moments must be restorable, known without asking the product: all behind the end of the first backup, or of the newest
+ * one when retention ran, but for those between a slot that somebody dropped and the end of the next backup.
  */
 export class Reach {
   readonly #model: Model;
@@ -33,6 +33,12 @@ export class Reach {
   lost(from: number, span: Span): void {
     this.#lost.push({ from, to: this.#model.moments.length });
     this.#explained.push(span);
+  }
+
+  /** Moments before number `from` were given up on purpose, and what WAL of theirs is left below `toLsn` may have holes. */
+  agedOut(from: number, toLsn: string): void {
+    this.#from = Math.max(this.#from ?? 0, from);
+    this.#explained.push({ fromLsn: '0/0', toLsn });
   }
 
   explains({ fromLsn, toLsn }: Span): boolean {

@@ -21,6 +21,14 @@ import { TEMPORAL_FILE, TemporalControl } from './temporal.ts';
 import { WorkerControl } from './worker.ts';
 import { Writer } from './writer.ts';
 
+export interface Base {
+  point: string;
+  isFull: boolean;
+  startLsn: string;
+  /** Number of the first moment behind its end. */
+  moment: number;
+}
+
 /** Everything that actions act on. */
 export interface World {
   readonly options: SoakOptions;
@@ -38,8 +46,10 @@ export interface World {
   /** Which of its moments can be restored. */
   readonly reach: Reach;
   readonly counts: Counts;
-  /** Published points, oldest first. */
+  /** Published points that nobody removed, oldest first. */
   readonly points: string[];
+  /** The same of all that was ever published, with what rests on them. */
+  readonly bases: Base[];
   /** Folder of restores; nothing stays in it. */
   readonly scratch: string;
   readonly config: string;
@@ -72,7 +82,7 @@ export async function withWorld<T>(
       const connection = await Connection.connect({ address });
       const model = new Model();
       const world: World = {
-        ...{ options, signal, stack, server, store, orders, model, scratch, config, points: [] },
+        ...{ options, signal, stack, server, store, orders, model, scratch, config, points: [], bases: [] },
         worker: new WorkerControl({ stack, store, config, signal }),
         temporal: new TemporalControl(stack, signal),
         runs: new Runs(new Client({ connection, namespace }), signal),
