@@ -97,7 +97,8 @@ async function createPostgres(dir: string, options: TestPostgresOptions): Promis
   ]);
   await writeFile(
     join(dataDir, 'pg_hba.conf'),
-    options.hba ?? 'local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n',
+    options.hba ??
+      'local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n',
   );
   const settings = {
     port,

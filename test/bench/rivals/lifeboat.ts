@@ -62,7 +62,9 @@ class Lifeboat {
     return {
       name: agentless ? AGENTLESS : LOCAL,
       program: `this checkout, Node.js ${process.versions.node}`,
-      settings: [`the defaults of the configuration (zstd 3, AES-256-GCM, parts of 16 MiB, 4 at once) with ${read}; connected by the server's Unix socket`],
+      settings: [
+        `the defaults of the configuration (zstd 3, AES-256-GCM, parts of 16 MiB, 4 at once) with ${read}; connected by the server's Unix socket`,
+      ],
       ours: true,
       full: () => this.#backup(),
       incremental: agentless
