@@ -18,6 +18,7 @@ export function describeSource(deps: Deps, { source }: { source: string }): Prom
     ...(rpoMs === undefined ? {} : { rpoMs }),
     newBaseAfterHole: config.wal.newBaseAfterHole,
     ...(config.wal.archive ? { walHost: config.wal.archive.host } : {}),
+    ...(config.approval ? { approval: config.approval } : {}),
     notify: config.notify.length > 0,
     searchAttributes: deps.searchAttributes,
   });

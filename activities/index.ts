@@ -7,8 +7,10 @@ import { markPoint } from './hold.ts';
 import { inspectVault } from './inspect.ts';
 import { notify } from './notify.ts';
 import { chooseDrillTarget, planRestore } from './plan.ts';
+import { compareRows, writeRows } from './rescue.ts';
 import { planRetention, removePoints, removeWal } from './retention.ts';
 import {
+  bringOver,
   discardRestore,
   fetchBase,
   finishRestore,
@@ -40,6 +42,7 @@ const ACTIVITIES = {
   replayWal,
   openCluster,
   proveCluster,
+  bringOver,
   finishRestore,
   discardRestore,
   verifyPoint,
@@ -61,6 +64,8 @@ const ACTIVITIES = {
   checkService,
   weighRecovery,
   listCommits,
+  compareRows,
+  writeRows,
 } as const;
 
 type Bound<F> = F extends (deps: Deps, argument: infer Argument) => infer Result

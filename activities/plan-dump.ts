@@ -75,7 +75,7 @@ async function planOf(planning: Planning): Promise<RecoveryPlan> {
 }
 
 function importOf(task: PlanTask, { dump }: Manifest): ImportPlan {
-  const { onlyDatabase: database, onlySchema: schema, onlyTable: table, intoDatabase: name, run } = task;
+  const { onlyDatabase: database, onlySchema: schema, onlyTable: table, intoDatabase: name } = task;
   const { databases = [], toolMajor = 0 } = dump ?? {};
   const chosen: ImportPlan = {
     toolMajor,
@@ -95,16 +95,19 @@ function importOf(task: PlanTask, { dump }: Manifest): ImportPlan {
     });
   }
   const { roles, properties } = first.database;
-  const into = {
-    ...{ name, temporary: `lifeboat_${shortRun(run)}`, aside: `${name}_before_${shortRun(run)}` },
-    ...{ replace: task.replace === true, roles: [...new Set([...roles, properties.owner])] },
-  };
-  return { ...chosen, into };
+  return { ...chosen, into: intoOf(task, name, [...new Set([...roles, properties.owner])]) };
+}
+
+/** How a database goes into a server that runs: under a name of its own until it is proven. */
+export function intoOf({ run, replace }: PlanTask, name: string, roles: string[]): IntoDatabase {
+  const [temporary, aside] = [`lifeboat_${shortRun(run)}`, `${name}_before_${shortRun(run)}`];
+  return { name, temporary, aside, replace: replace === true, roles };
 }
 
 const LONGEST_NAME = 63;
 
-function checkPlace({ intoDatabase, into, port }: PlanTask): void {
+/** ConfigInvalid for two places at once, and for a name that leaves no room for that of what stood there. */
+export function checkPlace({ intoDatabase, into, port }: PlanTask): void {
   if (intoDatabase === undefined) return;
   const other = into === undefined ? (port === undefined ? undefined : 'port') : 'into';
   if (other !== undefined) {
@@ -144,7 +147,7 @@ function rolesNotes({ dump }: Manifest): string[] {
   return ['the dumping role could not read passwords: roles are restored without them'];
 }
 
-function intoNotes({ name, temporary, aside, replace }: IntoDatabase): string[] {
+export function intoNotes({ name, temporary, aside, replace }: IntoDatabase): string[] {
   return [
     `it is restored as ${temporary}, and named ${name} when it is proven`,
     `a database ${name} that is there${replace ? '' : ' and empty'} is kept as ${aside}`,

@@ -23,6 +23,7 @@ import { isoTime } from './io/clock.ts';
 import { freePort } from './io/free-port.ts';
 import { measuredFor } from './measurements.ts';
 import { chooseDump, isDumped, planDump } from './plan-dump.ts';
+import { checkRows, partialNotes, portionOf } from './plan-partial.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 import { logOf } from './wal.ts';
@@ -60,6 +61,7 @@ async function planRecovery(deps: Deps, task: PlanTask, use: SourceUse): Promise
   const { manifest } = await use.vault.open(choice.route.base.point);
   const plan = await planOf({ deps, task, use, choice, holdings, manifest });
   await use.session.recovery.check(plan);
+  await checkRows(use, task);
   const windows = windowsOf(holdings);
   const { target } = plan;
   return {
@@ -119,26 +121,36 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
   const { target = { kind: 'latest' }, run } = task;
   if (task.inPlace) checkInPlace(task);
   const into = task.into ?? join(use.session.recovery.scratch, `${task.source}-${shortRun(run)}`);
+  const { partial, chain } = await portionOf(use, choice.route, task);
   return {
     ...{ run, source: task.source, host: deps.host, base, target },
     ...foundIn(choice),
     ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
     ...wishesOf(task),
-    ...(choice.route.chain.length > 1 ? { chain: choice.route.chain.map(({ point }) => point) } : {}),
+    ...(partial ? { partial } : {}),
+    ...(chain.length > 1 ? { chain: chain.map(({ point }) => point) } : {}),
     legs: choice.legs,
     into,
     port: task.port ?? (await freePort()),
     tablespaces: tablespacesOf(manifest.trees, task.tablespaces ?? {}, into),
     settings: manifest.settings,
-    ...(task.inPlace ? { walAside: join(into, `${WAL_ASIDE}${shortRun(run)}`) } : {}),
-    ...(task.replace ? { setAside: `${into}.before-${shortRun(run)}` } : {}),
-    estimate: estimateOf(choice.route.chain, {
+    ...asideOf(task, into),
+    estimate: estimateOf(chain, {
       target: stopOf(choice, target),
       ...{ legs: choice.legs, objects: holdings.objects, sizeBytes: manifest.identity.sizeBytes },
       measured: await measuredFor(deps, use),
     }),
     window: choice.window,
     decidedAt: isoTime(deps.clock.nowMs()),
+  };
+}
+
+/** How what stands there is named from now on; what replaces a database leaves directories alone. */
+function asideOf(task: PlanTask, into: string): Pick<RecoveryPlan, 'walAside' | 'setAside'> {
+  const run = shortRun(task.run);
+  return {
+    ...(task.inPlace ? { walAside: join(into, `${WAL_ASIDE}${run}`) } : {}),
+    ...(task.replace && task.intoDatabase === undefined ? { setAside: `${into}.before-${run}` } : {}),
   };
 }
 
@@ -186,7 +198,7 @@ function tablespacesOf(trees: FileTree[], wishes: Record<string, string>, into: 
 }
 
 function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[] {
-  const notes: string[] = [];
+  const notes = partialNotes(plan);
   const chainOf = chainsOf(points);
   const broken = points.filter((point) => 'broken' in chainOf(point));
   if (broken.length > 0)

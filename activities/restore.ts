@@ -1,3 +1,4 @@
+import type { Brought } from '../workflows/model/partial.ts';
 import type { FetchEvidence, OpenEvidence, Proof, RecoveryPlan, ReplayEvidence } from '../workflows/model/recovery.ts';
 import { failure } from '../workflows/model/failure.ts';
 import type { Deps } from './deps.ts';
@@ -41,6 +42,13 @@ export function proveCluster(
         .noteChecked(plan.base.point, { provenAt: isoTime(run.clock.nowMs()) })
         .catch((error: unknown) => run.log.warn('the proof could not be noted in the vault', { error: String(error) }));
     return proof;
+  });
+}
+
+export function bringOver(deps: Deps, plan: RecoveryPlan): Promise<Brought> {
+  return useSource(deps, plan.source, ({ session: { recovery } }) => {
+    if (recovery.bring) return recovery.bring(plan);
+    throw failure('Bug', `source ${plan.source} has nothing to bring over`, { place: plan.source });
   });
 }
 

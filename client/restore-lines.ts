@@ -1,6 +1,7 @@
 import { forecastText } from '../workflows/model/forecast.ts';
 import type { Estimate, Proof, ReachableWindow, RestoreResult, TargetPlace } from '../workflows/model/recovery.ts';
 import type { DrillResult, RestorePreview } from '../workflows/model/results.ts';
+import { describeLeftOut } from '../workflows/model/partial.ts';
 import { PHASES } from '../workflows/model/recovery.ts';
 import { describeTarget } from '../workflows/model/target.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
@@ -8,7 +9,7 @@ import { pairLines } from './table.ts';
 
 /** What a recovery was, for a person; the copy of a drill is gone when this is read. */
 export function restoreLines(result: RestoreResult, { isGone = false } = {}): string[] {
-  const { plan, replay, open, proof, rtoMs, rtoObjectiveMs } = result;
+  const { plan, replay, proof, rtoMs, rtoObjectiveMs } = result;
   const promised = rtoObjectiveMs === undefined ? '' : ` of ${formatDuration(rtoObjectiveMs)} promised`;
   return [
     `${plan.source} is recovered to ${targetText(plan)} and proven`,
@@ -16,12 +17,33 @@ export function restoreLines(result: RestoreResult, { isGone = false } = {}): st
       ['  from', replay ? `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed` : dumpText(plan)],
       ['  stopped', replay && `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
       ['  newest commit', replay?.lastCommitAt],
-      ['  data', isGone ? undefined : `${open.dataDirectory} on host ${plan.host}`],
-      ['  server', isGone ? undefined : serverText(result)],
-      ['  set aside', result.setAside],
+      ['  only', onlyText(plan)],
+      ...(isGone ? [] : placeLines(result)),
       ['  proof', proofText(proof)],
       ['  RTO', `${formatDuration(rtoMs)}${promised} (${phasesText(result.phases)})`],
     ]),
+  ];
+}
+
+/** Nobody may take it for the cluster. */
+function onlyText({ partial }: RestoreResult['plan']): string | undefined {
+  return partial && `database ${partial.database}; NOT ${describeLeftOut(partial.leftOut)}`;
+}
+
+/** Where it is now: a copy, or a database of a server that ran before. */
+function placeLines({ plan, brought, open, setAside, ...rest }: RestoreResult): [string, string | undefined][] {
+  if (!brought) {
+    return [
+      ['  data', `${open.dataDirectory} on host ${plan.host}`],
+      ['  server', serverText({ plan, open, ...rest })],
+      ['  set aside', setAside],
+    ];
+  }
+  const { database, server, tables, rows, roles, aside } = brought;
+  return [
+    ['  brought', `database ${database} on ${server}: ${tables} tables, ${rows} rows, compared`],
+    ['  roles made', roles.length > 0 ? roles.join(', ') : undefined],
+    ['  set aside', aside],
   ];
 }
 
@@ -29,7 +51,8 @@ function targetText({ dump, base, target }: RestoreResult['plan']): string {
   return dump ? `its dump of ${base.startedAt}` : describeTarget(target);
 }
 
-function intoText({ dump, into, host, port }: RestoreResult['plan']): string {
+function intoText({ dump, partial, into, host, port }: RestoreResult['plan']): string {
+  if (partial?.bring) return `database ${partial.bring.into.name}, by way of ${into} on host ${host}`;
   return dump?.into ? `database ${dump.into.name}` : `${into} on host ${host}, port ${port}`;
 }
 
@@ -54,6 +77,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
         '  WAL',
         `${leg.fromLsn} to ${leg.toLsn} on timeline ${leg.timeline}`,
       ]),
+      ['  only', onlyText(plan)],
       ['  into', intoText(plan)],
       ['  set aside', plan.setAside],
       ['  then', plan.action],

@@ -50,6 +50,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/recover.ts'),
   },
   {
+    name: 'rescue',
+    summary: 'bring rows of an earlier moment back, shown and approved before',
+    load: () => import('./commands/rescue.ts'),
+  },
+  {
     name: 'drill',
     summary: 'restore to a moment in a scratch place, prove it, measure it, remove it',
     load: () => import('./commands/drill.ts'),

@@ -5,6 +5,7 @@ export { extract } from './extract.ts';
 export { hold } from './hold.ts';
 export { inspect } from './inspect.ts';
 export { recover } from './recover.ts';
+export { rescue } from './rescue.ts';
 export { restore } from './restore.ts';
 export { retention } from './retention.ts';
 export { scheduled } from './scheduled.ts';

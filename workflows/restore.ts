@@ -1,4 +1,5 @@
 import { begin } from './lib/begin.ts';
+import { bringingOver } from './lib/bring-over.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
 import { planRecovery, recover } from './lib/recover.ts';
 import { report } from './lib/report.ts';
@@ -36,14 +37,10 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
     return await conclude(
       journal,
       async (undo) => {
-        const result: RestoreResult = await recover(order, {
-          journal,
-          facts,
-          notices,
-          undo,
-          clock,
-          keepUnproven: true,
-        });
+        const use = { journal, facts, notices, undo, clock, keepUnproven: true };
+        const isPassing = order.intoDatabase !== undefined && !facts.dumps;
+        const restored: RestoreResult = await recover(order, { ...use, unfinished: isPassing });
+        const result = isPassing ? await bringingOver(restored, use) : restored;
         undo.clear();
         journal.progress.result = result;
         const { behindTargetMs: rpoMs } = result.proof;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Config, ScheduleConfig, SourceConfig } from './config.ts';
+import type { ApprovalConfig, Config, ScheduleConfig, SourceConfig } from './config.ts';
 import { SCHEDULE_NAMES } from './config.ts';
 import { slotOf } from './cross-checks.ts';
 import { isDumped } from './registries.ts';
@@ -42,10 +42,10 @@ export function assembleConfig(file: CheckedFile, environment: Environment): Con
     ),
     switches: switchesOf(parsed.switches, memberOf(file.data, 'switches')),
     services: Object.fromEntries(
-      Object.entries(parsed.services).map(([name, service]) => {
-        const { within, ...approval } = service.approval;
-        return [name, { ...service, approval: { ...approval, withinMs: within } }];
-      }),
+      Object.entries(parsed.services).map(([name, service]) => [
+        name,
+        { ...service, approval: approvalOf(service.approval) },
+      ]),
     ),
   };
 }
@@ -110,8 +110,13 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
     ),
     ...(source.retention ? { retention: retentionOf(source.retention) } : {}),
     objectives: { ...(rto === undefined ? {} : { rtoMs: rto }), ...(rpo === undefined ? {} : { rpoMs: rpo }) },
+    approval: approvalOf(source.approval),
     notify: source.notify,
   };
+}
+
+function approvalOf({ within, ...approval }: SourceFile['approval']): ApprovalConfig {
+  return { ...approval, withinMs: within };
 }
 
 /** What is lacking was told by then. */

@@ -42,8 +42,16 @@ export interface ServiceConfig {
   steps: number[];
   listen: string;
   address: string;
-  approval: { of: number; from: string[]; byAnother: boolean; withinMs: number };
+  approval: ApprovalConfig;
   checks: ({ name: string } & Program)[];
+}
+
+/** Who has to agree. */
+export interface ApprovalConfig {
+  of: number;
+  from: string[];
+  byAnother: boolean;
+  withinMs: number;
 }
 
 export interface SourceConfig {
@@ -83,6 +91,8 @@ export interface SourceConfig {
   /** Absent: nothing that was published is ever removed. */
   retention?: RetentionPolicy;
   objectives: { rtoMs?: number; rpoMs?: number };
+  /** Before rows are written into it; absent: one other than who started it. */
+  approval?: ApprovalConfig;
   /** Names of notifiers. */
   notify: string[];
 }

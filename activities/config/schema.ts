@@ -6,7 +6,7 @@ import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { parseCron } from './cron.ts';
-import { serviceSchema, switchShape } from './service-schema.ts';
+import { approvalSchema, serviceSchema, switchShape } from './service-schema.ts';
 import { timezoneProblem } from './timezone.ts';
 
 const MIB = 2 ** 20;
@@ -123,6 +123,8 @@ export const sourceShape = {
   objectives: z
     .strictObject({ rto: duration(1000, '1s').optional(), rpo: duration(1000, '1s').optional() })
     .prefault({}),
+  /** Who has to agree before rows are written into it. */
+  approval: approvalSchema.prefault({}),
   notify: z.array(z.string()).default([]),
 };
 

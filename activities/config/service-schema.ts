@@ -13,8 +13,8 @@ const within: ZodType<number, string> = durationOption.refine(
 
 const person = z.string().min(1).max(200);
 
-/** Who has to agree before traffic moves. */
-const approval = z
+/** Who has to agree before traffic moves, or rows are written. */
+export const approvalSchema = z
   .strictObject({
     of: z.int().min(1).max(20).default(1),
     from: z.array(person).default([]),
@@ -48,7 +48,7 @@ export const serviceSchema = z.strictObject({
     .string()
     .regex(/^(?:[^\s:[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/, 'a host name or an address, without a port')
     .default('127.0.0.1'),
-  approval: approval.prefault({}),
+  approval: approvalSchema.prefault({}),
   checks: z.array(check).default([]),
 });
 

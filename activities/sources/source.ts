@@ -1,10 +1,12 @@
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
 import type { PointFiles } from './point-files.ts';
+import type { RowRescue } from './row-rescue.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
 import type { Commit } from '../../workflows/model/last-good.ts';
+import type { Brought } from '../../workflows/model/partial.ts';
 import type {
   FetchEvidence,
   OpenEvidence,
@@ -207,6 +209,11 @@ export interface Restoring {
   prove(plan: RecoveryPlan, replay?: ReplayEvidence, from?: () => Promise<PointReader>): Promise<Proof>;
   /** Whether what was recovered still stands and runs where it was left; changes nothing. */
   look?(plan: RecoveryPlan): Promise<Standing>;
+  /**
+   * Brings what the plan says from the proven copy into a server that runs, under a name of its own until it is proven there.
+   * A repeat goes on, or finds it done; `finish` comes too late for it.
+   */
+  bring?(plan: RecoveryPlan): Promise<Brought>;
   /** Ends what is not to stay: spool, helper files; stops the server for action shutdown. */
   finish(plan: RecoveryPlan): Promise<void>;
   /** Stops the server and removes what this run made, nothing else; an old directory set aside is put back. */
@@ -250,6 +257,8 @@ export interface SourceSession extends AsyncDisposable {
   readonly log?: LogShipping;
   /** Only what keeps files has it. */
   readonly files?: PointFiles;
+  /** Only what can be asked for rows, beside those that go on, has it. */
+  readonly rows?: RowRescue;
 }
 
 export interface Source {

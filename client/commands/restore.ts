@@ -22,13 +22,10 @@ export function define(command: Command): Handler {
     .option('--replace', 'allow --into to hold something: it is renamed, never deleted')
     .option('--in-place', 'use the stopped copy in --into: only what differs is fetched, and it is written over')
     .option('--tablespace <old=new>', 'new place of a tablespace, by oid or old path; may be repeated', collect, [])
-    .option('--only-database <name>', 'of a dump: one of its databases')
-    .option('--only-schema <name>', 'of a dump: one schema')
-    .option('--only-table <name>', 'of a dump: one table, NAME or SCHEMA.NAME')
-    .option(
-      '--into-database <name>',
-      'of a dump: a new database of the running server, instead of a cluster of its own',
-    )
+    .option('--only-database <name>', 'one database: of a dump, or of a cluster, whose others then have no content')
+    .option('--only-schema <name>', 'of that database: one schema')
+    .option('--only-table <name>', 'of that database: one table, NAME or SCHEMA.NAME')
+    .option('--into-database <name>', 'it goes into a new database of the running server, not a cluster of its own')
     .option('--point <point>', 'restore from this recovery point rather than the best one')
     .option('--host <host>', 'restore on the worker of this host')
     .option('--preview', 'only say what would happen: base, WAL, estimate, reachable moments');
@@ -36,6 +33,8 @@ export function define(command: Command): Handler {
   addExamples(command, [
     ['lifeboat restore shop --to-time 2026-03-01T11:59:59+01:00 --preview', 'what would be done; no byte moves'],
     ['lifeboat restore shop --to-time 2026-03-01T11:59:59+01:00', 'into a new folder and a new server'],
+    ['lifeboat restore shop --only-database crm', 'one database of a cluster, and little more than its files'],
+    ['lifeboat restore shop --only-database crm --into-database crm_yesterday', 'and into the running server'],
     ['lifeboat restore crm --only-database crm --into-database crm_yesterday', 'a dump, beside what is there'],
     ['lifeboat restore shop --to-xid 7442 --exclusive --into /srv/shop --port 5433', 'just before a transaction'],
   ]);

@@ -114,6 +114,7 @@ function points(): Row[] {
       ...{ type: 'ConfigInvalid', message: 'tablespace 1 is not in this backup', place: 'tablespaces' },
       ...{ expected: /no tablespaces/, found: '1', next: /lifeboat show/ },
     },
+    ...badDatabases(),
     {
       ...{
         name: 'a host without a worker',
@@ -126,6 +127,27 @@ function points(): Row[] {
         place: /host\.mars at/,
       },
       ...{ expected: 'a worker', found: 'none', next: 'on that host: lifeboat worker --name mars' },
+    },
+  ];
+}
+
+function badDatabases(): Row[] {
+  const restore = (...more: string[]): string[] => ['restore', 'shop', '--to-immediate', '--only-database', ...more];
+  return [
+    {
+      ...{ name: 'a database that is not in the base', words: restore('crm') },
+      ...{ type: 'NotFound', message: /database crm is not in \d{8}T/, place: 'onlyDatabase' },
+      ...{ expected: 'one of postgres, template0, template1', found: 'crm', next: /lifeboat restore shop$/ },
+    },
+    {
+      ...{ name: 'one database in place of all', words: restore('postgres', '--in-place', '--into', '/srv/x') },
+      ...{ type: 'ConfigInvalid', message: /in place the other databases would be lost/, place: 'inPlace' },
+      ...{ expected: 'no inPlace', found: 'inPlace', next: /--only-database postgres --into DIR$/ },
+    },
+    {
+      ...{ name: 'one database in a cluster that is not opened', words: restore('postgres', '--action', 'pause') },
+      ...{ type: 'ConfigInvalid', message: /only there the others can be closed/, place: 'action' },
+      ...{ expected: 'promote', found: 'pause', next: /lifeboat restore shop --only-database postgres$/ },
     },
   ];
 }

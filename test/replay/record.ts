@@ -42,6 +42,8 @@ const LOSS = {
   target: { kind: 'time', time: '2026-01-05T03:00:14.000000Z', inclusive: true },
 };
 
+const RESCUE = { by: 'anna', onlyDatabase: 'crm', tables: ['public.orders'] };
+
 const RECORDINGS: Record<string, Recording> = {
   'backup-done': { workflow: 'backup' },
   'backup-cancelled': { workflow: 'backup', cancelAt: 'takeBackup' },
@@ -55,6 +57,21 @@ const RECORDINGS: Record<string, Recording> = {
     workflow: 'restore',
     options: { script: { proveCluster: async (given) => ({ ...(await answers.proveCluster(given)), ok: false }) } },
   },
+  'restore-brought': { workflow: 'restore', options: { input: { onlyDatabase: 'crm', intoDatabase: 'crm_before' } } },
+  'rescue-done': {
+    workflow: 'rescue',
+    options: { input: RESCUE, isInRealTime: true },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'rescue-refused': {
+    workflow: 'rescue',
+    options: { input: RESCUE, isInRealTime: true },
+    meanwhile: async (run) => {
+      await pendingOf(run);
+      await refuse(run, { by: 'ben', reason: 'not today' });
+    },
+  },
+  'rescue-compared': { workflow: 'rescue', options: { input: { ...RESCUE, compareOnly: true } } },
   'drill-done': { workflow: 'drill' },
   'drill-failed': { workflow: 'drill', options: { script: { replayWal: broken } } },
   'recover-done': {

@@ -12,6 +12,7 @@ import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
+import { duringBringOver, duringRescue } from './system-rescue.ts';
 import { duringTakeOver } from './system-take-over.ts';
 import type { System, Tenant } from './system.ts';
 import { recoveredIn } from './system.ts';
@@ -60,6 +61,9 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   openCluster: { about: 'restore', tell: duringRestore },
   proveCluster: { about: 'restore', tell: duringRestore },
   finishRestore: { about: 'restore', tell: duringRestore },
+  bringOver: { about: 'proof', tell: duringBringOver },
+  compareRows: { about: 'proof', tell: duringRescue },
+  writeRows: { about: 'proof', tell: duringRescue },
   writeReport: { about: 'proof', tell: duringRestore, sides: WITH_STORE },
   notify: { about: 'proof', tell: duringLateRestore },
   discardRestore: { about: 'proof', tell: duringDrill },

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { Activities } from '../../activities/index.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RecoveryPlan, ReplayEvidence } from '../../workflows/model/recovery.ts';
+import type { Difference } from '../../workflows/model/rescue.ts';
 import type { RestorePreview, SourceFacts } from '../../workflows/model/results.ts';
 import type { ServiceFacts } from '../../workflows/model/service.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
@@ -46,6 +47,16 @@ export function serviceOf(source: string, changes: Partial<ServiceFacts> = {}): 
   };
 }
 
+/** Two rows of one table are gone, one has changed. */
+export function differenceOf(changes: Partial<Difference> = {}): Difference {
+  const sample = { missing: ['(7)', '(9)'], differing: ['(8)'], extra: [] };
+  return {
+    tables: [{ table: 'public.orders', key: ['id'], chosen: 40, missing: 2, differing: 1, extra: 0, sample }],
+    ...{ hash: 'aa'.repeat(32), inserts: 2, updates: 0, reports: ['shop/reports/rows-1.jsonl'] },
+    ...changes,
+  };
+}
+
 const nothing = (): Promise<void> => Promise.resolve();
 
 /** What every activity answers when nothing is wrong. */
@@ -65,6 +76,15 @@ export const answers: Activities = {
   replayWal: async () => sampleResult().replay as ReplayEvidence,
   openCluster: async () => sampleResult().open,
   proveCluster: async () => sampleResult().proof,
+  bringOver: async () => ({
+    ...{ database: 'crm_before', server: 'db.example:5432', roles: [], tables: 3, rows: 1200 },
+    checks: [{ name: 'rows', ok: true, expected: '1200', found: '1200' }],
+  }),
+  compareRows: async () => differenceOf(),
+  writeRows: async ({ tables }) => ({
+    ...{ server: 'db.example:5432', xid: '4711', behind: [] },
+    tables: tables.map((table) => ({ table, inserted: 2, overwritten: 0 })),
+  }),
   finishRestore: nothing,
   discardRestore: nothing,
   verifyPoint: async ({ source }) => ({

@@ -46,6 +46,8 @@ const WRONG: [words: string[], message: RegExp, next: string][] = [
     /--to-lsn and --to-latest name two moments/,
     'give one of them',
   ],
+  [['rescue', 'shop', '--only-database', 'crm'], /option --table is missing/, 'lifeboat rescue --help'],
+  [['rescue', 'shop', '--table', 'x'], /--only-database <name>' not specified/, 'lifeboat rescue --help'],
   [['restore', 'shop', '--exclusive'], /--exclusive needs --to-time/, 'a name, immediate and latest'],
   [['status', '--limit', 'many'], /--limit is a number from 1 to 9999, not "many"/, 'lifeboat status --help'],
   [['status', '--follow'], /--follow needs a run/, 'lifeboat status'],

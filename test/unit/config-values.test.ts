@@ -51,6 +51,7 @@ test('config: units become numbers, paths absolute, gaps defaults', () => {
       newBaseAfterHole: true,
     },
     schedule: { backup: { cron: '0 2 * * *', timezone: 'UTC' } },
+    approval: { of: 1, from: [], byAnother: true, withinMs: 3_600_000 },
     objectives: { rtoMs: 3_600_000, rpoMs: 300_000 },
     notify: [],
   });

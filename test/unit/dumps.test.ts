@@ -4,8 +4,8 @@ import { shortly } from '../../activities/io/postgres/foreign-program.ts';
 import { libpqPlace } from '../../activities/io/postgres/libpq.ts';
 import { serverSchema } from '../../activities/io/postgres/options.ts';
 import { dealTables, groupArgs } from '../../activities/sources/postgres-logical/dump/groups.ts';
-import { chosenLines } from '../../activities/sources/postgres-logical/restore/contents-list.ts';
-import { splitNames } from '../../activities/sources/postgres-logical/restore/database.ts';
+import { chosenLines } from '../../activities/io/postgres/logical/contents-list.ts';
+import { splitNames } from '../../activities/io/postgres/logical/database.ts';
 import type { DumpedDatabase, DumpedTable } from '../../workflows/model/dump.ts';
 import { checkForm } from '../../workflows/model/dump-order.ts';
 import { fullName, selectionsOf } from '../../workflows/model/dump-selection.ts';
@@ -26,8 +26,6 @@ test('an order that asks of a kind of source what only the other has is refused'
     [{ source, tablespaces: { '1': '/x' } }, DUMPED, 'tablespaces'],
     [{ source, action: 'pause' }, DUMPED, 'action'],
     [{ source, type: 'incremental' }, DUMPED, 'type'],
-    [{ source, onlySchema: 'sales' }, STREAMED, 'onlySchema'],
-    [{ source, intoDatabase: 'new' }, STREAMED, 'intoDatabase'],
   ];
   for (const [order, facts, place] of refused) {
     assert.throws(

@@ -3,6 +3,7 @@ import type { Activities } from '../../activities/index.ts';
 import { failure } from '../model/failure.ts';
 import { hostQueue } from '../model/names.ts';
 import type { RestoreOrder } from '../model/orders.ts';
+import { describeLeftOut } from '../model/partial.ts';
 import type { Phase, Proof, RecoveryPlan, ReplayEvidence, RestoreResult } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
 import type { RestorePreview, SourceFacts } from '../model/results.ts';
@@ -24,6 +25,8 @@ export interface Recovering {
   clock: RtoClock;
   /** Leave a cluster that is not proven where it is: it may be the best there is, and somebody has to look at it. */
   keepUnproven: boolean;
+  /** The copy stays as it is proven: the caller works on it as only this host can, and removes it. */
+  unfinished?: boolean;
 }
 
 /** What would be restored: base, WAL, place, estimate. Moves nothing. */
@@ -69,8 +72,10 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     const rtoMs = journal.elapsedMs();
     clock.stop();
     if (!proof.ok) throw notProven(plan, proof, keepUnproven);
-    journal.step('finish');
-    await on('remove the helpers of the recovery').finishRestore(plan);
+    if (!use.unfinished) {
+      journal.step('finish');
+      await on('remove the helpers of the recovery').finishRestore(plan);
+    }
     return {
       ...{ plan, fetch, open, proof, rtoMs },
       ...(replay ? { replay } : {}),
@@ -92,8 +97,9 @@ async function replayed(plan: RecoveryPlan, { journal }: Recovering): Promise<Re
   return replay;
 }
 
-function momentOf({ dump, target }: RecoveryPlan): string {
-  return dump ? '' : ` to ${describeTarget(target)}`;
+function momentOf({ dump, partial, target }: RecoveryPlan): string {
+  const only = partial ? `, only database ${partial.database}, not ${describeLeftOut(partial.leftOut)}` : '';
+  return dump ? '' : ` to ${describeTarget(target)}${only}`;
 }
 
 function placeOf({ dump, into }: RecoveryPlan): string {
@@ -101,7 +107,7 @@ function placeOf({ dump, into }: RecoveryPlan): string {
 }
 
 /** Hours of work that runs: whoever looks at it may find what no check could. */
-function keep(plan: RecoveryPlan, { journal, undo }: Recovering): void {
+export function keep(plan: RecoveryPlan, { journal, undo }: Pick<Recovering, 'journal' | 'undo'>): void {
   undo.clear();
   const { dump, into, host, port } = plan;
   const where = dump?.into ? `database ${dump.into.temporary}` : `${into} on host ${host}, port ${port}`;

@@ -20,7 +20,7 @@ export interface Reporting {
   sections?: ReportSection[];
 }
 
-const TITLES = { restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery' } as const;
+const TITLES = { restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery', rescue: 'Rescue of rows' } as const;
 
 /**
  * Writes the report of a run. What it is about is over: a cancellation comes too late for it, and a report that cannot be

@@ -1,4 +1,5 @@
 import { failure } from './failure.ts';
+import { checkPartial } from './partial.ts';
 import type { BackupOrder, DrillOrder, RestoreOrder } from './orders.ts';
 import type { SourceFacts } from './results.ts';
 import { describeTarget } from './target.ts';
@@ -8,7 +9,6 @@ type Key = keyof BackupOrder | keyof RestoreOrder;
 
 /** What only WAL and files of a cluster can give; a dump is one moment, in statements. */
 const PHYSICAL: readonly Key[] = ['timeline', 'tablespaces', 'inPlace'];
-const LOGICAL: readonly Key[] = ['onlyDatabase', 'onlySchema', 'onlyTable', 'intoDatabase'];
 
 /** Unsupported, before anything starts, when an order asks of a kind of source what only the other kind has. */
 export function checkForm(order: Order, facts: SourceFacts): void {
@@ -17,7 +17,7 @@ export function checkForm(order: Order, facts: SourceFacts): void {
     checkMoment(order, facts);
     for (const key of PHYSICAL) if (given[key] !== undefined && given[key] !== false) throw refused(key, facts);
   } else {
-    for (const key of LOGICAL) if (given[key] !== undefined) throw refused(key, facts);
+    checkPartial(given as Partial<RestoreOrder>);
   }
 }
 

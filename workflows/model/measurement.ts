@@ -30,7 +30,7 @@ export interface Measurement {
 /** No phase that moved less than it had to is measured: an attempt went on where another stopped, or a copy stood there. */
 export function measurementOf({ kind, run, finishedAt, result }: Report): Measurement | undefined {
   // A recovery that takes over also waits for switches and for people.
-  if (!result || kind === 'demo' || kind === 'recover') return undefined;
+  if (!result || kind === 'demo' || kind === 'recover' || kind === 'rescue') return undefined;
   const { plan, replay, rtoMs } = result;
   if (isPart(plan)) return undefined;
   return {
@@ -46,9 +46,9 @@ export function measurementOf({ kind, run, finishedAt, result }: Report): Measur
   };
 }
 
-/** What was chosen of a dump says nothing of all of it. */
-function isPart({ dump }: RestoreResult['plan']): boolean {
-  return [dump?.database, dump?.schema, dump?.table].some((name) => name !== undefined);
+/** What was chosen of a dump, or of a cluster, says nothing of all of it. */
+function isPart({ dump, partial }: RestoreResult['plan']): boolean {
+  return partial !== undefined || [dump?.database, dump?.schema, dump?.table].some((name) => name !== undefined);
 }
 
 function phasesOf({ phases, fetch, waitedMs = {} }: RestoreResult): Measurement['phases'] {

@@ -3,6 +3,7 @@ export const workflowId = {
   backup: (source: string): string => `backup/${source}`,
   restore: (source: string): string => `restore/${source}`,
   recover: (source: string): string => `recover/${source}`,
+  rescue: (source: string): string => `rescue/${source}`,
   drill: (source: string): string => `drill/${source}`,
   wal: (source: string): string => `wal/${source}`,
   verify: (source: string, point: string): string => `verify/${source}/${point}`,

@@ -39,13 +39,15 @@ export interface RestoreOrder {
   tablespaces?: Record<string, string>;
   /** Restore from this point instead of the best one. */
   point?: string;
-  /** One database of a dump. */
+  /** One database: of a dump, or of a cluster, whose other databases then have no content. */
   onlyDatabase?: string;
-  /** One schema of a dump. */
+  /** One schema of a database. */
   onlySchema?: string;
-  /** One table of a dump: "name" or "schema.name". */
+  /** One table of a database: "name" or "schema.name". */
   onlyTable?: string;
-  /** A new database of a server that runs, instead of a cluster of its own; dumps only. */
+  /** Rows that somebody will take from the copy back into the database, which is looked at before anything is fetched. */
+  rows?: RowsWish;
+  /** A new database of a server that runs, instead of a cluster of its own. */
   intoDatabase?: string;
   /** Name of the host worker that restores; default: whichever takes the first step. */
   host?: string;
@@ -55,6 +57,13 @@ export interface RestoreOrder {
   mustHold?: string[];
   /** Only answer what would happen; move no byte. */
   preview?: boolean;
+}
+
+export interface RowsWish {
+  /** Each "name" or "schema.name". */
+  tables: string[];
+  /** SQL over the columns of each. */
+  where?: string;
 }
 
 /** What has happened decides what is done: see workflows/recover.ts. */

@@ -2,6 +2,7 @@ import type { RtoForecast } from './forecast.ts';
 import type { ImportPlan } from './dump.ts';
 import type { Lsn } from './lsn.ts';
 import type { MatchedSettings, PointSummary } from './manifest.ts';
+import type { Brought, PartialPlan } from './partial.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
 
 /** Moments that can be reached with what the vault holds now. */
@@ -81,6 +82,8 @@ export interface RecoveryPlan {
   walAside?: string;
   /** Of a dump: there is no WAL to replay. */
   dump?: ImportPlan;
+  /** Of a cluster: one database; absent: all of them. */
+  partial?: PartialPlan;
   estimate: Estimate;
   window: ReachableWindow;
   /** The server's own newest facts are not needed for a restore: the source may be gone. */
@@ -114,6 +117,8 @@ export interface ReplayEvidence {
   walBytes: number;
   segments: number;
   timeline: number;
+  /** Pages of databases without content that the WAL changes, and that were passed over; absent: there are no such databases. */
+  passedOver?: number;
 }
 
 export interface OpenEvidence {
@@ -158,6 +163,8 @@ export interface RestoreResult {
   replay?: ReplayEvidence;
   open: OpenEvidence;
   proof: Proof;
+  /** The copy is gone when something was brought from it into a server that runs. */
+  brought?: Brought;
   setAside?: string;
   report?: StoredReport;
 }

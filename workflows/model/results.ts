@@ -7,6 +7,7 @@ import type { CopyReach } from './reachable-map.ts';
 import type { Check, ReachableWindow, RecoveryPlan, RestoreResult, StoredReport } from './recovery.ts';
 import type { Scenario } from './orders.ts';
 import type { Target } from './target.ts';
+import type { ApprovalRule } from './service.ts';
 import type { Traffic } from './traffic.ts';
 import type { WalStatus } from './wal.ts';
 
@@ -31,6 +32,8 @@ export interface SourceFacts {
   newBaseAfterHole?: boolean;
   /** Host of the worker that takes its WAL; absent: any worker can. */
   walHost?: string;
+  /** Who has to agree before rows are written into it; absent: a version that could not. */
+  approval?: ApprovalRule;
   /** Somebody wants to be told. */
   notify: boolean;
   /** The namespace knows our search attributes. */

@@ -10,7 +10,7 @@ import { databasesOf } from './dump/index.ts';
 import { findDumpPrograms } from './dump/program.ts';
 import { momentOf } from './identity.ts';
 import type { LogicalOptions } from './options.ts';
-import { withReader } from './session.ts';
+import { withReader } from '../../io/postgres/logical/session.ts';
 
 /** Tries everything that a dump needs, and tells each with what to change. Changes nothing. */
 export async function checkSource(options: LogicalOptions, run: Run): Promise<SourceCheck[]> {

@@ -6,6 +6,7 @@ import { createPointFiles } from './files/index.ts';
 import { identityOf } from './identity.ts';
 import { postgresSchema } from './options.ts';
 import { createRecovery } from './recovery/index.ts';
+import { createRowRescue } from './rescue/index.ts';
 import { createLogShipping } from './wal/index.ts';
 
 /** A PostgreSQL cluster, physically: base backup and WAL over the replication protocol, without an agent on its host. */
@@ -20,6 +21,7 @@ export const postgresSource = defineSource({
     recovery: createRecovery(name, options, run),
     log: createLogShipping(name, options, run),
     files: createPointFiles(options, run),
+    rows: createRowRescue(options, run),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }),
 });

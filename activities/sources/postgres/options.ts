@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ServerOptions } from '../../io/postgres/options.ts';
-import { connectionSchema } from '../../io/postgres/options.ts';
+import { connectionSchema, serverSchema } from '../../io/postgres/options.ts';
 import { durationOption, pathOption } from '../../io/option-types.ts';
 
 const value = z.union([z.string(), z.number(), z.boolean(), z.null()]);
@@ -34,6 +34,8 @@ export const restoreSchema = z.strictObject({
   scratch: pathOption.default('/var/tmp/lifeboat'),
   /** Settings given to the recovered server on top of the source's own. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
+  /** Server that databases and rows are brought back into, as a role that may write there; absent: the source, as its connection says. */
+  server: serverSchema.optional(),
   /** Longest wait for a recovered server to start and to reach a consistent state, beyond which it is taken for hung. */
   startTimeout: durationOption.prefault('5m'),
 });

@@ -27,6 +27,7 @@ const DESCRIBING = [
   'lc_time',
   'timezone',
   'huge_pages',
+  'full_page_writes',
 ];
 
 export async function readSettings(client: SqlClient): Promise<MatchedSettings> {

@@ -1,11 +1,11 @@
 import type { DumpedDatabase, DumpedTable } from '../../../../workflows/model/dump.ts';
 import type { Run } from '../../../io/run.ts';
-import type { Survey } from '../survey.ts';
-import { surveyOf } from '../survey.ts';
+import type { Survey } from '../../../io/postgres/logical/survey.ts';
+import { surveyOf } from '../../../io/postgres/logical/survey.ts';
 import type { Group } from './groups.ts';
 import { dealTables, groupArgs } from './groups.ts';
-import type { Measured } from './measured.ts';
-import { measureAll } from './measured.ts';
+import type { Measured } from '../../../io/postgres/logical/measured.ts';
+import { measureAll } from '../../../io/postgres/logical/measured.ts';
 import type { Parts } from './parts.ts';
 import type { Dumping } from './program.ts';
 import { runDump } from './program.ts';

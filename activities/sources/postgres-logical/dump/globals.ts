@@ -1,7 +1,7 @@
 import type { DumpFacts } from '../../../../workflows/model/dump.ts';
 import { ROLES_FILE, TABLESPACES_FILE } from '../../../../workflows/model/dump.ts';
 import { query } from '../../../io/postgres/connection.ts';
-import { withReader } from '../session.ts';
+import { withReader } from '../../../io/postgres/logical/session.ts';
 import type { Parts } from './parts.ts';
 import type { Dumping } from './program.ts';
 import { runDump } from './program.ts';

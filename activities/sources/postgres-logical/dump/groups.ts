@@ -1,5 +1,5 @@
 import { quoteName } from '../../../io/postgres/identifier.ts';
-import type { Survey } from '../survey.ts';
+import type { Survey } from '../../../io/postgres/logical/survey.ts';
 
 type Table = Survey['tables'][number];
 

@@ -7,7 +7,7 @@ import type { Run } from '../../../io/run.ts';
 import type { BackupFacts, PartSink } from '../../source.ts';
 import { momentOf } from '../identity.ts';
 import type { LogicalOptions } from '../options.ts';
-import { withReader } from '../session.ts';
+import { withReader } from '../../../io/postgres/logical/session.ts';
 import { dumpDatabase } from './database.ts';
 import { dumpGlobals } from './globals.ts';
 import { Parts } from './parts.ts';

@@ -5,8 +5,8 @@ import { quoteLiteral, quoteName } from '../../../io/postgres/identifier.ts';
 import { placeOf } from '../../../io/postgres/failures.ts';
 import { addressOf } from '../../../io/postgres/connection.ts';
 import type { LogicalOptions } from '../options.ts';
-import { withReader } from '../session.ts';
-import type { Survey } from '../survey.ts';
+import { withReader } from '../../../io/postgres/logical/session.ts';
+import type { Survey } from '../../../io/postgres/logical/survey.ts';
 
 /** One moment of one database, held by a connection of ours for as many sessions as want to see it. */
 export interface Snapshot {

@@ -5,17 +5,19 @@ import type { Writable } from 'node:stream';
 import { once } from 'node:events';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { DUMP_TREE } from '../../../../workflows/model/dump.ts';
+import type { Selection } from '../../../../workflows/model/dump-selection.ts';
 import type { FileEntry, FileSlice } from '../../../../workflows/model/manifest.ts';
 import { crc32c } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import { release } from '../../../io/memory.ts';
+import type { Archives } from '../../../io/postgres/logical/import.ts';
 import type { PointReader } from '../../source.ts';
 import type { FetchCount } from './count.ts';
 import { placeOf } from './place.ts';
 import type { Restore } from './scene.ts';
 
 /** The files of one dump, read part by part. */
-export interface Archives {
+export interface StoredArchives {
   reader: PointReader;
   count: FetchCount;
 }
@@ -28,7 +30,7 @@ function entryOf({ manifest }: PointReader, path: string): FileEntry {
 }
 
 /** Pieces of a file in order; while one is used, the next one is on its way. */
-async function* piecesOf({ reader, count }: Archives, path: string): AsyncGenerator<Buffer> {
+async function* piecesOf({ reader, count }: StoredArchives, path: string): AsyncGenerator<Buffer> {
   const slices = entryOf(reader, path).slices ?? [];
   let next = slices[0] && soon(pieceOf(reader, path, slices[0]));
   for (const [index, slice] of slices.entries()) {
@@ -62,8 +64,23 @@ async function pieceOf(reader: PointReader, path: string, slice: FileSlice): Pro
   });
 }
 
+/** What one database is imported from; rows come from the vault straight into a program. */
+export function archivesOf(use: Restore, stored: StoredArchives, selection: Selection): Archives {
+  return {
+    withDefinitions: (work) => withFile(use, { ...stored, path: selection.database.schemaFile }, work),
+    rows: [...filesFor(selection)].map((path) => (to: Writable) => pour(stored, path, to)),
+  };
+}
+
+/** Sequences and large objects are in the first one. */
+function filesFor({ database, only }: Selection): Set<string> {
+  if (!only) return new Set(database.dataFiles);
+  const of = only.tables.map(({ file }) => file).filter((file) => file !== undefined);
+  return new Set([...database.dataFiles.slice(0, 1), ...of]);
+}
+
 /** Writes a file into a program's input or a file, as fast as that takes it. */
-export async function pour(archives: Archives, path: string, to: Writable): Promise<void> {
+export async function pour(archives: StoredArchives, path: string, to: Writable): Promise<void> {
   for await (const bytes of piecesOf(archives, path)) {
     if (to.destroyed || to.closed) return;
     // Whoever reads may be gone, which its exit explains.
@@ -76,9 +93,9 @@ export async function pour(archives: Archives, path: string, to: Writable): Prom
 }
 
 /** Definitions go into a file, which several pg_restore read at once; it is gone when the work is done. */
-export async function withFile<T>(
+async function withFile<T>(
   use: Restore,
-  archives: Archives & { path: string },
+  archives: StoredArchives & { path: string },
   work: (file: string) => Promise<T>,
 ): Promise<T> {
   const folder = placeOf(use.plan).archives;

@@ -25,15 +25,3 @@ export function serverOf(options: LogicalOptions): ServerOptions {
 export function nameOf(plan: RecoveryPlan, database: DumpedDatabase): string {
   return plan.dump?.into?.temporary ?? database.name;
 }
-
-/**
- * What roles and databases may have set would keep a restore from its work; login triggers would run at each connection,
- * and only a superuser may go without.
- */
-export function sessionSettings({ major, superuser }: { major: number; superuser: boolean }): Record<string, string> {
-  return {
-    ...{ default_transaction_read_only: 'off', statement_timeout: '0', idle_in_transaction_session_timeout: '0' },
-    ...(major >= 17 ? { transaction_timeout: '0' } : {}),
-    ...(major >= 17 && superuser ? { event_triggers: 'off' } : {}),
-  };
-}

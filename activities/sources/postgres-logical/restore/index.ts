@@ -4,15 +4,16 @@ import { selectionsOf } from '../../../../workflows/model/dump-selection.ts';
 import type { FetchEvidence, OpenEvidence, RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { exclusively } from '../../../io/exclusive.ts';
 import { checkPortFree } from '../../../io/postgres/host.ts';
+import { importDatabase } from '../../../io/postgres/logical/import.ts';
 import { runningServer, stopServer } from '../../../io/postgres/server.ts';
 import type { Run } from '../../../io/run.ts';
 import type { PointReader, Restoring } from '../../source.ts';
 import type { LogicalOptions } from '../options.ts';
+import { archivesOf } from './archive.ts';
 import { FetchCount } from './count.ts';
-import { dropDatabase } from './database.ts';
+import { dropDatabase } from '../../../io/postgres/logical/database.ts';
 import { nameOf } from './destination.ts';
-import { importDatabase } from './import.ts';
-import { checkServer, takeName } from './into-database.ts';
+import { checkServer, takeName } from '../../../io/postgres/logical/into-database.ts';
 import { placeOf } from './place.ts';
 import { proveImport } from './prove.ts';
 import { restoreRoles } from './roles.ts';
@@ -72,7 +73,9 @@ async function fetch(use: Restore, reader: PointReader): Promise<FetchEvidence> 
       resumed += partsOf(reader, [database.schemaFile, ...database.dataFiles]);
       continue;
     }
-    await importDatabase({ ...use, to, archives, name: nameOf(plan, database), selection });
+    const { jobs } = use.options.restore;
+    const from = archivesOf(use, archives, selection);
+    await importDatabase({ ...use, jobs, to, archives: from, name: nameOf(plan, database), selection });
     await writeState(placeOf(plan), { ...state, databases: [...state.databases, database.name] });
   }
   return count.evidence({ files, resumed });

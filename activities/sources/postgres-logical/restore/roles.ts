@@ -1,19 +1,20 @@
 import { join } from 'node:path';
 import { ROLES_FILE } from '../../../../workflows/model/dump.ts';
 import { query } from '../../../io/postgres/connection.ts';
-import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { quoteIdent } from '../../../io/postgres/identifier.ts';
 import { runForeign } from '../../../io/postgres/foreign-program.ts';
 import { libpqPlace } from '../../../io/postgres/libpq.ts';
-import type { Archives } from './archive.ts';
+import type { Destination } from '../../../io/postgres/logical/destination.ts';
+import { atDestination } from '../../../io/postgres/logical/destination.ts';
+import { missingRoles } from '../../../io/postgres/logical/missing-roles.ts';
+import type { StoredArchives } from './archive.ts';
 import { pour } from './archive.ts';
-import type { Destination, Restore } from './scene.ts';
-import { atDestination } from './scene.ts';
+import type { Restore } from './scene.ts';
 import { ownState, writeState } from './state.ts';
 import { placeOf } from './place.ts';
 
 /** Roles with their settings and memberships, once; those that the dump names and has no definition of cannot log in. */
-export async function restoreRoles(use: Restore, to: Destination, archives: Archives): Promise<void> {
+export async function restoreRoles(use: Restore, to: Destination, archives: StoredArchives): Promise<void> {
   const { plan, folder, as, run } = use;
   const { dump } = archives.reader.manifest;
   if ((await ownState(plan)).roles) return;
@@ -47,13 +48,4 @@ function grantees({
 }): string[] {
   const named = [owner, ...grants.map(({ grantee }) => grantee), ...settings.map(({ role }) => role)];
   return named.filter((name) => name !== undefined);
-}
-
-export async function missingRoles(client: SqlClient, wanted: readonly string[]): Promise<string[]> {
-  const rows = await query<{ name: string }>(
-    client,
-    'select name from unnest($1::text[]) name where not exists (select from pg_roles where rolname = name)',
-    [wanted],
-  );
-  return rows.map(({ name }) => name);
 }

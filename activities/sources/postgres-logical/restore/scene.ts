@@ -1,13 +1,12 @@
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
-import type { ConnectMode, SqlClient } from '../../../io/postgres/connection.ts';
-import { query, withConnection } from '../../../io/postgres/connection.ts';
 import { findUser } from '../../../io/postgres/host.ts';
-import type { ServerOptions } from '../../../io/postgres/options.ts';
+import type { Destination } from '../../../io/postgres/logical/destination.ts';
+import { reachServer } from '../../../io/postgres/logical/destination.ts';
 import { findPrograms } from '../../../io/postgres/programs.ts';
 import type { Run } from '../../../io/run.ts';
 import type { RunAs } from '../../../io/run-command.ts';
 import type { LogicalOptions } from '../options.ts';
-import { destinationOf, sessionSettings } from './destination.ts';
+import { destinationOf } from './destination.ts';
 
 /** What the steps of a restore share. */
 export interface Restore {
@@ -35,30 +34,6 @@ export async function restoreOf(plan: RecoveryPlan, options: LogicalOptions, run
   return { plan, options, run, folder, ...(as ? { as } : {}) };
 }
 
-/** How sessions of this restore reach their server. */
-export interface Destination {
-  connection: ServerOptions;
-  settings: Record<string, string>;
-}
-
-export async function reach({ plan, options, run }: Restore): Promise<Destination> {
-  const connection = destinationOf(plan, options);
-  const who = await withConnection(connection, { signal: run.signal }, async (client) => {
-    const [row] = await query<{ major: number; superuser: boolean }>(
-      client,
-      `select current_setting('server_version_num')::int / 10000 as major,
-              (select rolsuper from pg_roles where rolname = current_user) as superuser`,
-    );
-    return row ?? { major: 0, superuser: false };
-  });
-  return { connection, settings: sessionSettings(who) };
-}
-
-/** A session at the destination; by default in the database that is always there. */
-export function atDestination<T>(
-  { connection, settings }: Destination,
-  mode: ConnectMode,
-  work: (client: SqlClient) => Promise<T>,
-): Promise<T> {
-  return withConnection(connection, { statementTimeoutMs: 0, settings, ...mode }, work);
+export function reach({ plan, options, run }: Restore): Promise<Destination> {
+  return reachServer(destinationOf(plan, options), run.signal);
 }

@@ -35,7 +35,13 @@ export class Catalogs {
 
   /** The maps of all databases, which say where their first catalogs are, and which transactions have committed. */
   fetchMaps(): Promise<void> {
-    return this.#fetch((path) => path.endsWith(`/${MAP}`) || /^pg_xact\/[0-9A-F]+$/.test(path));
+    return this.#fetch((path) => path.endsWith(`/${MAP}`) || isCommitState(path));
+  }
+
+  /** The same, of what all databases share, and of one of them. */
+  fetchShared(database?: number): Promise<void> {
+    const own = new RegExp(`^(?:global|(?:base|pg_tblspc/.+)/${database ?? 'none'})/${MAP}$`);
+    return this.#fetch((path) => own.test(path) || isCommitState(path));
   }
 
   async fetchAll(catalogs: readonly Catalog[]): Promise<void> {
@@ -98,6 +104,10 @@ export class Catalogs {
       closeSync(file);
     }
   }
+}
+
+function isCommitState(path: string): boolean {
+  return /^pg_xact\/[0-9A-F]+$/.test(path);
 }
 
 function openIfThere(path: string): number | undefined {

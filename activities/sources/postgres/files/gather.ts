@@ -103,7 +103,7 @@ function filesIn(manifest: Manifest, wanted: Wanted): { files: Map<string, strin
   return { files, changed: onlyChanged };
 }
 
-async function openPoint(newest: PointReader, point: string): Promise<PointReader> {
+export async function openPoint(newest: PointReader, point: string): Promise<PointReader> {
   return point === newest.manifest.point ? newest : newest.other(point);
 }
 

@@ -9,16 +9,19 @@ import type { Run } from '../../../io/run.ts';
 import type { Chained, PointFiles } from '../../point-files.ts';
 import type { PostgresOptions } from '../options.ts';
 import { checkExtractTarget, extractFiles, removeStaging } from './extract.ts';
+import { chooseDatabase } from './choose-database.ts';
 import { listedFiles } from './list.ts';
 import type { NameOf } from './names.ts';
 import { relationNames } from './names.ts';
 import { relationFile } from './paths.ts';
 
 export function createPointFiles(options: PostgresOptions, run: Run): PointFiles {
-  const names = (from: Chained): Promise<NameOf> => namesOf(from, options, run);
+  const inFolder = <T>(work: (folder: string) => Promise<T>): Promise<T> => withCatalogs(options, work);
+  const names = (from: Chained): Promise<NameOf> => inFolder((folder) => relationNames({ ...from, run }, folder));
   return {
     list: ({ reader }) => listedFiles(reader.manifest),
     names,
+    choose: (from, wish) => inFolder((folder) => chooseDatabase({ ...from, run }, { wish, folder })),
     find: async (from, what) => ('file' in what ? findFile(from, what.file) : findRelation(from, what.relation, names)),
     checkTarget: checkExtractTarget,
     // A late attempt would write into what its successor has published.
@@ -28,11 +31,11 @@ export function createPointFiles(options: PostgresOptions, run: Run): PointFiles
 }
 
 /** Catalogs are fetched into a folder of their own, which is gone afterwards. */
-async function namesOf(from: Chained, { restore }: PostgresOptions, run: Run): Promise<NameOf> {
+async function withCatalogs<T>({ restore }: PostgresOptions, work: (folder: string) => Promise<T>): Promise<T> {
   const scratch = join(restore.scratch, `.catalogs-${randomUUID()}`);
   try {
     await mkdir(scratch, { recursive: true, mode: 0o700 });
-    return await relationNames({ ...from, run }, scratch);
+    return await work(scratch);
   } catch (error) {
     throw fileFailure(scratch, error);
   } finally {

@@ -47,6 +47,44 @@ export async function relationNames(use: Gathering, scratch: string): Promise<Na
   };
 }
 
+/** Name of every database by its oid; of every other catalog nothing is fetched. */
+export async function databaseNames(use: Gathering, scratch: string): Promise<Map<number, string>> {
+  const catalogs = new Catalogs(use, scratch);
+  await catalogs.fetchShared();
+  const list: Catalog = { folder: 'global', node: catalogs.mapped('global').get(PG_DATABASE) };
+  await catalogs.fetchAll([list]);
+  return namesIn(catalogs, list);
+}
+
+/** "schema.name" of every relation of one database, tables and what is not stored among them. */
+export async function relationsOf(
+  use: Gathering,
+  { folder: scratch, database }: { folder: string; database: number },
+): Promise<string[]> {
+  const catalogs = new Catalogs(use, scratch);
+  await catalogs.fetchShared(database);
+  const [folder] = (await catalogs.folders()).filter((each) => each !== 'global');
+  if (folder === undefined) return [];
+  const list: Catalog = { folder, node: catalogs.mapped(folder).get(PG_CLASS) };
+  await catalogs.fetchAll([list]);
+  const schemas: Catalog = { folder, node: namespaceNode(catalogs, list) };
+  await catalogs.fetchAll([schemas]);
+  const names = namesIn(catalogs, schemas);
+  const relations: string[] = [];
+  for (const row of catalogs.rows(list)) {
+    const schema = names.get(row.readUInt32LE(SCHEMA_AT));
+    if (schema !== undefined) relations.push(`${schema}.${nameAt(row, NAME_AT)}`);
+  }
+  return relations;
+}
+
+/** A row is read at once: the next page comes into the same memory. */
+function namesIn(catalogs: Catalogs, list: Catalog): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const row of catalogs.rows(list)) names.set(oidOf(row), nameAt(row, NAME_AT));
+  return names;
+}
+
 function namespaceNode(catalogs: Catalogs, list: Catalog): number | undefined {
   for (const row of catalogs.rows(list)) if (oidOf(row) === PG_NAMESPACE) return row.readUInt32LE(NODE_AT);
   return undefined;
@@ -61,8 +99,7 @@ interface Database {
 }
 
 function addNames(names: Map<string, string>, { catalogs, database, list, schemas, shared }: Database): void {
-  const schemaNames = new Map<number, string>();
-  for (const row of catalogs.rows(schemas)) schemaNames.set(oidOf(row), nameAt(row, NAME_AT));
+  const schemaNames = namesIn(catalogs, schemas);
   const own = catalogs.mapped(list.folder);
   for (const row of catalogs.rows(list)) {
     const schema = schemaNames.get(row.readUInt32LE(SCHEMA_AT));

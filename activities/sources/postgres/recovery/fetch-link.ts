@@ -130,8 +130,10 @@ async function makeTree(use: FetchingLink, placeOfFile: PlaceOf): Promise<void> 
         await owned(path);
       } else if (file.type === 'symlink') {
         await makeLink(use, path, file);
-      } else if (file.bytes === 0 && placeOfFile(tree, file)) {
-        await makeEmpty(use, path, file.mode);
+      } else {
+        const place = placeOfFile(tree, file);
+        // A hole takes no room, and reads as pages that nobody has written yet.
+        if (place && (place.hollow || file.bytes === 0)) await makeHollow(use, path, file);
       }
     }
   }
@@ -146,11 +148,12 @@ async function makeLink(use: FetchingLink, path: string, file: FileEntry): Promi
   else await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
-async function makeEmpty({ host }: FetchingLink, path: string, mode: number): Promise<void> {
+async function makeHollow({ host }: FetchingLink, path: string, { mode, bytes }: FileEntry): Promise<void> {
   const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_TRUNC;
   const handle = await open(path, flags, mode & 0o700);
   try {
     if (host.as) await handle.chown(host.as.uid, host.as.gid);
+    if (bytes > 0) await handle.truncate(bytes);
   } finally {
     await handle.close();
   }

@@ -5,6 +5,7 @@ import type { Run } from '../../../io/run.ts';
 import type { Recovery } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
 import { fetchBase } from './fetch.ts';
+import { bringOver, checkBringing, dropBrought } from './bring-over.ts';
 import { discardRestore, finishRestore } from './finish.ts';
 import { sayingFull } from './full-disk.ts';
 import type { Host } from '../../../io/postgres/host.ts';
@@ -25,6 +26,7 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     check: async (plan) => {
       await host(plan);
       await checkTarget(plan);
+      await checkBringing(plan, options, run);
     },
     prepare: (plan) => alone(plan, async () => prepareTarget(plan, await host(plan))),
     fetch: (plan, reader) => alone(plan, async () => fetchBase({ plan, host: await host(plan), reader, run })),
@@ -36,6 +38,11 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     },
     look: (plan) => lookAt(plan),
     finish: (plan) => alone(plan, async () => finishRestore({ plan, host: await host(plan), options, run })),
-    discard: (plan) => alone(plan, () => discardRestore(plan, run)),
+    bring: (plan) => alone(plan, async () => bringOver({ plan, host: await host(plan), options, run })),
+    discard: (plan) =>
+      alone(plan, async () => {
+        await discardRestore(plan, run);
+        await dropBrought(plan, options, run);
+      }),
   };
 }

@@ -3,6 +3,7 @@ import type { OpenEvidence, RecoveryPlan } from '../../../../workflows/model/rec
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
+import { closeHollow } from './close-hollow.ts';
 import { whileFeeding } from './feeder.ts';
 import { placeOf } from './place.ts';
 import { replayWal } from './replay.ts';
@@ -30,7 +31,10 @@ export async function openRecovered(use: Replaying): Promise<OpenEvidence> {
 
 async function openServer(plan: RecoveryPlan, run: Run): Promise<OpenEvidence> {
   return withRecovered(plan, { signal: run.signal }, async (client) => {
-    if (plan.action === 'promote') await promote(client, plan, run);
+    if (plan.action === 'promote') {
+      await promote(client, plan, run);
+      await closeHollow(client, plan);
+    }
     const [row] = await query<{ recovery: boolean; tli: number | null }>(
       client,
       `select r as recovery, case when r then null else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as tli

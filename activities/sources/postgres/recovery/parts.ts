@@ -14,6 +14,8 @@ const WRITE_PART = threadModule('write-part', import.meta.url).href;
 export interface FilePlace {
   /** Absolute path. */
   path: string;
+  /** Only its size is wanted: nothing of it is fetched. */
+  hollow?: true;
   /** It is changed blocks of the file at `path`. One that stands in several parts is put together here before it is used. */
   increment?: BlockSizes & { staged: string };
 }
@@ -84,7 +86,7 @@ export function placementsByPart(manifest: Manifest, placeOf: PlaceOf): Map<numb
   for (const tree of manifest.trees) {
     for (const file of tree.files) {
       const place = placeOf(tree, file);
-      if (!place) continue;
+      if (!place || place.hollow) continue;
       const to = destination(place, file);
       let position = 0;
       for (const { part, ...slice } of file.slices ?? []) {

@@ -4,6 +4,7 @@ import type { Check, Proof, RecoveryPlan, ReplayEvidence } from '../../../../wor
 import { query } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
 import type { PostgresOptions, Probe } from '../options.ts';
+import { askable, onlyChosen } from './prove-partial.ts';
 import { readEverything } from './relations.ts';
 import { withRecovered } from './session.ts';
 import { timeMicros } from '../../../../workflows/model/target-parse.ts';
@@ -31,17 +32,20 @@ export async function proveRecovered(use: Proving): Promise<Proof> {
         : reading.problems.slice(0, 3).join('; '),
   };
   const probes: Check[] = [];
-  const asked = (plan.mustHold ?? []).map((sql): Probe => ({ sql, equals: true }));
-  for (const probe of [...options.probes, ...asked])
-    probes.push(await askProbe(plan, probe, options.connection.database));
+  const wished = (plan.mustHold ?? []).map((sql): Probe => ({ sql, equals: true }));
+  const { database } = options.connection;
+  const { asked, checks: notAsked } = askable(plan, [...options.probes, ...wished], database);
+  for (const probe of asked) probes.push(await askProbe(plan, probe, database));
   const checks = [
     consistent(plan, replay),
     stopped(plan, replay),
     ...lastCommit(plan, replay),
     await checksums(plan),
+    ...(await onlyChosen(plan, replay)),
     readable,
     ...heldTables(reading.held),
     ...probes,
+    ...notAsked,
   ];
   const behind = behindMs(plan, replay);
   return {

@@ -23,13 +23,15 @@ const MOST_PROBLEMS = 20;
 /** DROP DATABASE marks it and removes its files before it commits, and neither is undone by a stop before that commit. */
 const DROPPED = 'is invalid: a DROP DATABASE was under way at the target; its files are gone, choose an earlier target';
 
-/** Reads every table of every database to its last row, and checks heap and index structure where amcheck can be had. */
+/** Reads every table of every database that is restored to its last row, and checks heap and index structure where amcheck can be had. */
 export async function readEverything(plan: RecoveryPlan, run: Run): Promise<Reading> {
   const names = await withRecovered(plan, {}, (client) =>
     query<{ datname: string; invalid: boolean }>(
       client,
       `select datname, datconnlimit = -2 as invalid from pg_database
-        where datallowconn order by case when datconnlimit <> -2 then pg_database_size(oid) end desc nulls last`,
+        where datallowconn and ($1::oid[] is null or oid = any ($1::oid[]))
+        order by case when datconnlimit <> -2 then pg_database_size(oid) end desc nulls last`,
+      [plan.partial?.kept ?? null],
     ),
   );
   const total: Reading = { relations: 0, rows: 0, problems: [], held: [], method: 'full scan' };

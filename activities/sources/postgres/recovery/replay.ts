@@ -6,6 +6,7 @@ import type { RecoveryPlan, ReplayEvidence } from '../../../../workflows/model/r
 import { query } from '../../../io/postgres/connection.ts';
 import type { Feeder } from './feeder.ts';
 import { whileFeeding } from './feeder.ts';
+import { passedOver } from './passed-over.ts';
 import type { Place } from './place.ts';
 import { placeOf } from './place.ts';
 import { fatalFailure, refuseHole, tooLow } from './replay-failures.ts';
@@ -176,6 +177,7 @@ async function evidence(use: Replaying, reached: Reached, segments: number): Pro
   const { plan } = use;
   const log = await readRecoveryLog(placeOf(plan));
   const { base } = plan;
+  const passed = await passedOver(plan, placeOf(plan));
   const commit = reached.lastCommitAt === undefined ? {} : { lastCommitAt: reached.lastCommitAt };
   return {
     consistentAt: log.consistentAt ?? '0/0',
@@ -185,5 +187,6 @@ async function evidence(use: Replaying, reached: Reached, segments: number): Pro
     walBytes: compareLsn(reached.lsn, base.startLsn) > 0 ? lsnDistanceBytes(base.startLsn, reached.lsn) : 0,
     segments,
     timeline: reached.timeline,
+    ...(passed === undefined ? {} : { passedOver: passed }),
   };
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import type { Place } from './place.ts';
@@ -26,10 +26,20 @@ export interface RecoveryLog {
 }
 
 export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
-  const text = await readFile(join(place.log, 'server.json'), 'utf8').catch(() => '');
   const log: RecoveryLog = {};
-  for (const line of text.split('\n')) note(log, parse(line));
+  for await (const line of linesOf(join(place.log, 'server.json'))) note(log, parse(line));
   return log;
+}
+
+/** Lines of a log that may be larger than memory; none when it is not there. */
+export async function* linesOf(path: string): AsyncIterable<string> {
+  const file = await open(path).catch(() => undefined);
+  if (!file) return;
+  try {
+    for await (const line of file.readLines({ autoClose: false })) yield line;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Whether replay came to its target: a pause alone may be a person's, or that of a setting that is too low. */

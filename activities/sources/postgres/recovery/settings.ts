@@ -1,6 +1,7 @@
 import { chmod, chown, readFile, rename, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { hasHollow } from '../../../../workflows/model/partial.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { PostgresOptions } from '../options.ts';
 import type { Host } from '../../../io/postgres/host.ts';
@@ -55,6 +56,8 @@ async function isolation(use: SettingsUse): Promise<Record<string, string>> {
     unix_socket_directories: place.socket,
     ssl: 'off',
     ...use.options.restore.settings,
+    // Nothing is to be cleaned up where there is nothing.
+    ...(hasHollow(plan) ? { autovacuum: 'off' } : {}),
     ...(await readRaised(place)),
   };
 }
@@ -67,6 +70,8 @@ function recovery(use: SettingsUse): Record<string, string> {
     recovery_target_timeline: String(plan.timeline),
     recovery_target_action: 'pause',
     ...targetSettings(plan),
+    // What WAL changes in a database without content is passed over; the log is looked through for any other.
+    ...(hasHollow(plan) ? { ignore_invalid_pages: 'on' } : {}),
     hot_standby: 'on',
     logging_collector: 'on',
     log_destination: 'jsonlog',

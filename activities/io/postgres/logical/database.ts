@@ -1,9 +1,9 @@
 import type { DatabaseProperties, DumpedDatabase } from '../../../../workflows/model/dump.ts';
-import type { SqlClient } from '../../../io/postgres/connection.ts';
-import { query } from '../../../io/postgres/connection.ts';
-import { quoteIdent, quoteLiteral } from '../../../io/postgres/identifier.ts';
-import type { Destination } from './scene.ts';
-import { atDestination } from './scene.ts';
+import type { SqlClient } from '../connection.ts';
+import { query } from '../connection.ts';
+import { quoteIdent, quoteLiteral } from '../identifier.ts';
+import type { Destination } from './destination.ts';
+import { atDestination } from './destination.ts';
 
 /** An empty database that sorts and encodes as the dumped one did. */
 export async function createDatabase(to: Destination, name: string, dumped: DumpedDatabase): Promise<void> {

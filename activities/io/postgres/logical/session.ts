@@ -1,6 +1,6 @@
-import type { ConnectMode, SqlClient } from '../../io/postgres/connection.ts';
-import { query, withConnection } from '../../io/postgres/connection.ts';
-import type { ServerOptions } from '../../io/postgres/options.ts';
+import type { ConnectMode, SqlClient } from '../connection.ts';
+import { query, withConnection } from '../connection.ts';
+import type { ServerOptions } from '../options.ts';
 
 /**
  * What makes the text of a row the same everywhere, and a reader that sees every row or fails. No name is looked up

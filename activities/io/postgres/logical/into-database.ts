@@ -1,12 +1,12 @@
 import type { IntoDatabase } from '../../../../workflows/model/dump.ts';
 import { failure } from '../../../../workflows/model/failure.ts';
-import type { SqlClient } from '../../../io/postgres/connection.ts';
-import { query } from '../../../io/postgres/connection.ts';
-import { quoteIdent } from '../../../io/postgres/identifier.ts';
+import type { SqlClient } from '../connection.ts';
+import { query } from '../connection.ts';
+import { quoteIdent } from '../identifier.ts';
 import { databaseExists } from './database.ts';
-import { missingRoles } from './roles.ts';
-import type { Destination } from './scene.ts';
-import { atDestination } from './scene.ts';
+import { missingRoles } from './missing-roles.ts';
+import type { Destination } from './destination.ts';
+import { atDestination } from './destination.ts';
 
 /** Every reason why the server cannot take it; touches nothing. */
 export async function checkServer(to: Destination, into: IntoDatabase): Promise<void> {

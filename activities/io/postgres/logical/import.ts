@@ -1,18 +1,34 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import type { DumpedDatabase } from '../../../../workflows/model/dump.ts';
 import type { Only, Selection } from '../../../../workflows/model/dump-selection.ts';
 import { failure } from '../../../../workflows/model/failure.ts';
-import { ProgramFailed, runForeign } from '../../../io/postgres/foreign-program.ts';
-import { libpqPlace } from '../../../io/postgres/libpq.ts';
-import type { Archives } from './archive.ts';
-import { pour, withFile } from './archive.ts';
+import type { Run } from '../../run.ts';
+import type { RunAs } from '../../run-command.ts';
+import { ProgramFailed, runForeign } from '../foreign-program.ts';
+import { libpqPlace } from '../libpq.ts';
 import { chosenLines } from './contents-list.ts';
 import { createDatabase, dropDatabase, setProperties } from './database.ts';
-import type { Destination, Restore } from './scene.ts';
-import { atDestination } from './scene.ts';
+import type { Destination } from './destination.ts';
+import { atDestination } from './destination.ts';
 
-export interface Import extends Restore {
+/** What a database is imported from: archives of pg_dump's custom format. */
+export interface Archives {
+  /** Definitions, in a file that several pg_restore read at once, and that is gone when the work is done. */
+  withDefinitions<T>(work: (file: string) => Promise<T>): Promise<T>;
+  /** Rows; each writes one archive into the input of a pg_restore. */
+  rows: readonly ((to: Writable) => Promise<void>)[];
+}
+
+export interface Import {
+  run: Run;
+  /** Folder of pg_restore. */
+  folder: string;
+  /** Who runs it; absent: whoever we are. */
+  as?: RunAs;
+  /** pg_restore processes at once. */
+  jobs: number;
   to: Destination;
   archives: Archives;
   /** Name that the database gets. */
@@ -26,13 +42,11 @@ export async function importDatabase(use: Import): Promise<void> {
   const { database, only } = selection;
   await dropDatabase(to, name);
   await createDatabase(to, name, database);
-  await withFile(use, { ...archives, path: database.schemaFile }, async (file) => {
+  await archives.withDefinitions(async (file) => {
     const chosen = only ? ['--use-list', await chosenList(use, file, only)] : [];
     await restore(use, { args: ['--section=pre-data', ...chosen, file] });
     await importRows(use);
-    await restore(use, {
-      args: ['--section=post-data', `--jobs=${use.options.restore.jobs}`, ...chosen, file],
-    });
+    await restore(use, { args: ['--section=post-data', `--jobs=${use.jobs}`, ...chosen, file] });
   });
   if (!only) await setProperties(to, name, database);
 }
@@ -55,21 +69,20 @@ async function chosenList(use: Import, file: string, only: Only): Promise<string
   return list;
 }
 
-/** Several archives at once, each from the vault into a pg_restore of its own: rows touch no disk on their way. */
+/** Several archives at once, each into a pg_restore of its own: rows touch no disk on their way. */
 async function importRows(use: Import): Promise<void> {
-  const waiting = [...filesFor(use.selection)];
+  const waiting = [...use.archives.rows];
   const stop = new AbortController();
   const signal = AbortSignal.any([use.run.signal, stop.signal]);
   const worker = async (): Promise<void> => {
-    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-      const archive = path;
+    for (let input = waiting.shift(); input !== undefined; input = waiting.shift()) {
       await restore(
         { ...use, run: { ...use.run, signal } },
-        { args: ['--section=data', ...rowArgs(use.selection)], from: archive },
+        { args: ['--section=data', ...rowArgs(use.selection)], input },
       );
     }
   };
-  const workers = Array.from({ length: use.options.restore.jobs }, worker);
+  const workers = Array.from({ length: use.jobs }, worker);
   try {
     await Promise.all(workers);
   } catch (error) {
@@ -77,13 +90,6 @@ async function importRows(use: Import): Promise<void> {
     await Promise.allSettled(workers);
     throw error;
   }
-}
-
-/** Sequences and large objects are in the first one. */
-function filesFor({ database, only }: Selection): Set<string> {
-  if (!only) return new Set(database.dataFiles);
-  const of = only.tables.map(({ file }) => file).filter((file) => file !== undefined);
-  return new Set([...database.dataFiles.slice(0, 1), ...of]);
 }
 
 function rowArgs({ only }: Selection): string[] {
@@ -101,17 +107,16 @@ function rowArgs({ only }: Selection): string[] {
  * Of a whole database every statement counts. Of a chosen part some stand on what was not chosen, such as a key to another
  * table: those fail and are told; whether the rows are right is proven like any others.
  */
-async function restore(use: Import, call: { args: string[]; from?: string }): Promise<void> {
-  const { to, name, folder, as, run, archives, selection } = use;
+async function restore(use: Import, call: { args: string[]; input?: (to: Writable) => Promise<void> }): Promise<void> {
+  const { to, name, folder, as, run, selection } = use;
   const { conninfo, env } = libpqPlace(to.connection, { database: name, settings: to.settings });
-  const { from } = call;
   const strict = selection.only ? [] : ['--exit-on-error'];
   try {
     await runForeign({
       program: join(folder, 'pg_restore'),
       args: ['--no-password', '--no-tablespaces', ...strict, `--dbname=${conninfo}`, ...call.args],
       ...{ env, signal: run.signal },
-      ...(from === undefined ? {} : { input: (input) => pour(archives, from, input) }),
+      ...(call.input ? { input: call.input } : {}),
       ...(as ? { as } : {}),
     });
   } catch (error) {

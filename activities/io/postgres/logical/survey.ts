@@ -1,7 +1,12 @@
-import type { DatabaseProperties, DumpedDatabase, DumpedSequence, DumpedTable } from '../../../workflows/model/dump.ts';
-import { failure } from '../../../workflows/model/failure.ts';
-import type { SqlClient } from '../../io/postgres/connection.ts';
-import { query } from '../../io/postgres/connection.ts';
+import type {
+  DatabaseProperties,
+  DumpedDatabase,
+  DumpedSequence,
+  DumpedTable,
+} from '../../../../workflows/model/dump.ts';
+import { failure } from '../../../../workflows/model/failure.ts';
+import type { SqlClient } from '../connection.ts';
+import { query } from '../connection.ts';
 
 /** What is in a database beside rows, as the catalog of this session's snapshot has it. */
 export type Survey = Pick<

@@ -1,7 +1,7 @@
-import type { DumpedTable, LargeObjects } from '../../../workflows/model/dump.ts';
-import type { SqlClient } from '../../io/postgres/connection.ts';
-import { query } from '../../io/postgres/connection.ts';
-import { quoteName } from '../../io/postgres/identifier.ts';
+import type { DumpedTable, LargeObjects } from '../../../../workflows/model/dump.ts';
+import type { SqlClient } from '../connection.ts';
+import { query } from '../connection.ts';
+import { quoteName } from '../identifier.ts';
 
 /** 64 bits of a SHA-256 as a number; a sum of them is the same in whatever order the rows stand. */
 function hash(bytes: string): string {

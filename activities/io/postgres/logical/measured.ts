@@ -1,7 +1,7 @@
 import type { DumpedTable, LargeObjects } from '../../../../workflows/model/dump.ts';
-import type { Measure } from '../measure.ts';
-import { measureLargeObjects, measureTable } from '../measure.ts';
-import type { SqlClient } from '../../../io/postgres/connection.ts';
+import type { Measure } from './measure.ts';
+import { measureLargeObjects, measureTable } from './measure.ts';
+import type { SqlClient } from '../connection.ts';
 
 type Table = Pick<DumpedTable, 'schema' | 'name' | 'partitioned'>;
 
