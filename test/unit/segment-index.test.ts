@@ -53,9 +53,9 @@ test('pieces that were compacted since they were listed are looked up again, and
     const wal = { systemId: '1', segmentBytes: SEGMENT, fromLsn: '0/0', histories: [], objects: pieces };
     const segments = new StoredSegments(vault as WalVault, wal);
     const found = await segments.read({ timeline: 1, start: BigInt(SEGMENT) }).catch(failureTypeOf);
-    return [found, lists];
+    return [Buffer.isBuffer(found) ? found.equals(content) : found, lists];
   };
-  assert.deepEqual(await readAll([whole], 'NotFound'), [content, 1]);
+  assert.deepEqual(await readAll([whole], 'NotFound'), [true, 1]);
   assert.deepEqual(await readAll(pieces, 'NotFound'), ['NotFound', 2]);
   assert.deepEqual(await readAll([whole], 'Unavailable'), ['Unavailable', 0]);
 });
