@@ -27,11 +27,20 @@ export function isDumped({ config }: SourceUse): boolean {
 
 /** Decides which dump goes where, and what of it; nothing is touched. */
 export async function planDump(deps: Deps, task: PlanTask, use: SourceUse): Promise<RestorePreview> {
+  refuseStandby(task, use);
   const base = await dumpFor(use, task.point);
   const { manifest } = await use.vault.open(base.point);
   const plan = await planOf({ deps, task, use, manifest });
   await use.session.recovery.check(plan);
   return { preview: true, plan, windows: [], nearest: {}, notes: notesOf(plan, manifest) };
+}
+
+function refuseStandby({ standby, source }: PlanTask, { config }: SourceUse): void {
+  if (!standby) return;
+  throw failure('Unsupported', `source ${source} of kind ${config.kind} has no WAL that a standby could follow`, {
+    ...{ place: 'standby', expected: 'a source of kind postgres', found: config.kind },
+    hint: `lifeboat restore ${source}, without --standby`,
+  });
 }
 
 async function dumpFor({ vault, name }: SourceUse, point: string | undefined): Promise<PointSummary> {

@@ -14,6 +14,7 @@ import { WAL_ASIDE } from '../workflows/model/recovery.ts';
 import type { RestorePreview } from '../workflows/model/results.ts';
 import type { Target } from '../workflows/model/target.ts';
 import { isMarkTarget } from '../workflows/model/target.ts';
+import { checkStandbyOrder } from '../workflows/model/standby.ts';
 import { isoOfMicros, timeMicros } from '../workflows/model/target-parse.ts';
 import type { Deps } from './deps.ts';
 import type { ClusterHoldings } from './holdings.ts';
@@ -24,6 +25,7 @@ import { freePort } from './io/free-port.ts';
 import { measuredFor } from './measurements.ts';
 import { chooseDump, isDumped, planDump } from './plan-dump.ts';
 import { checkRows, partialNotes, portionOf } from './plan-partial.ts';
+import { notesOfStandby, standbyOf } from './plan-standby.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 import { logOf } from './wal.ts';
@@ -39,7 +41,8 @@ const WINDOWS_SHOWN = 50;
 const POINTS_SHOWN = 5;
 
 /** Decides what a recovery will do, from what the vault holds, on the host that will do it; nothing is touched. */
-export function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
+export async function planRestore(deps: Deps, task: PlanTask): Promise<RestorePreview> {
+  checkStandbyOrder(task);
   return useSource(deps, task.source, async (use) => {
     const choose = (): Promise<RestorePreview> =>
       isDumped(use) ? planDump(deps, task, use) : planRecovery(deps, task, use);
@@ -125,8 +128,9 @@ async function planOf({ deps, task, use, choice, holdings, manifest }: Planning)
   return {
     ...{ run, source: task.source, host: deps.host, base, target },
     ...foundIn(choice),
-    ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: task.action ?? 'promote' },
+    ...{ timelineChoice: task.timeline ?? 'latest', timeline: choice.timeline, action: actionOf(task) },
     ...wishesOf(task),
+    ...(await standbyOf({ deps, task, use, base, timeline: choice.timeline })),
     ...(partial ? { partial } : {}),
     ...(chain.length > 1 ? { chain: chain.map(({ point }) => point) } : {}),
     legs: choice.legs,
@@ -161,6 +165,11 @@ function foundIn({ found }: Chosen): { found?: TargetPlace } {
 /** Where the replay ends, as far as it is known. */
 function stopOf({ found }: Chosen, target: Target): Target {
   return found ? { kind: 'lsn', lsn: found.lsn, inclusive: true } : target;
+}
+
+/** Nothing that looks at the action alone ever promotes a standby. */
+function actionOf({ action = 'promote', standby }: PlanTask): RecoveryPlan['action'] {
+  return standby ? 'pause' : action;
 }
 
 /** What is taken over as it was wished for. */
@@ -214,6 +223,7 @@ function notesOf(plan: RecoveryPlan, { gaps, points }: ClusterHoldings): string[
     notes.push(`its WAL is kept as ${plan.walAside}; until the copy is whole no server can be started on it`);
   }
   if (plan.setAside !== undefined) notes.push(`what stands in ${plan.into} is kept as ${plan.setAside}`);
+  notes.push(...notesOfStandby(plan));
   if (plan.found?.what === 'abort') notes.push('the transaction was rolled back: there is nothing of it in the copy');
   if (plan.found?.what === 'restore point')
     notes.push(

@@ -1,6 +1,8 @@
 import type { Brought } from '../workflows/model/partial.ts';
 import type { FetchEvidence, OpenEvidence, Proof, RecoveryPlan, ReplayEvidence } from '../workflows/model/recovery.ts';
 import { failure } from '../workflows/model/failure.ts';
+import type { StandbyEvidence } from '../workflows/model/standby.ts';
+import { provenToFollow } from '../workflows/model/standby.ts';
 import type { Deps } from './deps.ts';
 import { endUse } from './in-use.ts';
 import { isoTime } from './io/clock.ts';
@@ -32,10 +34,11 @@ export function openCluster(deps: Deps, plan: RecoveryPlan): Promise<OpenEvidenc
 
 export function proveCluster(
   deps: Deps,
-  { plan, replay }: { plan: RecoveryPlan; replay?: ReplayEvidence },
+  { plan, replay, follows }: { plan: RecoveryPlan; replay?: ReplayEvidence; follows?: StandbyEvidence },
 ): Promise<Proof> {
   return useSource(deps, plan.source, async ({ session, vault, run }) => {
-    const proof = await session.recovery.prove(plan, replay, () => vault.open(plan.base.point));
+    const copy = await session.recovery.prove(plan, replay, () => vault.open(plan.base.point));
+    const proof = provenToFollow(copy, plan, follows);
     // The proof is what somebody waits for; that retention hears of it can wait for the next one.
     if (proof.ok)
       await vault

@@ -9,6 +9,12 @@ export const OWN_EXIT_CODES = {
   Interrupted: { exitCode: 130, means: 'interrupted by Ctrl-C; a started run goes on without us' },
 } as const;
 
+/**
+ * What `wal-fetch` ends with when the vault was asked and does not have the file. Node itself ends with 1 when it cannot even
+ * start: client/lifeboat.sh makes 1 of this one, and of every other one a number that stops the server's recovery.
+ */
+export const NOT_STORED = 44;
+
 export type ExitName = keyof typeof OWN_EXIT_CODES | FailureType;
 
 /** The one table: README and `--json` say the same. Ascending by code. */

@@ -20,13 +20,27 @@ fi
 entry=$folder/cli.ts
 [ -e "$entry" ] || entry=$folder/../dist/client/cli.js
 
+# For restore_command, PostgreSQL takes 1 to 125 for "there is no such file", which may be where it ends its recovery: only
+# an answer of the vault may look so (44), never a Node that does not start. Above 125 the server stops (manual 26.3.5).
+could_not_ask=254
+become() {
+  [ "$verb" = wal-fetch ] || exec "$@"
+  "$@"
+  code=$?
+  case $code in 0) exit 0 ;; 44) exit 1 ;; esac
+  [ $code -gt 125 ] && exit $code
+  exit $could_not_ask
+}
+
+verb=${1:-}
 for node in "$folder/../node_modules/node/bin/node" "$folder/../../node/bin/node"; do
-  [ -x "$node" ] && exec "$node" "$entry" "$@"
+  [ -x "$node" ] && become "$node" "$entry" "$@"
 done
 found=$(node --version 2>/dev/null)
 major=${found#v}
 major=${major%%.*}
-[ "${major:-0}" -ge "$needed" ] 2>/dev/null && exec node "$entry" "$@"
+[ "${major:-0}" -ge "$needed" ] 2>/dev/null && become node "$entry" "$@"
 echo "lifeboat: the package node is not installed whole, and Node on PATH is ${found:-missing}, wanted $needed or later" >&2
 echo '  next: npm rebuild node --ignore-scripts=false, or install Node 24' >&2
+[ "$verb" = wal-fetch ] && exit $could_not_ask
 exit 1

@@ -3,6 +3,8 @@ import type { Estimate, Proof, ReachableWindow, RestoreResult, TargetPlace } fro
 import type { DrillResult, RestorePreview } from '../workflows/model/results.ts';
 import { describeLeftOut } from '../workflows/model/partial.ts';
 import { PHASES } from '../workflows/model/recovery.ts';
+import type { StandbyEvidence } from '../workflows/model/standby.ts';
+import { followText } from '../workflows/model/standby.ts';
 import { describeTarget } from '../workflows/model/target.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
 import { pairLines } from './table.ts';
@@ -12,12 +14,13 @@ export function restoreLines(result: RestoreResult, { isGone = false } = {}): st
   const { plan, replay, proof, rtoMs, rtoObjectiveMs } = result;
   const promised = rtoObjectiveMs === undefined ? '' : ` of ${formatDuration(rtoObjectiveMs)} promised`;
   return [
-    `${plan.source} is recovered to ${targetText(plan)} and proven`,
+    `${plan.source} is recovered ${plan.standby ? 'as a standby' : `to ${targetText(plan)}`} and proven`,
     ...pairLines([
       ['  from', replay ? `${plan.base.point}, ${formatBytes(replay.walBytes)} of WAL replayed` : dumpText(plan)],
       ['  stopped', replay && `at ${replay.stoppedAtLsn} on timeline ${replay.timeline}: ${replay.stopReason}`],
       ['  newest commit', replay?.lastCommitAt],
       ['  only', onlyText(plan)],
+      ['  follows', result.open.follows && followedText(result.open.follows)],
       ...(isGone ? [] : placeLines(result)),
       ['  proof', proofText(proof)],
       ['  RTO', `${formatDuration(rtoMs)}${promised} (${phasesText(result.phases)})`],
@@ -45,6 +48,11 @@ function placeLines({ plan, brought, open, setAside, ...rest }: RestoreResult): 
     ['  roles made', roles.length > 0 ? roles.join(', ') : undefined],
     ['  set aside', aside],
   ];
+}
+
+function followedText({ primary, timeline, markerLsn, replayedLsn }: StandbyEvidence): string {
+  const whom = primary === undefined ? 'the vault' : `${primary}, streaming`;
+  return `${whom}, on timeline ${timeline}: replayed ${replayedLsn}, behind ${markerLsn} which was asked there before`;
 }
 
 function targetText({ dump, base, target }: RestoreResult['plan']): string {
@@ -80,7 +88,7 @@ export function previewLines({ plan, windows, nearest, notes }: RestorePreview):
       ['  only', onlyText(plan)],
       ['  into', intoText(plan)],
       ['  set aside', plan.setAside],
-      ['  then', plan.action],
+      ['  then', plan.standby ? followText(plan.standby) : plan.action],
       ['  estimate', `${timeText(estimate)}: ${size}`],
       ['  which rests on', estimate.forecast?.says],
       ['  nearest before', nearest.before?.at],

@@ -89,6 +89,11 @@ export const VERBS: readonly Verb[] = [
     summary: 'show exactly which moments can be restored now',
     load: () => import('./commands/reachable.ts'),
   },
+  {
+    name: 'wal-fetch',
+    summary: 'bring one WAL file from the vault to a server (restore_command)',
+    load: () => import('./commands/wal-fetch.ts'),
+  },
   { name: 'status', summary: 'list runs, or show and follow one', load: () => import('./commands/status.ts') },
   {
     name: 'approve',

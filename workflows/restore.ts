@@ -7,6 +7,7 @@ import { startRtoClock } from './lib/rto-clock.ts';
 import type { RestoreOrder } from './model/orders.ts';
 import type { RestoreResult } from './model/recovery.ts';
 import type { RestorePreview } from './model/results.ts';
+import { FOLLOWS } from './model/standby.ts';
 
 /**
  * Recovers a source to a moment, into a new place, and proves it. Success is a proven cluster, nothing less.
@@ -26,7 +27,7 @@ export async function restore(given: RestoreOrder): Promise<RestoreResult | Rest
       host: 'text',
     },
     ...{ onlyDatabase: 'text', onlySchema: 'text', onlyTable: 'text', intoDatabase: 'text' },
-    preview: 'flag',
+    ...{ standby: 'flag', follow: FOLLOWS, fromServer: 'text', slot: 'text', listen: 'text', preview: 'flag' },
   });
   if (order.preview) {
     journal.step('preview');

@@ -2,6 +2,7 @@ import type { RtoForecast } from '../../workflows/model/forecast.ts';
 import type { Report } from '../../workflows/model/report.ts';
 import type { Check, RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { PHASES } from '../../workflows/model/recovery.ts';
+import { followText } from '../../workflows/model/standby.ts';
 import { describeTarget } from '../../workflows/model/target.ts';
 import type { CopyReach } from '../../workflows/model/reachable-map.ts';
 import { pictureOf } from './reach.ts';
@@ -125,6 +126,7 @@ function planSection(plan: RecoveryPlan | undefined): string {
     ['cluster', `system ${plan.base.systemId}, PostgreSQL ${plan.base.serverVersion}`],
     ['WAL', legs],
     ['into', `${plan.into} on ${plan.host}, port ${plan.port}`],
+    ...(plan.standby ? [['then', followText(plan.standby)]] : []),
     ['reachable window', `${plan.window.from} to ${plan.window.to ?? plan.window.toLsn}`],
   ];
   return `<h2>Plan</h2>${table(['', ''], rows)}`;

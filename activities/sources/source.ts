@@ -2,6 +2,7 @@ import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
 import type { PointFiles } from './point-files.ts';
 import type { RowRescue } from './row-rescue.ts';
+import type { UpstreamWish, WalFileWish } from './standby-wishes.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
@@ -95,8 +96,8 @@ export interface BackupOptions {
 
 /** The vault's WAL of one source, as the engine sees it. */
 export interface WalVault {
-  /** Objects of one cluster that reach beyond `fromLsn`, ascending; all timelines unless one is named. */
-  list(query: { systemId: string; timeline?: number; fromLsn?: Lsn }): Promise<WalObject[]>;
+  /** Objects of one cluster that reach beyond `fromLsn` and begin before `toLsn`, ascending; all timelines unless one is named. */
+  list(query: { systemId: string; timeline?: number; fromLsn?: Lsn; toLsn?: Lsn }): Promise<WalObject[]>;
   /** Stores [startLsn, startLsn + bytes); 'present' when the same bytes are there already; Integrity when others are. */
   put(range: WalPiece, bytes: Buffer): Promise<'stored' | 'present'>;
   /** Plaintext of one object; Integrity when it is not what its name says. */
@@ -179,6 +180,11 @@ export interface LogShipping {
   status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from' | 'archive'>): Promise<WalStatus>;
   /** Reads the stored WAL for a target of which nothing else says where it is. May take as long as reading all of it. */
   find(vault: WalVault, search: TargetSearch): Promise<TargetFound>;
+  /**
+   * The whole file, zeroes behind what is stored of it. Undefined only when the vault was asked and has nothing of it, or
+   * nothing of an open segment that the server has not itself: what cannot be asked or read is thrown.
+   */
+  file(vault: WalVault, wish: WalFileWish): Promise<Buffer | undefined>;
   /** Every commit in the stored WAL from a position on, in order and in batches; it ends at the first hole. */
   commits(vault: WalVault, search: CommitSearch): AsyncIterable<Commit[]>;
 }
@@ -196,6 +202,8 @@ export interface Standing {
 export interface Restoring {
   /** Folder for restores that name no directory, and for drills. */
   readonly scratch: string;
+  /** Server that a standby of this plan streams from. Precondition when it cannot; only what has WAL has it. */
+  upstream?(wish: UpstreamWish): Promise<{ host: string; port: number }>;
   /** Every reason why this host or the target directory cannot take the restore; touches nothing. */
   check(plan: RecoveryPlan): Promise<void>;
   /** Checks the host and the target directory and makes it ours; sets an old one aside when the plan says so. */

@@ -15,6 +15,7 @@ interface WalQuery {
   systemId: string;
   timeline?: number;
   fromLsn?: string;
+  toLsn?: string;
 }
 
 export function walOf(vault: VaultContext): WalVault {
@@ -53,12 +54,19 @@ async function listWal(vault: VaultContext, query: WalQuery): Promise<WalObject[
 async function* walObjects(vault: VaultContext, query: WalQuery): AsyncIterable<WalObject> {
   const prefix = vault.layout.wal(query.systemId, query.timeline);
   const from = query.fromLsn === undefined ? 0n : parseLsn(query.fromLsn);
+  const to = query.toLsn === undefined ? undefined : parseLsn(query.toLsn);
   // The object that covers a position starts at most one object's length before it.
   const early = from - BigInt(LONGEST_WAL_OBJECT_BYTES);
   const startAfter = query.timeline === undefined || early <= 0n ? {} : { startAfter: `${prefix}${lsnKey(early)}` };
   for await (const stat of vault.store.list(prefix, startAfter)) {
     const object = parseWalKey(stat);
-    if (object && parseLsn(object.endLsn) > from) yield object;
+    if (!object) continue;
+    if (to !== undefined && parseLsn(object.startLsn) >= to) {
+      // Names of one timeline ascend by start: nothing behind is wanted either.
+      if (query.timeline !== undefined) return;
+      continue;
+    }
+    if (parseLsn(object.endLsn) > from) yield object;
   }
 }
 

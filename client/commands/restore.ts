@@ -4,6 +4,8 @@ import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreOrder } from '../../workflows/model/orders.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { RestorePreview } from '../../workflows/model/results.ts';
+import type { Follow } from '../../workflows/model/standby.ts';
+import { FOLLOWS } from '../../workflows/model/standby.ts';
 import type { TargetAction } from '../../workflows/model/target.ts';
 import { addRunOptions, collect, given } from '../run-options.ts';
 import { Stop } from '../stop.ts';
@@ -21,6 +23,14 @@ export function define(command: Command): Handler {
     .option('--action <action>', 'promote (default), pause or shutdown when the target is reached')
     .option('--replace', 'allow --into to hold something: it is renamed, never deleted')
     .option('--in-place', 'use the stopped copy in --into: only what differs is fetched, and it is written over')
+    .option('--standby', 'goes on as a standby: it follows the source, and is not promoted')
+    .option(
+      '--follow <how>',
+      'of a standby: streaming (default), with the vault behind it, or archive: the vault alone',
+    )
+    .option('--from-server <server>', 'of a standby: HOST:PORT of its primary (default: that of the source)')
+    .option('--slot <name>', 'of a standby: its replication slot, which is there on the primary')
+    .option('--listen <addresses>', 'listen_addresses of the recovered server (default: loopback)')
     .option('--tablespace <old=new>', 'new place of a tablespace, by oid or old path; may be repeated', collect, [])
     .option('--only-database <name>', 'one database: of a dump, or of a cluster, whose others then have no content')
     .option('--only-schema <name>', 'of that database: one schema')
@@ -35,6 +45,11 @@ export function define(command: Command): Handler {
     ['lifeboat restore shop --to-time 2026-03-01T11:59:59+01:00', 'into a new folder and a new server'],
     ['lifeboat restore shop --only-database crm', 'one database of a cluster, and little more than its files'],
     ['lifeboat restore shop --only-database crm --into-database crm_yesterday', 'and into the running server'],
+    ['lifeboat restore shop --standby --into /srv/shop --port 5433 --listen "*"', 'as a standby of its primary'],
+    [
+      'lifeboat restore shop --standby --in-place --into /var/lib/postgresql/18/main --port 5432 --host db1',
+      'an old primary that was failed over from becomes a standby of the new one',
+    ],
     ['lifeboat restore crm --only-database crm --into-database crm_yesterday', 'a dump, beside what is there'],
     ['lifeboat restore shop --to-xid 7442 --exclusive --into /srv/shop --port 5433', 'just before a transaction'],
   ]);
@@ -79,6 +94,7 @@ async function orderOf(source: string, options: Call['options']): Promise<Restor
       port: portOf(options['port']),
       replace: flag('replace'),
       inPlace: flag('inPlace'),
+      ...standbyOf(options),
       tablespaces: tablespacesOf(options['tablespace'] as string[]),
       onlyDatabase: text('onlyDatabase'),
       onlySchema: text('onlySchema'),
@@ -89,6 +105,23 @@ async function orderOf(source: string, options: Call['options']): Promise<Restor
       preview: flag('preview'),
     }),
   };
+}
+
+function standbyOf(options: Call['options']): Partial<RestoreOrder> {
+  const { follow, fromServer, slot, listen } = options as Record<string, string | undefined>;
+  return given({
+    standby: options['standby'] === true ? true : undefined,
+    follow: followOf(follow),
+    ...{ fromServer, slot, listen },
+  });
+}
+
+function followOf(text: string | undefined): Follow | undefined {
+  const found = FOLLOWS.find((each) => each === text);
+  if (text === undefined || found) return found;
+  throw new Stop('Usage', `option --follow is ${FOLLOWS.join(' or ')}, not "${text}"`, {
+    hint: 'lifeboat restore --help',
+  });
 }
 
 function actionOf(text: string | undefined): TargetAction | undefined {

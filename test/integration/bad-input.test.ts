@@ -242,6 +242,16 @@ function targetPlaces(
       ...{ expected: 'into, and no replace', found: 'no directory', next: /--in-place --into DIR$/ },
     },
     {
+      ...{ name: 'a standby with a target', words: ['restore', 'shop', '--standby', '--to-immediate'] },
+      ...{ type: 'ConfigInvalid', message: /^a standby is the whole cluster/, place: 'target' },
+      ...{ expected: 'no target', found: 'immediate', next: 'lifeboat restore --help' },
+    },
+    {
+      ...{ name: 'a server to stream from, and no standby', words: restore('--from-server', 'db1:5432') },
+      ...{ type: 'ConfigInvalid', message: 'fromServer goes with standby', place: 'fromServer' },
+      ...{ expected: 'standby', found: 'a recovery that ends', next: 'lifeboat restore --help' },
+    },
+    {
       ...{ name: 'in place, over what is no copy of the cluster', words: restore('--in-place', '--into', used) },
       ...{ type: 'Precondition', message: `${used} is not a copy of this cluster`, place: used },
       ...{

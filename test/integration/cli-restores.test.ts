@@ -19,6 +19,8 @@ import { changesOf, contentsOf } from '../support/bad-input.ts';
 import { ask, lines, until } from '../support/cli-ask.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
 import { withLifeboat } from '../support/lifeboat.ts';
+import { run } from '../support/postgres.ts';
+import { letServerFetch } from '../support/wal-fetching.ts';
 
 test('restores, drills and cancellations by the CLI, on the real thing', async (t) => {
   await withLifeboat(async (world) => {
@@ -26,6 +28,7 @@ test('restores, drills and cancellations by the CLI, on the real thing', async (
     await world.startWorker();
     await ask(world, 'backup', 'shop');
     await restores(t, world);
+    await standby(t, world);
     await cancelled(t, world);
   });
 });
@@ -148,6 +151,35 @@ async function restores(t: TestContext, world: Lifeboat): Promise<void> {
     assert.equal(plan.estimate.forecast?.restsOn, 'measured');
     assert.match(await lines(world, 'restore', 'shop', '--preview'), /which rests on +1 drill and 2 restores/);
   });
+}
+
+async function standby(t: TestContext, world: Lifeboat): Promise<void> {
+  await t.test(
+    'restore --standby: it streams from the primary of the source, and fetches as its own user',
+    async () => {
+      const canFetch = await letServerFetch(world);
+      const into = join(world.scratch, 'standby');
+      if (!canFetch) {
+        // This checkout is nothing that the server's user can read: then nothing is made.
+        const { code, err } = await world.cli(['restore', 'shop', '--standby', '--into', into]);
+        assert.equal(code, 5, err);
+        assert.match(err, /could not fetch WAL from the vault/);
+        return;
+      }
+      const { result } = await ask<{ result: RestoreResult }>(world, 'restore', 'shop', '--standby', '--into', into);
+      assert.equal(result.open.state, 'standby');
+      assert.deepEqual([result.proof.ok, result.open.follows?.receiver?.status], [true, 'streaming']);
+      assert.match(await lines(world, 'status', 'restore/shop'), /completed/);
+      await world.server.sql('insert into orders values (-1)');
+      await until('the row is on the standby', async () => ((await rowsAt(result.open.port)) === 1 ? true : undefined));
+      const seen = await world.server.sql(
+        `select state from pg_stat_replication where application_name = 'walreceiver'`,
+      );
+      assert.deepEqual(seen, [{ state: 'streaming' }]);
+      await run(join(world.server.binaries, 'pg_ctl'), ['-D', into, '-m', 'immediate', '-w', 'stop']);
+      await world.server.sql('delete from orders');
+    },
+  );
 }
 
 async function cancelled(t: TestContext, world: Lifeboat): Promise<void> {

@@ -154,6 +154,10 @@ function refusals(): Row[] {
       ...{ message: /is dumped whole/, place: 'type', expected: 'full', found: 'incremental' },
       next: /^lifeboat backup crm/,
     }),
+    unsupported('a standby', restore('--standby'), {
+      ...{ message: /has no WAL that a standby could follow/, place: 'standby', expected: 'a source of kind postgres' },
+      ...{ found: 'postgres-logical', next: /^lifeboat restore crm, without --standby/ },
+    }),
     unsupported('its WAL', ['wal', 'crm'], {
       ...{
         message: /has no WAL to stream/,

@@ -40,6 +40,7 @@ const WRONG: [words: string[], message: RegExp, next: string][] = [
   ],
   [['backup', 'shop', '--checkpoint', 'slow'], /--checkpoint is fast or spread, not "slow"/, 'lifeboat backup --help'],
   [['restore', 'shop', '--action', 'go'], /--action is promote, pause or shutdown/, 'lifeboat restore --help'],
+  [['restore', 'shop', '--follow', 'me'], /--follow is streaming or archive, not "me"/, 'lifeboat restore --help'],
   [['restore', 'shop', '--tablespace', '1=x'], /--tablespace is OLD=NEW/, '--tablespace 16385=/srv/ts1'],
   [
     ['restore', 'shop', '--to-latest', '--to-lsn', '0/1'],

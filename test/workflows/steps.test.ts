@@ -7,6 +7,8 @@ import type { BackupResult, DrillResult } from '../../workflows/model/results.ts
 import type { ExtractResult } from '../../workflows/model/contents.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { StandbyEvidence } from '../../workflows/model/standby.ts';
+import { sampleResult } from '../support/sample-report.ts';
 import { dumpAnswers, dumpOf, factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
 import type { ActivityName, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
@@ -127,6 +129,30 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       assert.equal(rtoObjectiveMs, 3_600_000);
       assert.equal(setAside, planOf(run.source).setAside);
       assert.equal(report?.host, 'db1');
+    });
+
+    await t.test('restore: a standby is proven by what it was seen to do, and is no other run', async () => {
+      const wishes = { standby: true, follow: 'streaming', fromServer: 'db2:5432', slot: 'db1', listen: '*' };
+      const primary = { host: 'db2', port: 5432 };
+      const standby = { follow: 'streaming' as const, primary, slot: 'db1', fetch: ['lifeboat', 'wal-fetch'] };
+      const follows: StandbyEvidence = {
+        ...{ follow: 'streaming', primary: 'db2:5432', systemId: '7312345678901234567', timeline: 2 },
+        ...{ markerLsn: '0/5000000', replayedLsn: '0/5000060', fetched: '000000010000000000000003' },
+      };
+      const [run] = await finished(world, 'restore', {
+        input: wishes,
+        script: {
+          planRestore: async ({ source }) => {
+            const plan = { ...planOf(source), standby };
+            return { preview: true, plan, windows: [plan.window], nearest: {}, notes: [] };
+          },
+          openCluster: async () => ({ ...sampleResult().open, state: 'standby', follows }),
+        },
+      });
+      assert.deepEqual(run.names(), ['describeSource', ...RECOVERY, 'writeReport']);
+      const [task] = run.of('planRestore');
+      assert.deepEqual({ ...task, ...wishes }, task);
+      assert.deepEqual(run.of('proveCluster')[0]?.follows, follows);
     });
 
     await t.test('restore: steps run on the host of the plan, whoever made it', async () => {

@@ -63,11 +63,14 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     return patiently(() => fetching.fetchBase(plan));
   });
   const replay = plan.dump ? undefined : await timed('replay', () => patiently(() => replayed(plan, use)));
-  const opening = on(`${plan.action} the recovered cluster`);
+  const opening = on(plan.standby ? 'see the standby follow' : `${plan.action} the recovered cluster`);
   const open = await timed('open', () => patiently(() => opening.openCluster(plan)));
   try {
     const proof = await timed('prove', () =>
-      on('prove the recovered cluster').proveCluster({ plan, ...(replay ? { replay } : {}) }),
+      on('prove the recovered cluster').proveCluster({
+        ...{ plan, ...(replay ? { replay } : {}) },
+        ...(open.follows ? { follows: open.follows } : {}),
+      }),
     );
     const rtoMs = journal.elapsedMs();
     clock.stop();
@@ -93,7 +96,8 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
 async function replayed(plan: RecoveryPlan, { journal }: Recovering): Promise<ReplayEvidence> {
   const summary = `replay to ${describeTarget(plan.target)}`;
   const replay = await bulk({ summary, taskQueue: hostQueue(plan.host) }).replayWal(plan);
-  journal.note(`recovery stopped at ${replay.stoppedAtLsn}: ${replay.stopReason}`);
+  const did = plan.standby ? 'replay came to' : 'recovery stopped at';
+  journal.note(`${did} ${replay.stoppedAtLsn}: ${replay.stopReason}`);
   return replay;
 }
 

@@ -32,7 +32,8 @@ export function measurementOf({ kind, run, finishedAt, result }: Report): Measur
   // A recovery that takes over also waits for switches and for people.
   if (!result || kind === 'demo' || kind === 'recover' || kind === 'rescue') return undefined;
   const { plan, replay, rtoMs } = result;
-  if (isPart(plan)) return undefined;
+  // A standby waits for whom it follows.
+  if (isPart(plan) || plan.standby) return undefined;
   return {
     format: 'lifeboat-measured/1',
     ...{ kind, run, at: finishedAt, host: plan.host, rtoMs },

@@ -1,4 +1,5 @@
 import type { PointKind } from './manifest.ts';
+import type { Follow } from './standby.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
 
 /** Inputs of the workflows: one object of names and options each, startable by hand with a small JSON. */
@@ -35,6 +36,14 @@ export interface RestoreOrder {
    * it is kept but its WAL.
    */
   inPlace?: boolean;
+  /** Goes on as a standby: behind the newest moment, read-only, never promoted by us. No target, action or other timeline. */
+  standby?: boolean;
+  /** Default: streaming. */
+  follow?: Follow;
+  /** "host:port" of the primary, with the connection's user; default: the primary among the servers of the source. */
+  fromServer?: string;
+  /** Physical replication slot that is there on the primary; default: none. */
+  slot?: string;
   /** New place of each tablespace: oid or old location -> new absolute path. */
   tablespaces?: Record<string, string>;
   /** Restore from this point instead of the best one. */

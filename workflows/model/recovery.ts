@@ -3,6 +3,7 @@ import type { ImportPlan } from './dump.ts';
 import type { Lsn } from './lsn.ts';
 import type { MatchedSettings, PointSummary } from './manifest.ts';
 import type { Brought, PartialPlan } from './partial.ts';
+import type { StandbyEvidence, StandbyPlan } from './standby.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
 
 /** Moments that can be reached with what the vault holds now. */
@@ -66,6 +67,8 @@ export interface RecoveryPlan {
   /** Timeline recovery will end on, and the number given to the server. */
   timeline: number;
   action: TargetAction;
+  /** It goes on as a standby: `target` is the newest moment, and it is not promoted whatever `action` says. */
+  standby?: StandbyPlan;
   /** listen_addresses of the recovered server; absent: loopback. */
   listen?: string;
   /** Questions whose answer must be true in the recovered cluster, beside the probes of the source. */
@@ -127,8 +130,10 @@ export interface OpenEvidence {
   port: number;
   dataDirectory: string;
   pid: number;
-  state: 'open' | 'paused';
+  state: 'open' | 'paused' | 'standby';
   timeline: number;
+  /** Of a standby. */
+  follows?: StandbyEvidence;
 }
 
 export interface Check {

@@ -13,7 +13,7 @@ import type { Host } from '../../../io/postgres/host.ts';
 import { openJournal } from './journal.ts';
 import { CONTROL_FILE, OLD_CONTROL_FILE, STAGED } from './link-places.ts';
 import { placeOf } from './place.ts';
-import { replaceFile } from './settings.ts';
+import { replaceFile } from './settings-file.ts';
 
 export interface Fetching {
   plan: RecoveryPlan;

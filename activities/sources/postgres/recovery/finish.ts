@@ -11,7 +11,8 @@ import { removeTarget } from './prepare.ts';
 import { runningServer, stopServer } from '../../../io/postgres/server.ts';
 import { withRecovered } from './session.ts';
 import { detachedCommandScript } from './restore-command.ts';
-import { clearRecoverySettings, replaceFile } from './settings.ts';
+import { clearRecoverySettings } from './settings.ts';
+import { replaceFile } from './settings-file.ts';
 
 export interface Finishing {
   plan: RecoveryPlan;

@@ -15,6 +15,9 @@ import { openRecovered } from './open.ts';
 import { checkTarget, prepareTarget } from './prepare.ts';
 import { proveRecovered } from './prove.ts';
 import { replayWal } from './replay.ts';
+import { checkFetching } from './standby/fetch-command.ts';
+import { followWal, handOver } from './standby/follow.ts';
+import { chooseUpstream } from './standby/upstream.ts';
 
 export function createRecovery(_name: string, options: PostgresOptions, run: Run): Recovery {
   const host = (plan: RecoveryPlan): Promise<Host> => findHost(options.restore, plan.base.serverVersion);
@@ -23,15 +26,25 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     exclusively(plan.into, run, () => sayingFull(plan.into, step));
   return {
     scratch: options.restore.scratch,
+    upstream: (wish) => chooseUpstream(options, wish, run),
     check: async (plan) => {
-      await host(plan);
+      const found = await host(plan);
       await checkTarget(plan);
       await checkBringing(plan, options, run);
+      if (plan.standby) await checkFetching(plan, { host: found, run });
     },
     prepare: (plan) => alone(plan, async () => prepareTarget(plan, await host(plan))),
     fetch: (plan, reader) => alone(plan, async () => fetchBase({ plan, host: await host(plan), reader, run })),
-    replay: (plan, wal) => alone(plan, async () => replayWal({ plan, host: await host(plan), options, wal, run })),
-    open: (plan, wal) => alone(plan, async () => openRecovered({ plan, host: await host(plan), options, wal, run })),
+    replay: (plan, wal) =>
+      alone(plan, async () => {
+        const use = { plan, host: await host(plan), options, wal, run };
+        return plan.standby ? followWal(use) : replayWal(use);
+      }),
+    open: (plan, wal) =>
+      alone(plan, async () => {
+        const use = { plan, host: await host(plan), options, wal, run };
+        return plan.standby ? handOver(use) : openRecovered(use);
+      }),
     prove: (plan, replay) => {
       if (replay) return proveRecovered({ plan, options, replay, run });
       throw failure('Bug', `nothing was replayed into ${plan.into}`, { place: plan.into });

@@ -38,8 +38,9 @@ export async function proveRecovered(use: Proving): Promise<Proof> {
   for (const probe of asked) probes.push(await askProbe(plan, probe, database));
   const checks = [
     consistent(plan, replay),
-    stopped(plan, replay),
-    ...lastCommit(plan, replay),
+    ...(plan.standby ? [] : [stopped(plan, replay)]),
+    // Of a standby that streams it is its primary, and not the vault, that says how far it has to be.
+    ...(plan.standby?.follow === 'streaming' ? [] : lastCommit(plan, replay)),
     await checksums(plan),
     ...(await onlyChosen(plan, replay)),
     readable,

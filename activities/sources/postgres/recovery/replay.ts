@@ -123,7 +123,7 @@ async function askServer(plan: RecoveryPlan): Promise<Asked | undefined> {
 }
 
 /** The server ended by itself: its log says why, and most reasons will not go away by trying again. */
-async function explainIfDead(use: Replaying, at: { place: Place; server: Launched }): Promise<void> {
+export async function explainIfDead(use: Replaying, at: { place: Place; server: Launched }): Promise<void> {
   const { plan, wal } = use;
   const { place, server } = at;
   const lives = async (): Promise<boolean> =>
@@ -143,7 +143,7 @@ async function explainIfDead(use: Replaying, at: { place: Place; server: Launche
  * The source's settings may have been raised after the backup: replay then waits, or the server gives up. It is started
  * again with what its log asks for.
  */
-async function restartHigher(
+export async function restartHigher(
   use: Replaying,
   at: { place: Place; server: Launched; insufficient: NonNullable<RecoveryLog['insufficient']> },
 ): Promise<void> {
@@ -155,7 +155,7 @@ async function restartHigher(
 }
 
 /** Fails when a server that takes no sessions has not moved for `startTimeout`, while no file it wants is on its way. */
-function stallWatch(use: Replaying, feeder: Feeder): (speaks: boolean) => void {
+export function stallWatch(use: Replaying, feeder: Feeder): (speaks: boolean) => void {
   const { run, plan } = use;
   const limitMs = use.options.restore.startTimeout;
   let seen = -1;

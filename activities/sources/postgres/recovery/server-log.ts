@@ -8,6 +8,7 @@ interface LogLine {
   message?: string;
   state_code?: string;
   detail?: string;
+  backend_type?: string;
 }
 
 /** What the server itself says of its recovery: lines of its JSON log (manual 19.8.4), written with lc_messages = C. */
@@ -23,6 +24,8 @@ export interface RecoveryLog {
   insufficient?: { says: string; needed: Record<string, string> };
   /** Start of the last record that was replayed. */
   redoneTo?: Lsn;
+  /** Why a standby lost, or did not get, its stream the last time; it tries again. */
+  streamTrouble?: string;
 }
 
 export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
@@ -78,7 +81,15 @@ function note(log: RecoveryLog, line: LogLine): void {
     log.redoneTo = redone;
   }
   if (message.includes('insufficient parameter settings')) log.insufficient = insufficient(detail ?? message);
-  noteEnd(log, line);
+  // It ends with FATAL, and nobody else does.
+  if (line.backend_type === 'walreceiver') noteStream(log, line);
+  else noteEnd(log, line);
+}
+
+function noteStream(log: RecoveryLog, line: LogLine): void {
+  const { message = '' } = line;
+  if (isFatal(line)) log.streamTrouble = message;
+  else if (message.startsWith('started streaming')) delete log.streamTrouble;
 }
 
 /** Why it ended; what the others say once one of them has ended only follows from it. */

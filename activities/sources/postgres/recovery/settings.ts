@@ -1,4 +1,4 @@
-import { chmod, chown, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasHollow } from '../../../../workflows/model/partial.ts';
@@ -6,6 +6,8 @@ import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { PostgresOptions } from '../options.ts';
 import type { Host } from '../../../io/postgres/host.ts';
 import type { Place } from './place.ts';
+import { replaceFile } from './settings-file.ts';
+import { standbySettings, WHILE_PROVEN } from './standby/settings.ts';
 
 /** Settings a standby or recovering server must have at least as high as the source had (manual 26.4.3). */
 const RAISED = [
@@ -59,16 +61,17 @@ async function isolation(use: SettingsUse): Promise<Record<string, string>> {
     // Nothing is to be cleaned up where there is nothing.
     ...(hasHollow(plan) ? { autovacuum: 'off' } : {}),
     ...(await readRaised(place)),
+    ...standbySettings(use),
   };
 }
 
 /** What holds only until the target is reached and proven. */
 function recovery(use: SettingsUse): Record<string, string> {
   const { plan, place } = use;
+  const ends = { recovery_target_timeline: String(plan.timeline), recovery_target_action: 'pause' };
   return {
     restore_command: `'${place.restoreCommand.replaceAll('%', '%%')}' %f %p`,
-    recovery_target_timeline: String(plan.timeline),
-    recovery_target_action: 'pause',
+    ...(plan.standby ? { ...WHILE_PROVEN, wal_retrieve_retry_interval: '500ms' } : ends),
     ...targetSettings(plan),
     // What WAL changes in a database without content is passed over; the log is looked through for any other.
     ...(hasHollow(plan) ? { ignore_invalid_pages: 'on' } : {}),
@@ -123,6 +126,11 @@ export async function writeRecoverySettings(use: SettingsUse): Promise<void> {
   await dropLeftOver(place, host);
   for (const name of ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']) await makeIfAbsent(place, host, name);
   await allowOwnSocket(place, host);
+}
+
+/** The same, but WAL of the vault comes as it will when we are gone. */
+export async function writeFollowingSettings(use: SettingsUse): Promise<void> {
+  await writeSettings(use, { ...(await isolation(use)), ...recovery(use), ...standbySettings(use) });
 }
 
 /** Leaves the settings that isolate the copy, and takes away those of the recovery. */
@@ -185,16 +193,4 @@ async function allowOwnSocket(place: Place, host: Host): Promise<void> {
   const path = join(place.data, 'pg_hba.conf');
   const text = await readFile(path, 'utf8');
   if (!text.includes(HBA_MARK)) await replaceFile(path, host, `${HBA_MARK}\nlocal all all trust\n${text}`);
-}
-
-/** The new content whole or not at all, owned by the server's user. */
-export async function replaceFile(
-  path: string,
-  host: Host,
-  ...[content, mode = 0o600]: [string, number?]
-): Promise<void> {
-  await writeFile(`${path}.new`, content, { mode });
-  await chmod(`${path}.new`, mode);
-  if (host.as) await chown(`${path}.new`, host.as.uid, host.as.gid);
-  await rename(`${path}.new`, path);
 }

@@ -41,22 +41,27 @@ export async function startUnlessRunning(use: Replaying, place: Place): Promise<
   return { pid: pid ?? (await start(use, place)) };
 }
 
+/** What tells the server that it is to recover: to an end, or as a standby for ever. */
+const SIGNALS = { recovers: 'recovery.signal', follows: 'standby.signal' };
+
 /** Starts the server anew; where it recovers once more, what it said of an earlier try is no evidence. */
 export async function start(use: Replaying, place: Place): Promise<number> {
   const { plan, host, options } = use;
   await writeOwned(place.restoreCommand, restoreCommandScript(place.spool), host);
   await writeRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
+  const { recovers, follows } = SIGNALS;
+  const signal = join(place.data, plan.standby ? follows : recovers);
   // Present until the recovery has ended: its absence on a data directory that once had it means "recovered".
   const begun = join(place.work, 'replay-begun');
   if (!existsSync(begun)) {
-    await writeOwned(join(place.data, 'recovery.signal'), '', host);
+    await writeOwned(signal, '', host);
     // From a backup that was taken of a standby; it would outrank ours.
-    await rm(join(place.data, 'standby.signal'), { force: true });
+    await rm(join(place.data, plan.standby ? recovers : follows), { force: true });
     await writeOwned(begun, '', host);
   }
   await rm(join(place.log, 'stderr'), { force: true });
   const log = join(place.log, 'server.json');
-  if (existsSync(join(place.data, 'recovery.signal')) && existsSync(log)) await rename(log, `${log}.earlier`);
+  if (existsSync(signal) && existsSync(log)) await rename(log, `${log}.earlier`);
   await removeStalePid(place.data);
   return launchServer(place, host);
 }

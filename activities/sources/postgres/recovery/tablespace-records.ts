@@ -41,13 +41,36 @@ export interface Suspects {
   leadBytes: number;
 }
 
+/** Records of a segment that may make a tablespace. */
+export function suspectsOf(segment: Buffer, start: bigint): Suspects {
+  const suspects: Suspects = { whole: [], leadBytes: leadOf(segment, 0, start) };
+  for (const { at, bytes, next } of recordsIn(segment, start)) {
+    if (bytes > LONGEST_RECORD || !mayMake(segment, at)) continue;
+    if (next > segment.length) suspects.cut = { at, bytes };
+    else suspects.whole.push({ at, bytes });
+  }
+  return suspects;
+}
+
+/**
+ * Where the last record ends that is whole in the first `known` bytes of a segment, zeroes behind them; undefined when none
+ * is. One that ends with its page is passed over: so looks one that goes on in a page which is not known.
+ */
+export function endOfRecords(segment: Buffer, start: bigint, known: number): number | undefined {
+  const lead = leadOf(segment, 0, start);
+  const ends = [
+    ...(lead > 0 ? [afterLead(segment, 0, { start, lead })] : []),
+    ...Array.from(recordsIn(segment, start), ({ next }) => next),
+  ];
+  return ends.findLast((end) => end <= known && end % PAGE_BYTES !== 0);
+}
+
 /**
  * Walks the records of one segment, whole or as far as it is known. Where it loses its way, or a record was given up after a
  * crash, the header of the next page says where a record starts.
  */
-export function suspectsOf(segment: Buffer, start: bigint): Suspects {
-  const suspects: Suspects = { whole: [], leadBytes: leadOf(segment, 0, start) };
-  let at = afterLead(segment, 0, { start, lead: suspects.leadBytes });
+function* recordsIn(segment: Buffer, start: bigint): Iterable<Place & { next: number }> {
+  let at = afterLead(segment, 0, { start, lead: leadOf(segment, 0, start) });
   while (at < segment.length) {
     const inPage = at % PAGE_BYTES;
     if (inPage === 0) {
@@ -62,13 +85,9 @@ export function suspectsOf(segment: Buffer, start: bigint): Suspects {
       continue;
     }
     const next = inPage + aligned(bytes) <= PAGE_BYTES ? at + aligned(bytes) : behind(segment, { at, bytes }, start);
-    if (bytes <= LONGEST_RECORD && mayMake(segment, at)) {
-      if (next > segment.length) suspects.cut = { at, bytes };
-      else suspects.whole.push({ at, bytes });
-    }
+    yield { at, bytes, next };
     at = next;
   }
-  return suspects;
 }
 
 function mayMake(segment: Buffer, at: number): boolean {

@@ -2,6 +2,7 @@ import type { Run } from '../../../io/run.ts';
 import type { LogShipping } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
 import { commitsFrom } from './commits.ts';
+import { walFile } from './fetch-file.ts';
 import { findTarget } from './find.ts';
 import { receiveArchive } from './archive/agent.ts';
 import { shipWal } from './shipper.ts';
@@ -18,6 +19,7 @@ export function createLogShipping(name: string, options: PostgresOptions, run: R
         : shipWal({ options, ship, vault, run }));
     },
     find: (vault, search) => findTarget(vault, search, run),
+    file: (vault, wish) => walFile(vault, wish, run),
     commits: (vault, search) => commitsFrom(vault, search, run),
     status: (vault, at) => walStatus({ name, options, vault, run, ...at }),
   };

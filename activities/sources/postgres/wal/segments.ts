@@ -11,6 +11,12 @@ export interface SegmentQuery {
   histories: TimelineHistory[];
 }
 
+/** A segment, and how much of it is known: zeroes are behind. */
+export interface Gathered {
+  bytes: Buffer;
+  knownBytes: number;
+}
+
 /**
  * One whole WAL segment file out of the vault's objects, zero-filled behind the last known byte, as PostgreSQL leaves a
  * segment it has not filled. Undefined when `objects`, a complete listing, hold nothing of it.
@@ -20,11 +26,19 @@ export async function assembleSegment(
   objects: WalObject[],
   query: SegmentQuery,
 ): Promise<Buffer | undefined> {
+  return (await gatherSegment(vault, objects, query))?.bytes;
+}
+
+export async function gatherSegment(
+  vault: WalVault,
+  objects: WalObject[],
+  query: SegmentQuery,
+): Promise<Gathered | undefined> {
   const end = formatLsn(parseLsn(query.start) + BigInt(query.segmentBytes));
   const own = within(objects, query.timeline, { start: query.start, end });
   if (own.length === 0) return undefined;
   const whole = own.find((object) => object.startLsn === query.start && object.endLsn === end);
-  if (whole) return vault.read(whole);
+  if (whole) return { bytes: await vault.read(whole), knownBytes: query.segmentBytes };
   const segment = Buffer.alloc(query.segmentBytes);
   const place = { vault, segment, start: query.start };
   let known = query.start;
@@ -32,7 +46,8 @@ export async function assembleSegment(
   // The new timeline's first segment repeats its parent's bytes up to the switch.
   if (compareLsn(first, query.start) > 0) known = await fillFromParent(place, objects, { ...query, upTo: first });
   known = await copyChain(place, own, known);
-  return compareLsn(known, query.start) > 0 ? segment : undefined;
+  const knownBytes = Math.min(lsnDistanceBytes(query.start, known), query.segmentBytes);
+  return knownBytes > 0 ? { bytes: segment, knownBytes } : undefined;
 }
 
 interface Place {
