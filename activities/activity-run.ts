@@ -11,18 +11,22 @@ const BEAT_MS = 1500;
  */
 export async function withRun<T>(deps: Deps, work: (run: Run) => Promise<T>): Promise<T> {
   const context = Context.current();
-  let latest: Progress = { phase: 'starting' };
+  const { resume } = (context.info.heartbeatDetails ?? {}) as Partial<Progress>;
+  const going = resume === undefined ? {} : { resume };
+  let latest: Progress = { phase: 'starting', ...going };
   const beat = setInterval(() => context.heartbeat(latest), BEAT_MS);
   let told = '';
   const run: Run = {
     signal: context.cancellationSignal,
     log: deps.log,
     clock: deps.clock,
+    ...going,
     progress: (update) => {
-      latest = update;
+      const kept = latest.resume;
+      latest = update.resume === undefined && kept !== undefined ? { ...update, resume: kept } : update;
       if (update.phase === told) return;
       told = update.phase;
-      context.heartbeat(update);
+      context.heartbeat(latest);
     },
   };
   try {

@@ -194,8 +194,10 @@ async function isLost(use: SourceUse, { need, hole }: { need: NeededWal; hole: H
 /** True when the server keeps no WAL before `lsn` for us. */
 async function isGone(use: SourceUse, lsn: string): Promise<boolean> {
   const { server } = await logOf(use).status(use.vault.wal, use.config.wal);
-  if (server?.slotState !== 'streaming' && server?.slotState !== 'archiving') return false;
-  return lsnDistanceBytes(lsn, server.flushLsn) >= server.retainedBytes;
+  if (!server) return false;
+  const slots = [server, ...(server.others ?? [])];
+  if (!slots.some(({ slotState }) => slotState === 'streaming' || slotState === 'archiving')) return false;
+  return slots.every(({ retainedBytes }) => lsnDistanceBytes(lsn, server.flushLsn) >= retainedBytes);
 }
 
 function lost(source: string, need: NeededWal, { fromLsn, toLsn }: Hole): Error {

@@ -19,6 +19,8 @@ export function describeSource(deps: Deps, { source }: { source: string }): Prom
     newBaseAfterHole: config.wal.newBaseAfterHole,
     ...(config.wal.archive ? { walHost: config.wal.archive.host } : {}),
     ...(config.approval ? { approval: config.approval } : {}),
+    ...(config.wal.streams === undefined ? {} : { walStreams: config.wal.streams }),
+    ...(config.wal.hosts === undefined ? {} : { walHosts: config.wal.hosts }),
     notify: config.notify.length > 0,
     searchAttributes: deps.searchAttributes,
   });

@@ -1,4 +1,5 @@
 import { awaitWal, checkBackup, discardDrafts, publishPoint, takeBackup } from './backup.ts';
+import { compactWal } from './compact-wal.ts';
 import type { Deps } from './deps.ts';
 import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
@@ -22,6 +23,8 @@ import {
 import { checkService, describeService, takeEpoch } from './service.ts';
 import { locateTraffic, moveTraffic } from './traffic.ts';
 import { verifyPoint } from './verify.ts';
+import { verifyPoints } from './verify-points.ts';
+import { verifyWal } from './verify-wal.ts';
 import { awaitStreaming, streamWal } from './wal.ts';
 import { weighRecovery } from './weigh.ts';
 import { writeReport } from './write-report.ts';
@@ -46,6 +49,9 @@ const ACTIVITIES = {
   finishRestore,
   discardRestore,
   verifyPoint,
+  verifyPoints,
+  verifyWal,
+  compactWal,
   planRetention,
   removePoints,
   removeWal,

@@ -3,6 +3,7 @@ import { chainsOf } from '../workflows/model/chain.ts';
 import type { DumpedDatabase } from '../workflows/model/dump.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
 import { summarise } from '../workflows/model/manifest.ts';
+import { streamSlots } from '../workflows/model/names.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
 import { windowsOf } from '../workflows/model/reachable.ts';
 import type {
@@ -176,6 +177,7 @@ function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
         await session.check({
           increments: wantsIncrements(config),
           archive: config.wal.archive !== undefined,
+          slots: config.wal.archive ? [] : streamSlots(config.wal.slot, config.wal.streams),
           from: fromOf(config),
           every: true,
         })

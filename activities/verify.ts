@@ -35,28 +35,31 @@ export function verifyPoint(deps: Deps, { source, point }: { source: string; poi
 }
 
 /** Whatever was found is kept beside the point, for retention; that it could not be noted changes nothing of it. */
-async function noted(
-  { vault, run }: SourceUse,
-  point: string,
-  read: () => Promise<VerifyResult>,
-): Promise<VerifyResult> {
-  const note = (news: Parameters<Vault['noteChecked']>[1]): Promise<void> =>
-    vault
-      .noteChecked(point, news)
-      .catch((error: unknown) =>
-        run.log.warn(`what was found of ${point} could not be noted`, { error: String(error) }),
-      );
-  const now = (): string => isoTime(run.clock.nowMs());
+async function noted(use: SourceUse, point: string, read: () => Promise<VerifyResult>): Promise<VerifyResult> {
   try {
     const result = await read();
     const bad = result.checks.filter((check) => !check.ok);
-    if (bad.length === 0) await note({ verifiedAt: now() });
-    else await note({ wrong: { at: now(), reason: bad.map(({ name, found }) => `${name}: ${found}`).join('; ') } });
+    if (bad.length === 0) await noteGood(use, point);
+    else await noteWrong(use, point, bad.map(({ name, found }) => `${name}: ${found}`).join('; '));
     return result;
   } catch (error) {
-    if (isFailure(error, 'Integrity')) await note({ wrong: { at: now(), reason: findFailure(error)?.message ?? '' } });
+    if (isFailure(error, 'Integrity')) await noteWrong(use, point, findFailure(error)?.message ?? '');
     throw error;
   }
+}
+
+export function noteGood(use: SourceUse, point: string): Promise<void> {
+  return note(use, point, { verifiedAt: isoTime(use.run.clock.nowMs()) });
+}
+
+export function noteWrong(use: SourceUse, point: string, reason: string): Promise<void> {
+  return note(use, point, { wrong: { at: isoTime(use.run.clock.nowMs()), reason } });
+}
+
+function note({ vault, run }: SourceUse, point: string, news: Parameters<Vault['noteChecked']>[1]): Promise<void> {
+  return vault
+    .noteChecked(point, news)
+    .catch((error: unknown) => run.log.warn(`what was found of ${point} could not be noted`, { error: String(error) }));
 }
 
 async function readPoint({ vault, run }: SourceUse, point: string): Promise<VerifyResult> {
@@ -115,7 +118,7 @@ async function readAll(vault: Vault, objects: readonly WalObject[]): Promise<voi
 }
 
 /** The objects that make the point consistent, each read and compared. */
-async function walCheck(vault: Vault, point: PointSummary, look = 1): Promise<Check> {
+export async function walCheck(vault: Vault, point: PointSummary, look = 1): Promise<Check> {
   const { systemId, timeline, startLsn, stopLsn } = point;
   const objects = (await vault.wal.list({ systemId, timeline, fromLsn: startLsn })).filter(
     (object) => compareLsn(object.startLsn, stopLsn) < 0,

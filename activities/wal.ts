@@ -1,4 +1,5 @@
 import { failure } from '../workflows/model/failure.ts';
+import { streamSlots } from '../workflows/model/names.ts';
 import { windowsOf, windowsText } from '../workflows/model/reachable.ts';
 import type { WalAnswer } from '../workflows/model/results.ts';
 import type { WalHole } from '../workflows/model/wal.ts';
@@ -12,25 +13,30 @@ const LOOK_MS = 100;
 
 export interface WalTask {
   source: string;
+  /** Which of several, from 1, the default. */
+  stream?: number;
   /** Go on behind this hole: somebody has been told that a new base is needed. */
   passHole?: WalHole;
 }
 
 /** Streams until it is cancelled. It returns only then: a stream that ends by itself would be a hole nobody notices. */
-export function streamWal(deps: Deps, { source, ...passing }: WalTask): Promise<void> {
+export function streamWal(deps: Deps, { source, stream = 1, ...passing }: WalTask): Promise<void> {
   return useSource(deps, source, async (use) => {
-    await logOf(use).ship(use.vault.wal, { ...use.config.wal, ...passing });
+    const { wal } = use.config;
+    const slot = streamSlots(wal.slot, stream).at(-1) ?? wal.slot;
+    await logOf(use).ship(use.vault.wal, { ...wal, slot, ...passing });
     use.run.signal.throwIfAborted();
   });
 }
 
-/** Returns when the server streams to our slot: from then on no WAL of a backup can be missed. */
+/** Returns when the server streams to a slot of ours: from then on no WAL of a backup can be missed. */
 export function awaitStreaming(deps: Deps, { source }: { source: string }): Promise<void> {
   return useSource(deps, source, async (use) => {
     for (;;) {
       const { server, unreachable } = await logOf(use).status(use.vault.wal, use.config.wal);
-      // What fails to be archived is kept by the server, and tried again.
-      if (server && ['streaming', 'archiving', 'failing'].includes(server.slotState)) return;
+      // What fails to be archived is kept by the server, and tried again. One stream of several is enough.
+      const slots = server ? [server, ...(server.others ?? [])] : [];
+      if (slots.some(({ slotState }) => ['streaming', 'archiving', 'failing'].includes(slotState))) return;
       const note = server ? `slot ${server.slot} is ${server.slotState}` : `server not reachable: ${unreachable}`;
       use.run.progress({ phase: 'waiting for the WAL stream', note });
       await use.run.clock.sleep(LOOK_MS, use.run.signal);

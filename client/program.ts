@@ -90,9 +90,11 @@ function childCommand(verb: Verb, groups: Map<string, Command>, surroundings: Su
     groups.get('')?.addCommand(parent);
     groups.set(group ?? '', parent);
   }
-  const command = quiet(new Command(name).summary(verb.summary).description(sentence(verb.summary)), surroundings);
-  parent.addCommand(command);
-  return command;
+  // What commands stand below may be a command itself.
+  const known = group === '' ? groups.get(name ?? '') : undefined;
+  const command = known ?? quiet(new Command(name), surroundings);
+  if (!known) parent.addCommand(command);
+  return command.summary(verb.summary).description(sentence(verb.summary));
 }
 
 async function define(

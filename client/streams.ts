@@ -4,25 +4,32 @@ import type { WalOrder } from '../workflows/model/orders.ts';
 import type { Session } from './connect.ts';
 import { startOrJoin } from './start.ts';
 
-/** The WAL stream of a source: one run that never ends by itself. */
+/** A WAL stream of a source: one run that never ends by itself. */
 export interface StreamStep {
   do: 'start' | 'keep';
   id: string;
-  source: string;
+  order: WalOrder;
 }
 
-/** Which sources have no WAL stream. Changes nothing. */
+/** Which WAL streams are not there. Changes nothing. */
 export function planStreams(session: Session): Promise<StreamStep[]> {
   return Promise.all(
-    streamed(session).map(async (source) => {
-      const id = workflowId.wal(source);
-      return { do: (await isRunning(session, id)) ? ('keep' as const) : ('start' as const), id, source };
+    streamed(session).map(async (order) => {
+      const id = workflowId.wal(order.source, order.stream);
+      return { do: (await isRunning(session, id)) ? ('keep' as const) : ('start' as const), id, order };
     }),
   );
 }
 
-function streamed({ config }: Session): string[] {
-  return Object.keys(config.sources).filter((source) => config.sources[source]?.dumps !== true);
+function streamed({ config }: Session): WalOrder[] {
+  return Object.entries(config.sources).flatMap(([source, { dumps, wal }]) =>
+    dumps === true
+      ? []
+      : Array.from({ length: wal.streams ?? 1 }, (_, index) => ({
+          source,
+          ...(index === 0 ? {} : { stream: index + 1 }),
+        })),
+  );
 }
 
 async function isRunning(session: Session, id: string): Promise<boolean> {
@@ -35,7 +42,7 @@ async function isRunning(session: Session, id: string): Promise<boolean> {
 }
 
 /** Joins the stream when somebody started it meanwhile. */
-export async function startStream(session: Session, { id, source }: StreamStep): Promise<void> {
-  const order: WalOrder = { source };
-  await startOrJoin(session, { workflow: 'wal', workflowId: id, order, summary: `stream the WAL of ${source}` });
+export async function startStream(session: Session, { id, order }: StreamStep): Promise<void> {
+  const summary = `stream the WAL of ${order.source}`;
+  await startOrJoin(session, { workflow: 'wal', workflowId: id, order, summary });
 }

@@ -69,7 +69,11 @@ export const VERBS: readonly Verb[] = [
     summary: 'take one file or one table out of a recovery point',
     load: () => import('./commands/extract.ts'),
   },
-  { name: 'verify', summary: 'read every byte of a recovery point', load: () => import('./commands/verify.ts') },
+  {
+    name: 'verify',
+    summary: 'read every byte of a recovery point, or of everything stored',
+    load: () => import('./commands/verify.ts'),
+  },
   {
     name: 'retention',
     summary: 'remove the points and the WAL that the rules do not keep',
@@ -79,6 +83,16 @@ export const VERBS: readonly Verb[] = [
   { name: 'release', summary: 'take back a hold', load: () => import('./commands/release.ts') },
   { name: 'list', summary: 'list recovery points', load: () => import('./commands/list.ts') },
   { name: 'show', summary: 'show one recovery point', load: () => import('./commands/show.ts') },
+  {
+    name: 'wal verify',
+    summary: 'read every stored WAL object and follow its records',
+    load: () => import('./commands/wal-verify.ts'),
+  },
+  {
+    name: 'wal compact',
+    summary: 'make one object of the pieces that a stream left',
+    load: () => import('./commands/wal-compact.ts'),
+  },
   {
     name: 'wal',
     summary: 'show what WAL the vault holds: ranges, gaps, lag',

@@ -11,7 +11,7 @@ import type { PointSummary } from './model/manifest.ts';
 import { POINT_KINDS } from './model/manifest.ts';
 import { pointPrefix, workflowId } from './model/names.ts';
 import type { BackupOrder } from './model/orders.ts';
-import type { BackupResult } from './model/results.ts';
+import type { BackupResult, SourceFacts } from './model/results.ts';
 import { formatBytes, formatDuration } from './model/units.ts';
 import { bulk, foreign, quick } from './options.ts';
 
@@ -51,7 +51,7 @@ export async function backup(given: BackupOrder): Promise<BackupResult> {
       const { point } = draft;
       const published = await bulk({ summary: `publish ${point}` }).publishPoint({ source, point, prefix });
       tellForecast(begun, published);
-      if (!facts.dumps) await tellStream(source, published);
+      if (!facts.dumps) await tellStreams(facts, published);
       return published;
     },
     {
@@ -66,7 +66,7 @@ export async function backup(given: BackupOrder): Promise<BackupResult> {
 async function streamFirst(begun: Begun<BackupOrder>): Promise<void> {
   const { source } = begun.order;
   begun.journal.step('wait for the WAL stream');
-  await ensureWal(source);
+  await ensureWal(begun.facts);
   const streaming = bulk({ summary: 'wait until the server streams to our slot' });
   await waitForWal(begun, () => streaming.awaitStreaming({ source }));
 }
@@ -146,9 +146,13 @@ async function waitForWal({ journal, notices }: Begun<BackupOrder>, work: () => 
   journal.attention(undefined);
 }
 
-/** It may have ended by now, which its own people were told. */
-async function tellStream(source: string, { systemId, timeline, startLsn }: PointSummary): Promise<void> {
-  await getExternalWorkflowHandle(workflowId.wal(source))
-    .signal(newBaseSignal, { systemId, timeline, startLsn })
-    .catch(() => undefined);
+/** They may have ended by now, which their own people were told. */
+async function tellStreams(
+  { source, walStreams = 1 }: SourceFacts,
+  { systemId, timeline, startLsn }: PointSummary,
+): Promise<void> {
+  for (let stream = 1; stream <= walStreams; stream++)
+    await getExternalWorkflowHandle(workflowId.wal(source, stream))
+      .signal(newBaseSignal, { systemId, timeline, startLsn })
+      .catch(() => undefined);
 }

@@ -12,7 +12,7 @@ import type { ScheduledResult } from './model/results.ts';
  */
 export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult> {
   const { workflow, input } = checkOrder<ScheduledOrder>('scheduled', given, {
-    'workflow!': ['backup', 'drill', 'retention'],
+    'workflow!': ['backup', 'drill', 'retention', 'verifyAll', 'verifyWal'],
     'input!': 'mapping',
   });
   const { source } = checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_THEM });
@@ -41,4 +41,6 @@ const ANY_OF_THEM = {
   type: 'text',
   target: 'target',
   host: 'text',
+  since: 'since',
+  timeline: 'count',
 } as const;

@@ -43,14 +43,16 @@ interface OpenHole {
  * is how a last copy is lost. Input: {"source":"shop"}. `carried` comes from the run that this one continues.
  */
 export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
-  const order = checkOrder<WalOrder>('wal', given, { 'source!': 'text' });
+  const order = checkOrder<WalOrder>('wal', given, { 'source!': 'text', stream: 'count' });
   const open = workflowInfo().continuedFromExecutionRunId === undefined ? undefined : carried;
   const journal = new Journal(order.source);
   let stream: Stream;
   try {
     const facts = await described(journal, open?.said);
     if (facts.dumps) throw noWal(facts);
-    stream = new Stream(journal, { facts, open });
+    const { stream: number = 1 } = order;
+    if (number > (facts.walStreams ?? 1)) refuseStream(number, facts);
+    stream = new Stream(journal, { facts, open, number });
     setHandler(refreshSignal, () => stream.refresh());
     setHandler(newBaseSignal, (base) => stream.newBase(base));
     while (!workflowInfo().continueAsNewSuggested) await stream.once();
@@ -63,6 +65,17 @@ export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
     throw error;
   }
   await continueAsNew<typeof wal>(order, ...(stream.open ? [stream.open] : []));
+}
+
+/** One that runs goes on when there are to be fewer: it is for a person to cancel, and its slot to drop. */
+function refuseStream(number: number, { source, walStreams = 1 }: SourceFacts): void {
+  if (workflowInfo().continuedFromExecutionRunId !== undefined) return;
+  throw failure('ConfigInvalid', `source ${source} has no stream ${number}`, {
+    place: 'wal.stream',
+    expected: `1 to ${walStreams}, as wal.streams says`,
+    found: String(number),
+    hint: `lifeboat config explain sources.${source}.wal`,
+  });
 }
 
 function noWal({ source, kind }: SourceFacts): Error {
@@ -93,14 +106,20 @@ class Stream {
   readonly #notices: Notices;
   readonly #trouble: Trouble;
   readonly #bases: BaseOrders;
+  /** Of several streams of one source. */
+  readonly #number: number;
   #facts: SourceFacts;
   #scope: CancellationScope | undefined;
   #refreshed = false;
   #open: OpenHole | undefined;
   #holesInARow = 0;
 
-  constructor(journal: Journal, { facts, open }: { facts: SourceFacts; open: OpenHole | undefined }) {
+  constructor(
+    journal: Journal,
+    { facts, open, number }: { facts: SourceFacts; open: OpenHole | undefined; number: number },
+  ) {
     this.#journal = journal;
+    this.#number = number;
     this.#facts = facts;
     this.#open = open;
     this.#notices = new Notices(facts, journal);
@@ -112,6 +131,11 @@ class Stream {
 
   get open(): OpenHole | undefined {
     return this.#open;
+  }
+
+  get #what(): string {
+    const { source, walStreams = 1 } = this.#facts;
+    return `WAL of ${source}${walStreams > 1 ? ` (stream ${this.#number} of ${walStreams})` : ''}`;
   }
 
   /** Ends the present attempt cleanly; the next one sees the configuration of now. */
@@ -188,15 +212,18 @@ class Stream {
   }
 
   async #attempt(): Promise<void> {
-    const { source, place, walHost } = this.#facts;
+    const { source, place, walHosts } = this.#facts;
+    const { walHost = walHosts?.[this.#number - 1] } = this.#facts;
     this.#journal.step('stream');
     const acts = endless({
-      summary: `${walHost === undefined ? 'stream' : 'take'} the WAL of ${place}`,
+      summary: `${this.#facts.walHost === undefined ? 'stream' : 'take'} the WAL of ${place}`,
       ...(walHost === undefined ? {} : { taskQueue: hostQueue(walHost) }),
     });
-    const work = (): Promise<void> => acts.streamWal(this.#open ? { source, passHole: this.#open.hole } : { source });
+    const which = this.#number === 1 ? {} : { stream: this.#number };
+    const passing = this.#open ? { passHole: this.#open.hole } : {};
+    const work = (): Promise<void> => acts.streamWal({ source, ...which, ...passing });
     if (!this.#trouble.isShown) return work();
-    const then = (): void => this.#trouble.over(`WAL of ${source} is streamed again`);
+    const then = (): void => this.#trouble.over(`${this.#what} is streamed again`);
     await whenLonger(work, { afterMs: STEADY_MS, summary: 'until the stream counts as steady', then });
   }
 
@@ -223,7 +250,7 @@ class Stream {
     } else {
       this.#holesInARow = 0;
     }
-    const title = `WAL of ${this.#facts.source} is not streamed`;
+    const title = `${this.#what} is not streamed`;
     const pauseMs = this.#trouble.failed(error, { ranMs, title, message });
     await condition(() => this.#refreshed, pauseMs, { summary: 'pause before the next attempt' });
   }

@@ -100,6 +100,8 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
       slot: slotOf(name, source.wal.slot),
       newBaseAfterHole: source.wal.newBaseAfterHole,
       ...(source.wal.from === undefined ? {} : { from: source.wal.from }),
+      ...(source.wal.streams === 1 ? {} : { streams: source.wal.streams }),
+      ...(source.wal.hosts === undefined ? {} : { hosts: source.wal.hosts }),
       ...archiveOf(source.wal),
     },
     schedule: Object.fromEntries(

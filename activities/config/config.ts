@@ -80,6 +80,10 @@ export interface SourceConfig {
     heartbeatEveryMs: number;
     spoolBytes: number;
     slot: string;
+    /** Several that bring the same, so that one may die; absent: one. */
+    streams?: number;
+    /** Names of the workers that stream, one for each; absent: any. */
+    hosts?: string[];
     /** A hole orders a full backup by itself. */
     newBaseAfterHole: boolean;
     /** Which server of the cluster sends it. */
@@ -97,8 +101,11 @@ export interface SourceConfig {
   notify: string[];
 }
 
-/** What can be scheduled: a full backup, two kinds of smaller ones, a drill, removing old ones. */
-export const SCHEDULE_NAMES = ['backup', 'incremental', 'differential', 'drill', 'retention'] as const;
+/** What can be scheduled: a full backup, two kinds of smaller ones, a drill, removing old ones, reading all, or all WAL. */
+export const SCHEDULE_NAMES = [
+  ...(['backup', 'incremental', 'differential', 'drill', 'retention'] as const),
+  ...(['verify', 'walVerify'] as const),
+] as const;
 export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
 
 /** Cron is the five-field form of activities/config/cron.ts; timezone an IANA name. */

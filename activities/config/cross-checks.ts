@@ -1,4 +1,4 @@
-import { slotName } from '../../workflows/model/names.ts';
+import { slotName, streamSlots } from '../../workflows/model/names.ts';
 import { nearestName } from '../../workflows/model/nearest.ts';
 import { isDumped } from './registries.ts';
 import type { Path, RawProblem } from './problem.ts';
@@ -7,7 +7,7 @@ import type { ConfigFile } from './schema.ts';
 /** What no single value can know: that names point at something, and that no two sources use one slot. */
 export function crossProblems(file: ConfigFile): RawProblem[] {
   return [
-    ...[...unknownNames(file), ...sharedSlots(file), ...archives(file)],
+    ...[...unknownNames(file), ...sharedSlots(file), ...archives(file), ...severalStreams(file)],
     ...[...retentionWithoutRules(file), ...serviceProblems(file), ...ofDumps(file)],
   ];
 }
@@ -43,6 +43,25 @@ function archives(file: ConfigFile): RawProblem[] {
       expected: 'receive: archive',
       found: JSON.stringify(wal[key]),
     }));
+  });
+}
+
+/** Each on a host of its own, or on any. */
+function severalStreams(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.sources).flatMap(([name, { wal }]) => {
+    const { receive, streams, hosts } = wal;
+    const problem = (key: 'streams' | 'hosts', reason: string, expected: string): RawProblem[] => [
+      { path: ['sources', name, 'wal', key], reason, expected, found: JSON.stringify(wal[key]) },
+    ];
+    if (receive === 'archive' && streams > 1)
+      return problem('streams', 'an archiver hands its files to one worker', 'receive: stream, or streams: 1');
+    if (receive === 'archive' && hosts)
+      return problem('hosts', 'goes with receive: stream', 'host: the name of the worker');
+    if (!hosts) return [];
+    const named = `names ${hosts.length} workers for ${streams} ${streams === 1 ? 'stream' : 'streams'}`;
+    if (hosts.length !== streams) return problem('hosts', named, 'a worker for each of wal.streams');
+    if (new Set(hosts).size === hosts.length) return [];
+    return problem('hosts', 'names a worker twice', 'a worker of its own for each stream');
   });
 }
 
@@ -109,16 +128,17 @@ function retentionWithoutRules(file: ConfigFile): RawProblem[] {
 function sharedSlots(file: ConfigFile): RawProblem[] {
   const owners = new Map<string, string>();
   return streamed(file).flatMap(([name, source]) => {
-    const slot = slotOf(name, source.wal.slot);
-    const owner = owners.get(slot);
-    owners.set(slot, owner ?? name);
+    const slots = streamSlots(slotOf(name, source.wal.slot), source.wal.streams);
+    const taken = slots.find((slot) => owners.has(slot));
+    const owner = taken === undefined ? undefined : owners.get(taken);
+    for (const slot of slots) owners.set(slot, owners.get(slot) ?? name);
     if (owner === undefined) return [];
     return [
       {
         path: ['sources', name, ...(source.wal.slot === undefined ? [] : ['wal', 'slot'])],
         reason: `uses the replication slot of source ${owner}`,
         expected: 'a slot of its own (wal.slot)',
-        found: JSON.stringify(slot),
+        found: JSON.stringify(taken),
       },
     ];
   });
@@ -131,7 +151,7 @@ function streamed(file: ConfigFile): [string, ConfigFile['sources'][string]][] {
 /** A dump is whole and of one moment. */
 function ofDumps(file: ConfigFile): RawProblem[] {
   return Object.entries(file.sources).flatMap(([name, source]) =>
-    (['incremental', 'differential'] as const).flatMap((each) =>
+    (['incremental', 'differential', 'walVerify'] as const).flatMap((each) =>
       source.schedule[each] === undefined || !isDumped(source.kind)
         ? []
         : [

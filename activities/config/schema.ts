@@ -105,12 +105,15 @@ export const sourceShape = {
         .regex(/^[a-z0-9_]{1,63}$/, 'a slot name: a-z, 0-9 and _, at most 63')
         .optional(),
       from: z.enum(SERVER_WISHES).optional(),
+      streams: z.int().min(1).max(4).default(1),
+      hosts: z.array(name).optional(),
     })
     .prefault({}),
   schedule: z
     .strictObject({
       ...{ backup: schedule.optional(), incremental: schedule.optional(), differential: schedule.optional() },
       ...{ drill: schedule.optional(), retention: schedule.optional() },
+      ...{ verify: schedule.optional(), walVerify: schedule.optional() },
     })
     .prefault({}),
   retention: z

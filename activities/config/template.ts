@@ -68,6 +68,9 @@ sources:
       # incremental: { cron: "0 8-20/4 * * *", timezone: UTC }
       # drill: { cron: "0 5 * * 0", timezone: UTC }
       # retention: { cron: "30 6 * * *", timezone: UTC }
+      # Reads all that is stored, or the WAL alone.
+      # verify: { cron: "0 3 * * 6", timezone: UTC }
+      # walVerify: { cron: "0 4 * * *", timezone: UTC }
     # Without it nothing is ever removed. Look first: lifeboat retention shop --dry-run
     # retention: { window: 14d, fulls: 2, daily: 30, weekly: 12, monthly: 12, quarterly: 8, annual: 7 }
     objectives: { rto: 1h, rpo: 5m }

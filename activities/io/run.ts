@@ -17,6 +17,8 @@ export interface Progress {
   note?: string;
   /** Numbers that a reader may plot: parts done, segments, lag. */
   counters?: Record<string, number | string>;
+  /** What another attempt goes on from, should this one die; it stays until it is replaced. */
+  resume?: unknown;
 }
 
 /**
@@ -27,6 +29,8 @@ export interface Run {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly clock: Clock;
+  /** Progress.resume of the attempt before, as it was heard last. */
+  readonly resume?: unknown;
   progress(update: Progress): void;
 }
 

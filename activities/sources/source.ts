@@ -3,6 +3,7 @@ import type { Run } from '../io/run.ts';
 import type { PointFiles } from './point-files.ts';
 import type { RowRescue } from './row-rescue.ts';
 import type { UpstreamWish, WalFileWish } from './standby-wishes.ts';
+import type { StoredWalCare } from './stored-wal-care.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
@@ -65,7 +66,10 @@ export interface PointReader {
  * memory that moves. Once begun it is waited for, even when the run ends meanwhile: what it does is over when the call is.
  */
 export interface PartUse {
-  /** Address of a module that exports `use(bytes, job)`; it is done when it returns, and keeps nothing of the bytes. */
+  /**
+   * Address of a module that exports `use(bytes, job)`; it is done when it returns, and keeps nothing of the bytes. What it
+   * returns is plain data.
+   */
   module: string;
   /** Plain data: it is cloned. */
   job: unknown;
@@ -102,6 +106,10 @@ export interface WalVault {
   put(range: WalPiece, bytes: Buffer): Promise<'stored' | 'present'>;
   /** Plaintext of one object; Integrity when it is not what its name says. */
   read(object: WalObject): Promise<Buffer>;
+  /** The same, but the plaintext stays in the thread that decoded it: what is done with it there says the answer. */
+  use(object: WalObject, use: PartUse): Promise<unknown>;
+  /** Clusters of which WAL is stored, as system identifiers. */
+  systems(): Promise<string[]>;
   remove(object: WalObject): Promise<void>;
   /** Keeps a file that is no WAL to replay under its name; Integrity when another with that name is there. */
   putFile(systemId: string, name: string, content: Buffer): Promise<'stored' | 'present'>;
@@ -173,11 +181,14 @@ export interface CommitSearch {
 }
 
 /** Only what can do points in time has it. */
-export interface LogShipping {
+export interface LogShipping extends StoredWalCare {
   /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
   ship(vault: WalVault, options: ShipOptions): Promise<void>;
-  /** As the server that `from` chooses sees it, which is the one that has the slot. */
-  status(vault: WalVault, at: Pick<ShipOptions, 'slot' | 'from' | 'archive'>): Promise<WalStatus>;
+  /** As the server that `from` chooses sees it, which is the one that has the slot, or the slots of several streams. */
+  status(
+    vault: WalVault,
+    at: Pick<ShipOptions, 'slot' | 'from' | 'archive'> & { streams?: number },
+  ): Promise<WalStatus>;
   /** Reads the stored WAL for a target of which nothing else says where it is. May take as long as reading all of it. */
   find(vault: WalVault, search: TargetSearch): Promise<TargetFound>;
   /**
@@ -249,6 +260,8 @@ export interface CheckWants {
   increments?: boolean;
   /** WAL from the server's archiver. */
   archive?: boolean;
+  /** Names of the slots that WAL is streamed from: these and those of others are looked at. */
+  slots?: readonly string[];
   /** Which servers backups and WAL come from: the faults of those count; absent: as BackupOptions and ShipOptions say. */
   from?: { backup?: ServerWish; wal?: ServerWish };
   /** Try every server of the cluster, not only those that are chosen. */

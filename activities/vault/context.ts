@@ -70,15 +70,32 @@ export async function decodeWith(
   stored: Buffer,
   wanted: Wanted & { place: string },
 ): Promise<Buffer> {
-  const { artefact, ...rest } = wanted;
-  const header = readHeader(stored, wanted.place);
-  const kek = await vault.keks.named(header.wrappedBy, wanted.place);
-  return vault.codec.decode({ bytes: stored, kek, context: contextOf(vault, artefact), ...rest });
+  return vault.codec.decode(await decoding(vault, stored, wanted));
+}
+
+async function decoding<W extends Wanted & { place: string }>(
+  vault: VaultContext,
+  stored: Buffer,
+  { artefact, ...rest }: W,
+): Promise<Omit<W, 'artefact'> & { bytes: Buffer; kek: Kek; context: Record<string, string> }> {
+  const header = readHeader(stored, rest.place);
+  const kek = await vault.keks.named(header.wrappedBy, rest.place);
+  return { bytes: stored, kek, context: contextOf(vault, artefact), ...rest };
 }
 
 /** Reads and decodes one object. NotFound when it is absent. */
 export async function readArtefact(vault: VaultContext, key: string, wanted: Wanted): Promise<Buffer> {
   return decodeWith(vault, await readObject(vault, key, limitOf(wanted)), { ...wanted, place: key });
+}
+
+/** The same, but the plaintext is used up in the thread that decodes it; what was said of it. */
+export async function useArtefact(
+  vault: VaultContext,
+  key: string,
+  wanted: Wanted & Required<Pick<Wanted, 'use'>>,
+): Promise<unknown> {
+  const stored = await readObject(vault, key, limitOf(wanted));
+  return vault.codec.use(await decoding(vault, stored, { ...wanted, place: key }));
 }
 
 function limitOf({ expected, plainBytes }: Wanted): ReadLimit {

@@ -5,7 +5,7 @@ import { gapsOf, rangesOf } from '../../workflows/model/wal-coverage.ts';
 import { LONGEST_WAL_OBJECT_BYTES } from '../../workflows/model/wal.ts';
 import type { TimelineHistory, WalObject } from '../../workflows/model/wal.ts';
 import type { WalPiece, WalVault } from '../sources/source.ts';
-import { encodeWith, readArtefact } from './context.ts';
+import { encodeWith, readArtefact, useArtefact } from './context.ts';
 import type { Artefact, VaultContext } from './context.ts';
 import { parseHistoryKey, parseWalKey } from './layout.ts';
 
@@ -24,6 +24,8 @@ export function walOf(vault: VaultContext): WalVault {
     list: (query) => listWal(vault, query),
     put: (piece, bytes) => putWal(vault, piece, bytes),
     read: (object) => readWal(vault, object),
+    use: (object, use) => useArtefact(vault, object.key, { ...wantedOf(object), use }),
+    systems: () => listSystems(vault),
     remove: (object) => store.remove(object.key),
     histories: (systemId) => listHistories(vault, systemId),
     readHistory: async (systemId, timeline) => {
@@ -144,8 +146,29 @@ async function readIfThere(vault: VaultContext, object: WalObject): Promise<Buff
 }
 
 function readWal(vault: VaultContext, object: WalObject): Promise<Buffer> {
-  const plainBytes = lsnDistanceBytes(object.startLsn, object.endLsn);
-  return readArtefact(vault, object.key, { artefact: walArtefact(object), plainBytes });
+  return readArtefact(vault, object.key, wantedOf(object));
+}
+
+function wantedOf(object: WalObject): { artefact: Artefact; plainBytes: number } {
+  return { artefact: walArtefact(object), plainBytes: lsnDistanceBytes(object.startLsn, object.endLsn) };
+}
+
+/** Asks for the first key behind each cluster's: a vault has millions of them. */
+async function listSystems({ store, layout }: VaultContext): Promise<string[]> {
+  const systems: string[] = [];
+  const prefix = layout.wal('').slice(0, -1);
+  for (let after: string | undefined = prefix; after !== undefined;) {
+    const from: string = after;
+    after = undefined;
+    for await (const { key } of store.list(prefix, { startAfter: from })) {
+      const system = /^(\d{1,20})\//.exec(key.slice(prefix.length))?.[1];
+      if (system !== undefined) systems.push(system);
+      // "0" follows "/": behind all that begins with this name and a slash.
+      after = `${prefix}${key.slice(prefix.length).split('/')[0]}0`;
+      break;
+    }
+  }
+  return systems;
 }
 
 function walArtefact(object: Named): Artefact {

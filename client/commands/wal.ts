@@ -60,6 +60,10 @@ function serverLines({ server, unreachable }: WalAnswer): string[] {
       ['server', `${server.flushLsn}, timeline ${server.timeline}`],
       ['lag', `${formatBytes(server.lagBytes)}${age}`],
       ['kept by the server for us', formatBytes(server.retainedBytes)],
+      ...(server.others ?? []).map(({ slot, slotState, retainedBytes }): [string, string] => [
+        'slot of another stream',
+        `${slot}: ${slotState}, ${formatBytes(retainedBytes)} kept`,
+      ]),
     ]),
   ];
 }

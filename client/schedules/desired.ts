@@ -39,6 +39,8 @@ function desired(owner: string, { source, name }: { source: string; name: Schedu
 
 /** A backup is a full one unless its order says what else. */
 function orderOf(source: string, name: ScheduleName): ScheduledOrder {
+  if (name === 'verify') return { workflow: 'verifyAll', input: { source } };
+  if (name === 'walVerify') return { workflow: 'verifyWal', input: { source } };
   if (name === 'drill' || name === 'backup' || name === 'retention') return { workflow: name, input: { source } };
   return { workflow: 'backup', input: { source, type: name } };
 }

@@ -74,6 +74,54 @@ test('advice and refusals name the setting', async () => {
   });
 });
 
+test('slots: one that lost its WAL, ones that nobody reads, and what mends each', async () => {
+  const settings = { max_wal_size: '32MB', min_wal_size: '32MB', wal_keep_size: '0' };
+  await withPostgres({ version: 18, settings }, async (server) => {
+    const options = postgresSchema.parse({ connection: server.connection });
+    const slots = async (own: string[]): Promise<SourceCheck[]> =>
+      (await checkSource(options, plainRun(), { slots: own })).filter(({ name }) => name.includes('slot ') || name.endsWith(' slot')); // prettier-ignore
+    const make = (name: string): Promise<unknown> =>
+      server.sql(`select pg_create_physical_replication_slot('${name}', true)`);
+    /** State, and what is found and hinted at, of each. */
+    const told = async (): Promise<string[]> =>
+      (await slots(['lifeboat_shop'])).map(({ name, ok, backupGoesOn, found, hint }) =>
+        [name, ok ? 'ok' : 'fault', backupGoesOn === true, found, hint].join('; '),
+      );
+    const before = await told();
+    assert.equal(before.length, 1);
+    assert.match(before.join(), /^replication slot; ok; false; lifeboat_shop is not there/);
+    for (const name of ['lifeboat_shop', 'other']) await make(name);
+    const fresh = await told();
+    assert.equal(fresh.length, 1, 'a slot that keeps no more than checkpoints do is no finding');
+    assert.match(fresh.join(), /^replication slot; ok; false; lifeboat_shop is not in use/);
+
+    const fill = async (): Promise<void> => {
+      for (let segment = 0; segment < 5; segment++)
+        await server.sql(`select pg_logical_emit_message(false, 'test', 'x'); select pg_switch_wal()`);
+      await server.sql('checkpoint');
+    };
+    await fill();
+    const [own = '', other = '', ...more] = await told();
+    assert.deepEqual(more, []);
+    assert.match(
+      own,
+      /^replication slot; fault; true; lifeboat_shop keeps [\d.]+ MiB of WAL, and nobody reads it; lifeboat apply /,
+    );
+    assert.match(other, /^slot other; fault; true; keeps .*; .* select pg_drop_replication_slot\('other'\)$/);
+
+    await server.sql(`alter system set max_slot_wal_keep_size = '32MB'`);
+    await server.sql('select pg_reload_conf()');
+    await fill();
+    const lost = await told();
+    assert.equal(lost.length, 1);
+    assert.match(
+      lost.join(),
+      /^replication slot; fault; true; lifeboat_shop was invalidated: wal_removed; lifeboat apply /,
+    );
+    assert.match(lost.join(), /by hand: select pg_drop_replication_slot\('lifeboat_shop'\)/);
+  });
+});
+
 test('a function that was taken away is asked back by its name', async () => {
   await withPostgres({ version: 18 }, async (server) => {
     await server.sql('create role plain login replication');

@@ -45,6 +45,21 @@ test('the stored WAL lists what was committed behind a position: each once, in o
       assert.equal(new Set(all.map(({ lsn }) => lsn)).size, all.length);
       for (const [index, commit] of all.entries())
         assert.ok(compareLsn(commit.lsn, all[index - 1]?.lsn ?? fromLsn) >= 0 && commit.at !== undefined);
+      // Each inserted once itself and once in a savepoint; the prepared one once.
+      const path = await valueOf(server.sql, `select pg_relation_filepath('orders')`);
+      const insertsOf = (xid: string): number => (xid === committed.at(-1) ? 1 : 2);
+      assert.deepEqual(
+        all.filter(({ xid }) => ours.has(xid)).map(({ relations }) => relations),
+        committed.map((xid) => [{ relation: path, inserts: insertsOf(xid), updates: 0, deletes: 0 }]),
+      );
+      const beforeLsn = await valueOf(server.sql, 'select pg_current_wal_insert_lsn()::text');
+      await client.query('begin; update orders set id = id + 1000 where id between 0 and 6; savepoint inside');
+      await client.query('delete from orders; rollback to inside; delete from orders where id = 1000');
+      const changing = await xidOf();
+      await client.query('commit');
+      await guard.caughtUp();
+      const changed = (await listOf({ fromLsn: beforeLsn })).find(({ xid }) => xid === changing);
+      assert.deepEqual(changed?.relations, [{ relation: path, inserts: 0, updates: 6, deletes: 1 }]);
       const middle = all[Math.floor(all.length / 2)];
       assert.ok(middle);
       const behind = await listOf({ fromLsn: middle.lsn });

@@ -100,6 +100,9 @@ const RECORDINGS: Record<string, Recording> = {
     options: { input: LOSS, script: { ...new Switchboard().script, replayWal: broken } },
   },
   'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },
+  'verifyAll-done': { workflow: 'verifyAll' },
+  'verifyWal-done': { workflow: 'verifyWal', options: { input: { since: '2026-01-05T00:00:00Z' } } },
+  'compactWal-done': { workflow: 'compactWal' },
   'extract-done': {
     workflow: 'extract',
     options: { input: { point: '20260105T030004Z-1a2b3c4d-1', file: 'PG_VERSION', to: '/srv/version' } },

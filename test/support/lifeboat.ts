@@ -19,7 +19,8 @@ export interface Lifeboat extends CliWorld {
   vault: string;
   /** Text of a source with this server; `more` are further lines, indented by four. */
   source(name: string, more?: readonly string[]): string;
-  startWorker(): Promise<WorkerProcess>;
+  /** `name`: of its host; default: here. */
+  startWorker(name?: string): Promise<WorkerProcess>;
 }
 
 export interface WorkerProcess {
@@ -44,8 +45,8 @@ export async function withLifeboat(callback: (world: Lifeboat) => Promise<void>)
           ...world,
           ...{ server, scratch: join(scratch, 'restores'), vault: join(world.dir, 'vault') },
           source: (name, more = []) => sourceText(name, { server, scratch: join(scratch, 'restores'), more }),
-          startWorker: async () => {
-            const worker = await startWorker(world.dir);
+          startWorker: async (name = 'here') => {
+            const worker = await startWorker(world.dir, name);
             workers.push(worker);
             return worker;
           },
@@ -90,9 +91,9 @@ function sourceText(
   return [`  ${name}:`, ...[...kept, ...more].map((line) => `    ${line}`)].join('\n');
 }
 
-async function startWorker(dir: string): Promise<WorkerProcess> {
+async function startWorker(dir: string, name: string): Promise<WorkerProcess> {
   const cli = fileURLToPath(new URL('../../client/cli.ts', import.meta.url));
-  const args = [cli, 'worker', '--config', join(dir, 'lifeboat.yml'), '--name', 'here'];
+  const args = [cli, 'worker', '--config', join(dir, 'lifeboat.yml'), '--name', name];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (log += text.toString()));

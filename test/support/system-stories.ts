@@ -13,11 +13,12 @@ import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
 import { duringBringOver, duringRescue } from './system-rescue.ts';
+import type { CompactResult, VerifyAllResult } from '../../workflows/model/verify-result.ts';
 import { duringTakeOver } from './system-take-over.ts';
 import type { System, Tenant } from './system.ts';
 import { recoveredIn } from './system.ts';
 import { assertHolds, assertRestorable, assertTidy, backUp, killedBy, survive } from './system-survival.ts';
-import { keysOf, shippedTo } from './system-vault.ts';
+import { inOnePiece, keysOf, shippedTo } from './system-vault.ts';
 import type { Death, Side } from './victim.ts';
 import { HELD } from './victim.ts';
 
@@ -69,6 +70,9 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   discardRestore: { about: 'proof', tell: duringDrill },
   chooseDrillTarget: { about: 'proof', tell: duringDrill },
   verifyPoint: { about: 'proof', tell: duringVerify },
+  verifyPoints: { about: 'proof', tell: duringVerifyAll },
+  verifyWal: { about: 'proof', tell: duringVerifyAll },
+  compactWal: { about: 'proof', tell: duringCompact },
   planRetention: { about: 'backup', tell: duringRetention },
   removePoints: { about: 'backup', tell: duringRetention, sides: WITH_STORE },
   removeWal: { about: 'backup', tell: duringRetention },
@@ -251,6 +255,27 @@ async function duringVerify(...[stage, activity, deaths]: Parameters<Tell>): Pro
   const verified = await result;
   assert.equal(verified.parts, parts);
   assert.ok(verified.checks.every(({ ok }) => ok));
+}
+
+/** Everything is read once, and all of it is good. */
+async function duringVerifyAll(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  const id = `${workflowId.verifyAll(SHOP)}/${activity}`;
+  const { result } = await tenant.start<VerifyAllResult>('verifyAll', { source: SHOP }, id);
+  await survive(tenant, deaths, result);
+  const { ok, points, wal } = await result;
+  assert.ok(ok);
+  assert.deepEqual([points.points, points.parts, points.bytes], [1, stage.shop?.parts, stage.shop?.bytes]);
+  assert.ok(wal && wal.records > 0 && wal.holeCount === 0);
+}
+
+/** Nothing of the WAL is gone, whatever died on the way. */
+async function duringCompact(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const tenant = await shopTenant(stage, activity);
+  const { result } = await tenant.start<CompactResult>('compactWal', { source: SHOP, open: true }, workflowId.compactWal(SHOP)); // prettier-ignore
+  await survive(tenant, deaths, result);
+  assert.equal((await result).faultCount, 0);
+  await inOnePiece(stage.system.vault, SHOP);
 }
 
 async function duringInspect(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {

@@ -64,7 +64,10 @@ export async function duringTakeOver(...[stage, activity, deaths]: Parameters<Te
   const { handle, result } = await tenant.start<RecoverResult>('recover', order, id);
   const approving = approveAll(handle, 'ben', result);
   await survive(tenant, deaths, result);
-  const { restore, address, epoch, approvals, traffic } = await result;
+  const { restore, address, epoch, approvals, traffic, lost } = await result;
+  assert.equal(lost !== undefined, isCorrupt);
+  for (const { relation } of lost?.first.flatMap(({ relations = [] }) => relations) ?? [])
+    assert.match(relation, /^postgres\.(public\.orders|pg_)/);
   await approving;
   const token = epoch * 2;
   const [old, half, all] = [OLD, { [address]: 50 }, { [address]: 100 }].map((each) => JSON.stringify(each));

@@ -6,6 +6,8 @@ import type { RecoveryPlan, ReplayEvidence } from '../../workflows/model/recover
 import type { Difference } from '../../workflows/model/rescue.ts';
 import type { RestorePreview, SourceFacts } from '../../workflows/model/results.ts';
 import type { ServiceFacts } from '../../workflows/model/service.ts';
+import type { PointsVerified } from '../../workflows/model/verify-result.ts';
+import type { WalVerified } from '../../workflows/model/wal-verify.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
 
 /** A source with objectives and somebody who wants to be told. */
@@ -57,6 +59,23 @@ export function differenceOf(changes: Partial<Difference> = {}): Difference {
   };
 }
 
+export function pointsVerified(source: string, changes: Partial<PointsVerified> = {}): PointsVerified {
+  return {
+    ...{ source, points: 2, parts: 6, bytes: 80_000_000, storedBytes: 8_400_000 },
+    ...{ damaged: [], damagedCount: 0, reports: [] },
+    ...changes,
+  };
+}
+
+export function walVerified(source: string, changes: Partial<WalVerified> = {}): WalVerified {
+  return {
+    ...{ source, ok: true, objects: 12, storedBytes: 4_200_000, walBytes: 160_000_000, records: 40_000 },
+    ...{ timelines: 1, points: 2, faults: [], faultCount: 0, reports: [] },
+    ...{ holes: [], holeCount: 0, lost: [], unusable: [], unusableCount: 0 },
+    ...changes,
+  };
+}
+
 const nothing = (): Promise<void> => Promise.resolve();
 
 /** What every activity answers when nothing is wrong. */
@@ -90,6 +109,11 @@ export const answers: Activities = {
   verifyPoint: async ({ source }) => ({
     ...{ point: pointOf(source), parts: 3, bytes: 40_000_000, storedBytes: 4_200_000 },
     checks: [{ name: 'parts', ok: true, expected: '3', found: '3' }],
+  }),
+  verifyPoints: async ({ source }) => pointsVerified(source),
+  verifyWal: async ({ source }) => walVerified(source),
+  compactWal: async ({ source }) => ({
+    ...{ source, objects: 1, pieces: 7, faults: [], faultCount: 0, refused: [] },
   }),
   planRetention: async ({ source }) => ({
     ...{ source, keep: [], kept: 1, remove: [], removed: 2, removedBytes: 4096 },

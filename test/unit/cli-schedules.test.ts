@@ -50,6 +50,22 @@ test('schedules: each kind of backup has its own, and orders the same workflow',
   );
 });
 
+test('schedules: reading all that is stored, or its WAL', () => {
+  const kinds = 'verify: { every: 7d }, walVerify: { every: 1d }';
+  const found = desiredSchedules(
+    assembleConfig(check(withChange('backup: { cron: "0 2 * * *", timezone: UTC }', kinds)), {
+      TEMPORAL_CONFIG_FILE: '/nonexistent',
+    }),
+  );
+  assert.deepEqual(
+    found.map(({ id, order }) => [id, order]),
+    [
+      ['lifeboat/shop/verify', { workflow: 'verifyAll', input: { source: 'shop' } }],
+      ['lifeboat/shop/walVerify', { workflow: 'verifyWal', input: { source: 'shop' } }],
+    ],
+  );
+});
+
 test('schedules: two ways to write one time are the same', () => {
   const other = desiredSchedules(
     assembleConfig(check(withChange('"0 2 * * *"', '"0 2 * 1-12 sun-sat"')), { TEMPORAL_CONFIG_FILE: '/nonexistent' }),

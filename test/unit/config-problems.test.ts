@@ -31,7 +31,7 @@ const CASES: {
     path: 'sources.shop.wal.colour',
     at: '17:12',
     expected:
-      /receive, host, socket, socketMode, shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot or from/,
+      /receive, host, socket, socketMode, shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot, from, streams or hosts/,
     found: /^"colour"$/,
   },
   {
@@ -320,6 +320,29 @@ test('config: two sources may not use one slot', () => {
   const [problem] = problemsIn(shared);
   assert.equal(problem?.path, 'sources.shop-2.wal.slot');
   assert.match(problem.reason, /slot of source shop/);
+});
+
+test('config: several streams have slots and hosts of their own, and no archiver', () => {
+  const wal = (text: string): string => withChange('shipEvery: 5s', text);
+  assert.deepEqual(problemsIn(wal('streams: 2, hosts: [db1, db2]')), []);
+  const rows: [text: string, path: string, reason: RegExp][] = [
+    ['streams: 5', 'streams', /./],
+    ['streams: 2, hosts: [db1]', 'hosts', /names 1 workers for 2 streams/],
+    ['hosts: [db1, db2]', 'hosts', /names 2 workers for 1 stream$/],
+    ['streams: 2, hosts: [db1, db1]', 'hosts', /names a worker twice/],
+    ['receive: archive, host: db1, socket: /run/s, streams: 2', 'streams', /an archiver hands its files to one worker/],
+    ['receive: archive, host: db1, socket: /run/s, hosts: [db1]', 'hosts', /goes with receive: stream/],
+  ];
+  for (const [text, key, reason] of rows) {
+    const [problem, ...more] = problemsIn(wal(text));
+    assert.equal(problem?.path, `sources.shop.wal.${key}`, text);
+    assert.match(problem.reason, reason);
+    assert.deepEqual(more, []);
+  }
+  const second = GOOD.slice(GOOD.indexOf('  shop:')).replace('  shop:', '  shop-2:');
+  const [shared] = problemsIn(wal('streams: 2') + second);
+  assert.equal(shared?.path, 'sources.shop-2');
+  assert.match(shared.reason, /slot of source shop/);
 });
 
 test('config: an empty file says what is missing', () => {

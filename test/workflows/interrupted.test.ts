@@ -15,6 +15,9 @@ const WORKFLOWS: Record<string, StartOptions> = {
   'restore of dumps': { script: dumpAnswers },
   drill: {},
   verify: { input: { point: 'p1' } },
+  verifyAll: {},
+  verifyWal: {},
+  compactWal: {},
   extract: { input: { point: 'p1', file: 'PG_VERSION', to: '/srv/version' } },
   retention: {},
   hold: { input: { point: 'p1', reason: 'case 12' } },
@@ -111,6 +114,7 @@ function isOver({ good, index, workflow }: Case, obeys: boolean): boolean {
   const last: Record<string, ActivityName> = {
     ...{ backup: 'publishPoint', restore: 'finishRestore', drill: 'finishRestore', verify: 'verifyPoint' },
     extract: 'extractFiles',
+    ...{ verifyAll: 'verifyWal', verifyWal: 'verifyWal', compactWal: 'compactWal' },
     ...{ retention: 'removeWal', hold: 'markPoint' },
   };
   return !obeys && name === last[typeOf(workflow)];

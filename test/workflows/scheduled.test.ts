@@ -59,6 +59,10 @@ const REFUSED: [workflow: string, order: unknown, place: string][] = [
   ['scheduled', { workflow: 'backup', input: [] }, 'scheduled.input'],
   ['scheduled', { workflow: 'backup', input: { source: 'x'.repeat(2000) } }, 'scheduled.input.source'],
   ['scheduled', { workflow: 'backup', input: { source: 'shop', point: 'p' } }, 'scheduled.input.point'],
+  ['verifyAll', { source: 'shop', point: 'p' }, 'verifyAll.point'],
+  ['verifyWal', { source: 'shop', since: 'yesterday' }, 'verifyWal.since'],
+  ['verifyWal', { source: 'shop', timeline: 0 }, 'verifyWal.timeline'],
+  ['compactWal', { source: 'shop', open: 'yes' }, 'compactWal.open'],
 ];
 
 test('workflows: schedules and orders', { timeout: 240_000 }, async (t) => {
@@ -77,12 +81,18 @@ test('workflows: schedules and orders', { timeout: 240_000 }, async (t) => {
     });
 
     await t.test('scheduled: starts the run under its fixed id, whose end it does not wait for', async () => {
-      for (const workflow of ['backup', 'drill', 'retention'] as const) {
+      for (const [workflow, id] of [
+        ['backup', 'backup/SOURCE'],
+        ['drill', 'drill/SOURCE'],
+        ['retention', 'retention/SOURCE'],
+        ['verifyAll', 'verify/SOURCE/all'],
+        ['verifyWal', 'verify/SOURCE/wal'],
+      ] as const) {
         const order = (source: string): unknown => ({ workflow, input: { source } });
         const run = await world.start('scheduled', { order });
         const result = (await run.handle.result()) as ScheduledResult;
         assert.equal(result.outcome, 'started');
-        assert.equal(result.workflowId, `${workflow}/${run.source}`);
+        assert.equal(result.workflowId, id.replace('SOURCE', run.source));
         assert.match(await run.details(), /^started /);
         const started = world.client.workflow.getHandle(result.workflowId);
         await started.result();

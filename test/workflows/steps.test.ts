@@ -10,6 +10,7 @@ import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { StandbyEvidence } from '../../workflows/model/standby.ts';
 import { sampleResult } from '../support/sample-report.ts';
 import { dumpAnswers, dumpOf, factsOf, planOf, pointOf } from '../support/workflow-answers.ts';
+import { pointsVerified, walVerified } from '../support/workflow-answers.ts';
 import type { ActivityName, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
@@ -111,6 +112,19 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       const order = (): unknown => ({ source: run.source });
       await finished(world, 'backup', { order, workflowId: `backup/${run.source}` });
       assert.equal((await stream.describe()).status.name, 'RUNNING');
+    });
+
+    await t.test('backup: each of several streams is started', async () => {
+      const describeSource = ({ source }: { source: string }): unknown => factsOf(source, { walStreams: 2 });
+      const [{ source }] = await finished(world, 'backup', { script: { describeSource } });
+      for (const [id, order] of [
+        [`wal/${source}`, { source }],
+        [`wal/${source}/2`, { source, stream: 2 }],
+      ] as const) {
+        const { events } = await world.client.workflow.getHandle(id).fetchHistory();
+        const payload = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data;
+        assert.deepEqual(JSON.parse(Buffer.from(payload ?? []).toString()), order);
+      }
     });
 
     await t.test('restore: plan, fetch, replay, open, prove, tidy up, report; nothing is removed', async () => {
@@ -236,6 +250,28 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       assert.equal((result as { parts: number }).parts, 3);
       const [, answer] = await finished(world, 'inspect', { order: () => ({ what: 'points' }) });
       assert.deepEqual(answer, { what: 'points', sources: [] });
+    });
+
+    await t.test('verifyAll: every point, then all WAL; a source of dumps has none', async () => {
+      const [run, result] = await finished(world, 'verifyAll');
+      assert.deepEqual(run.names(), ['describeSource', 'verifyPoints', 'verifyWal']);
+      assert.deepEqual(result, {
+        ...{ source: run.source, ok: true },
+        ...{ points: pointsVerified(run.source), wal: walVerified(run.source) },
+      });
+      const describeSource = ({ source }: { source: string }): unknown => factsOf(source, { dumps: true });
+      const [dumps, whole] = await finished(world, 'verifyAll', { script: { describeSource } });
+      assert.deepEqual(dumps.names(), ['describeSource', 'verifyPoints']);
+      assert.deepEqual(whole, { source: dumps.source, ok: true, points: pointsVerified(dumps.source) });
+    });
+
+    await t.test('verifyWal takes a moment or a position; compactWal says what became of what', async () => {
+      const [run, result] = await finished(world, 'verifyWal', { input: { since: '0/3000000', timeline: 2 } });
+      assert.deepEqual(run.of('verifyWal'), [{ source: run.source, since: '0/3000000', timeline: 2 }]);
+      assert.deepEqual(result, walVerified(run.source));
+      const [compact, done] = await finished(world, 'compactWal', { input: { open: true } });
+      assert.deepEqual(compact.of('compactWal'), [{ source: compact.source, open: true }]);
+      assert.equal((done as { pieces: number }).pieces, 7);
     });
 
     await t.test('the run says at each step what it does: query, current details, search attributes', async () => {

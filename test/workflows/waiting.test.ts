@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ApplicationFailure } from '@temporalio/common';
 import { failure } from '../../workflows/model/failure.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
-import { factsOf } from '../support/workflow-answers.ts';
+import { factsOf, pointsVerified, walVerified } from '../support/workflow-answers.ts';
 import { sampleResult } from '../support/sample-report.ts';
 import type { TestRun } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
@@ -200,6 +200,45 @@ test('workflows that wait', { timeout: 240_000 }, async (t) => {
         },
       );
     }
+
+    await t.test('verifyAll: what is damaged is told all together, at the end, and to people', async () => {
+      const damaged = [{ point: 'p1', reason: 'part 3 is missing' }];
+      const fault = { place: 'shop/wal/7/00000001/a-b', timeline: 1, fromLsn: '0/1', toLsn: '0/2' };
+      const faults = [{ ...fault, what: 'record checksum', expected: 'aa', found: 'bb' }];
+      const holes = [{ systemId: '7', timeline: 1, fromLsn: '0/5', toLsn: '0/6', bytes: 1 }];
+      const script = {
+        verifyPoints: ({ source }: { source: string }) => pointsVerified(source, { damaged, damagedCount: 1 }),
+        verifyWal: ({ source }: { source: string }) =>
+          walVerified(source, { ok: false, faults, faultCount: 1, holes, holeCount: 1 }),
+      };
+      const run = await world.start('verifyAll', { script });
+      const error = await run.handle.result().then(() => assert.fail('it is done'), (thrown: Error) => thrown); // prettier-ignore
+      const cause = error.cause as Error & {
+        type: string;
+        details: [{ found: string }, { checks: { name: string; ok: boolean }[] }];
+      };
+      assert.equal(cause.type, 'Integrity');
+      assert.equal(
+        cause.details[0].found,
+        '1 of 2 points are damaged, 1 objects are wrong, 1 holes have no base behind them',
+      );
+      const wrong = cause.details[1].checks.filter(({ ok }) => !ok).map(({ name }) => name);
+      for (const name of ['p1', fault.place, 'hole 0/5 to 0/6 on timeline 1']) assert.ok(wrong.includes(name), name);
+      assert.equal(run.of('notify')[0]?.severity, 'critical');
+    });
+
+    await t.test('compactWal: pieces that do not agree are an alarm', async () => {
+      const fault = { place: 'shop/wal/7/00000001/a-b', timeline: 1, fromLsn: '0/1', toLsn: '0/2' };
+      const faults = [{ ...fault, what: 'bytes', expected: 'the same bytes', found: 'others' }];
+      const script = {
+        compactWal: ({ source }: { source: string }) => ({
+          ...{ source, objects: 0, pieces: 0, faults, faultCount: 1, refused: [] },
+        }),
+      };
+      const run = await world.start('compactWal', { script });
+      await assert.rejects(run.handle.result(), (error: Error) => /cannot be compacted/.test(String(error.cause)));
+      assert.equal(run.of('notify')[0]?.severity, 'critical');
+    });
 
     await t.test('verify: a point that is not whole is failed, with what was found', async () => {
       const checks = [{ name: 'part 3', ok: false, expected: 'sha256 aa', found: 'sha256 bb' }];

@@ -81,6 +81,24 @@ test('wal', { timeout: 240_000 }, async (t) => {
       await cancelled(run);
     });
 
+    await t.test('the second of two streams: a run of its own, on a host of its own, told apart', async () => {
+      const queues: string[] = [];
+      const attempts: Attempt = (attempt) => {
+        queues.push(Context.current().info.taskQueue);
+        if (attempt === 1) throw failure('Unavailable', 'server of the test is away');
+      };
+      const describeSource = async ({ source }: { source: string }) =>
+        factsOf(source, { walStreams: 2, walHosts: ['db0', 'db1'] });
+      const { run, lasting } = await streaming(world, attempts, { script: { describeSource }, input: { stream: 2 } });
+      await lasting;
+      assert.deepEqual(queues, [hostQueue('db1'), hostQueue('db1')]);
+      assert.deepEqual(run.of('streamWal')[0], { source: run.source, stream: 2 });
+      assert.match((await run.progress()).timeline.map(({ what }) => what).join(), /server of the test is away/);
+      await cancelled(run);
+      const third = await world.start('wal', { script: { describeSource }, input: { stream: 3 } });
+      await assert.rejects(third.handle.result(), (error: Error) => /has no stream 3/.test(String(error.cause)));
+    });
+
     await t.test('streams until it is cancelled, and says so', async () => {
       const { run, lasting } = await streaming(world, () => undefined);
       await lasting;

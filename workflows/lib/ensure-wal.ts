@@ -1,16 +1,19 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { workflowId } from '../model/names.ts';
 import type { WalOrder } from '../model/orders.ts';
+import type { SourceFacts } from '../model/results.ts';
 import { startOnItsOwn } from './start-on-its-own.ts';
 
-/** Makes sure that the WAL of a source is being streamed. The stream is not ours: it goes on when we end. */
-export async function ensureWal(source: string): Promise<'started' | 'running'> {
-  const order: WalOrder = { source };
+/** Makes sure that the WAL of a source is being streamed. The streams are not ours: they go on when we end. */
+export async function ensureWal({ source, walStreams = 1 }: SourceFacts): Promise<void> {
+  for (let stream = 1; stream <= walStreams; stream++) await ensureStream(source, stream);
+}
+
+async function ensureStream(source: string, stream: number): Promise<void> {
+  const input: WalOrder = { source, ...(stream === 1 ? {} : { stream }) };
   try {
-    await startOnItsOwn('wal', { id: workflowId.wal(source), input: order, summary: `stream the WAL of ${source}` });
-    return 'started';
+    await startOnItsOwn('wal', { id: workflowId.wal(source, stream), input, summary: `stream the WAL of ${source}` });
   } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return 'running';
-    throw error;
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { LastGood, LostCommits, Probe } from '../model/last-good.ts';
-import { findLastGood } from '../model/last-good.ts';
+import { findLastGood, touchedText } from '../model/last-good.ts';
 import { failure, isFailure } from '../model/failure.ts';
 import { hostQueue, pointPrefix } from '../model/names.ts';
 import type { ReachableWindow, RestoreResult } from '../model/recovery.ts';
@@ -22,7 +22,7 @@ export async function keepDamaged(use: Saving): Promise<string> {
   journal.step('keep a copy of the damaged state');
   try {
     await quick({ summary: `check ${source}` }).checkBackup({ source, prefix });
-    await ensureWal(source);
+    await ensureWal(use.facts);
     undo.push('remove the unfinished backup', () =>
       bulk({ summary: 'remove drafts' }).discardDrafts({ source, prefix }),
     );
@@ -112,10 +112,10 @@ export async function lostBehind({ order, journal, said }: Saving, restore: Rest
   const lost = await acts.listCommits({ source: order.source, plan, fromLsn });
   const value = `${lost.total} transactions in the vault behind ${fromLsn}${lost.reports.length > 0 ? `, all of them in ${lost.reports.join(', ')}` : ''}`;
   said.facts = [...(said.facts ?? []), { name: 'lost', value }];
-  const rows = lost.first.map(({ at = '', xid, lsn }) => [at, xid, lsn]);
+  const rows = lost.first.map((commit) => [commit.at ?? '', commit.xid, commit.lsn, touchedText(commit)]);
   said.sections = [
     ...(said.sections ?? []),
-    { title: `Lost transactions, ${lost.total} in all`, head: ['when (UTC)', 'transaction', 'LSN'], rows },
+    { title: `Lost transactions, ${lost.total} in all`, head: ['when (UTC)', 'transaction', 'LSN', 'changed'], rows },
   ];
   return lost;
 }

@@ -16,6 +16,15 @@ export interface LastGood extends Probe {
   tried: number;
 }
 
+/** How many records of a transaction changed rows of a relation; one may insert many rows. */
+export interface TouchedRelation {
+  /** database.schema.name; where no catalog knows it, the path of its first file: "base/5/16384". */
+  relation: string;
+  inserts: number;
+  updates: number;
+  deletes: number;
+}
+
 /** A transaction that was committed; `lsn` is where its commit record begins. */
 export interface Commit {
   /** 32 bits. */
@@ -23,6 +32,18 @@ export interface Commit {
   lsn: Lsn;
   /** ISO 8601 UTC with microseconds. */
   at?: string;
+  /** What it changed in the WAL that was read; absent when that is nothing. */
+  relations?: TouchedRelation[];
+  /** Records about further relations. */
+  moreRecords?: number;
+}
+
+/** "shop.public.orders +2 ~1 -0": records that insert, update, delete. */
+export function touchedText({ relations = [], moreRecords }: Commit): string {
+  const each = relations.map(
+    ({ relation, inserts, updates, deletes }) => `${relation} +${inserts} ~${updates} -${deletes}`,
+  );
+  return [...each, ...(moreRecords === undefined ? [] : [`${moreRecords} records of others`])].join(', ');
 }
 
 /** Transactions that a recovered cluster lacks, as far as the vault has their WAL. */

@@ -5,8 +5,12 @@ export const workflowId = {
   recover: (source: string): string => `recover/${source}`,
   rescue: (source: string): string => `rescue/${source}`,
   drill: (source: string): string => `drill/${source}`,
-  wal: (source: string): string => `wal/${source}`,
+  /** Streams count from 1. */
+  wal: (source: string, stream = 1): string => (stream === 1 ? `wal/${source}` : `wal/${source}/${stream}`),
   verify: (source: string, point: string): string => `verify/${source}/${point}`,
+  verifyAll: (source: string): string => `verify/${source}/all`,
+  verifyWal: (source: string): string => `verify/${source}/wal`,
+  compactWal: (source: string): string => `wal/${source}/compact`,
   extract: (source: string, point: string): string => `extract/${source}/${point}`,
   retention: (source: string): string => `retention/${source}`,
   hold: (source: string, point: string): string => `hold/${source}/${point}`,
@@ -30,6 +34,11 @@ export function scheduleId(source: string, workflow: string): string {
 /** Physical replication slot of a source: PostgreSQL allows [a-z0-9_], 63 characters. */
 export function slotName(source: string): string {
   return `lifeboat_${source.toLowerCase().replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63);
+}
+
+/** Slots of all streams of a source: the first one's, and a name of its own for each further one. */
+export function streamSlots(slot: string, streams = 1): string[] {
+  return Array.from({ length: streams }, (_, index) => (index === 0 ? slot : `${slot.slice(0, 61)}_${index + 1}`));
 }
 
 /**

@@ -4,6 +4,7 @@ import { NAME_FORM, NAME_MOST_LETTERS } from './names.ts';
 import { nearestName } from './nearest.ts';
 import type { Target } from './target.ts';
 import { parseTargetTime } from './target-parse.ts';
+import { isSince, SINCE_FORMS } from './wal-since.ts';
 
 type Kind =
   | 'text'
@@ -16,6 +17,7 @@ type Kind =
   | 'list'
   | 'target'
   | 'timeline'
+  | 'since'
   | readonly string[];
 
 /** As long as a path may be. */
@@ -72,6 +74,7 @@ const PLAIN: Record<Exclude<Extract<Kind, string>, 'target'>, { expected: string
     expected: 'latest, current, or the number of a timeline',
     fits: (value) => value === 'latest' || value === 'current' || isCount(value),
   },
+  since: { expected: SINCE_FORMS, fits: (value) => isText(value) && isSince(value) },
 };
 
 function isText(value: unknown): value is string {

@@ -15,6 +15,8 @@ export interface BackupOrder {
 
 export interface WalOrder {
   source: string;
+  /** Which of several streams, from 1, the default. */
+  stream?: number;
 }
 
 export interface RestoreOrder {
@@ -104,6 +106,24 @@ export interface VerifyOrder {
   point: string;
 }
 
+/** Everything that is stored of a source. */
+export interface VerifyAllOrder {
+  source: string;
+}
+
+export interface VerifyWalOrder {
+  source: string;
+  /** Only what came since: a time with its offset, or a WAL position. */
+  since?: string;
+  timeline?: number;
+}
+
+export interface CompactWalOrder {
+  source: string;
+  /** Also the segment in which the newest timeline ends: no stream will make it whole any more. */
+  open?: boolean;
+}
+
 /** One of `file` and `relation`. */
 export interface ExtractOrder {
   source: string;
@@ -135,8 +155,8 @@ export interface HoldOrder {
 
 /** What a Schedule starts: a run of `workflow` under its fixed id, or a recorded skip. */
 export interface ScheduledOrder {
-  workflow: 'backup' | 'drill' | 'retention';
-  input: BackupOrder | DrillOrder | RetentionOrder;
+  workflow: 'backup' | 'drill' | 'retention' | 'verifyAll' | 'verifyWal';
+  input: BackupOrder | DrillOrder | RetentionOrder | VerifyAllOrder | VerifyWalOrder;
 }
 
 /** Read-only questions that only a worker can answer (it holds keys and stores). */

@@ -34,6 +34,10 @@ export interface SourceFacts {
   walHost?: string;
   /** Who has to agree before rows are written into it; absent: a version that could not. */
   approval?: ApprovalRule;
+  /** How many streams bring it; absent: one. */
+  walStreams?: number;
+  /** Hosts of the workers that stream, one for each; absent: any worker can. */
+  walHosts?: string[];
   /** Somebody wants to be told. */
   notify: boolean;
   /** The namespace knows our search attributes. */

@@ -53,6 +53,15 @@ export interface HoleEvidence {
   hole: WalHole;
 }
 
+/** What the server says of a slot of ours. */
+export interface SlotStatus {
+  slot: string;
+  /** archiving, failing: files come from the server's archiver (`slot` is "archive_command"), or it fails to hand them over. */
+  slotState: 'streaming' | 'inactive' | 'missing' | 'lost' | 'archiving' | 'failing';
+  /** Bytes of WAL it holds back on the server. */
+  retainedBytes: number;
+}
+
 /** What `lifeboat wal` shows. */
 export interface WalStatus {
   source: string;
@@ -65,15 +74,17 @@ export interface WalStatus {
   server?: {
     flushLsn: Lsn;
     timeline: number;
-    slot: string;
-    /** archiving, failing: files come from the server's archiver (`slot` is "archive_command"), or it fails to hand them over. */
-    slotState: 'streaming' | 'inactive' | 'missing' | 'lost' | 'archiving' | 'failing';
+    /** Of the first stream. */
+    slot: SlotStatus['slot'];
+    slotState: SlotStatus['slotState'];
     /** Bytes the server has flushed and the vault has not. */
     lagBytes: number;
     /** Age of the newest commit in the vault against the server's clock, milliseconds. */
     lagMs?: number;
     /** Bytes of WAL the slot holds back on the server. */
     retainedBytes: number;
+    /** Slots of further streams. */
+    others?: SlotStatus[];
   };
   unreachable?: string;
 }

@@ -8,6 +8,7 @@ import type { Run } from '../../io/run.ts';
 import type { CheckWants, SourceCheck } from '../source.ts';
 import { lookForDataDirectory } from './backup/local/data-directory.ts';
 import { whyNoIncrements } from './backup/why-full.ts';
+import { checkSlots } from './check-slots.ts';
 import { checkStandby } from './check-standby.ts';
 import type { OneServer, Probe } from './options.ts';
 import { archiverTrouble, commandDoubt } from './wal/archive/archiver.ts';
@@ -25,6 +26,7 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
       ...(await checkStandby(client)),
       ...(await checkClock(client, run)),
       ...(wants.archive ? [await checkArchiver(client)] : []),
+      ...(wants.slots ? await checkSlots(client, wants.slots) : []),
       ...(wants.increments ? [await checkIncrements(options, client, run)] : []),
       await checkFiles(options, client, run),
     ]);

@@ -10,8 +10,9 @@ serveJobs(async (job: Job): Promise<Outcome<Result>> => {
   if (job.kind === 'fill') return moving(await fill(job));
   const bytes = decode(job);
   if (!job.use) return moving({ bytes });
-  await use(bytes, job.use);
-  return { result: { bytes: NOTHING }, moved: [] };
+  const plainBytes = bytes.length;
+  const said = await use(bytes, job.use);
+  return { result: { bytes: NOTHING, brought: { plainBytes, said } }, moved: [] };
 });
 
 const NOTHING = new Uint8Array();
@@ -24,10 +25,10 @@ async function fill({ fill: { module, job }, ...how }: FillJob): Promise<Result>
 }
 
 /** The memory comes back at once: the next part finds it warm. */
-async function use(bytes: Buffer, { module, job }: PartUse): Promise<void> {
+async function use(bytes: Buffer, { module, job }: PartUse): Promise<unknown> {
   try {
-    const used = (await import(module)) as { use(bytes: Uint8Array, job: unknown): void };
-    used.use(bytes, job);
+    const used = (await import(module)) as { use(bytes: Uint8Array, job: unknown): unknown };
+    return used.use(bytes, job);
   } finally {
     if (ownsMemory(bytes, SPARE_BYTES)) release(new Uint8Array(bytes.buffer));
   }

@@ -48,7 +48,7 @@ export interface Encoded {
   sha256: string;
 }
 
-/** What a thread brought itself: the length of its plaintext, and what it says of it. */
+/** What a thread brought itself, or used up: the length of the plaintext, and what it says of it. */
 export interface Brought {
   plainBytes: number;
   said: unknown;

@@ -12,6 +12,8 @@ export interface CodecPool extends AsyncDisposable {
   fill(job: Omit<FillJob, 'kind'>): Promise<Encoded & Brought>;
   /** The stored bytes are transferred. With `use` the plaintext is used up in the thread, and the answer is empty. */
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
+  /** The same; the answer is what was said of the plaintext. */
+  use(job: Omit<DecodeJob, 'kind'> & Required<Pick<DecodeJob, 'use'>>): Promise<unknown>;
 }
 
 /**
@@ -42,6 +44,12 @@ export function joinCodecPool(signal: AbortSignal): CodecPool {
 
 function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
   let left: Promise<void> | undefined;
+  const decode = (job: Omit<DecodeJob, 'kind'>): Promise<Result> => {
+    const given = forThread(job.bytes, true);
+    const isEffect = job.use !== undefined;
+    const task = { job: { ...job, kind: 'decode' as const, bytes: given.bytes }, moved: given.moved };
+    return threads.run({ ...task, signal, isEffect, waits: isEffect });
+  };
   return {
     encode: async (job, options) => {
       const given = forThread(job.bytes, options?.transfer ?? false);
@@ -61,19 +69,8 @@ function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () =>
       const { plainBytes = 0, said } = brought ?? {};
       return { bytes: asBuffer(bytes), sha256, plainBytes, said };
     },
-    decode: async (job) => {
-      const given = forThread(job.bytes, true);
-      const isEffect = job.use !== undefined;
-      const task = {
-        job: { ...job, kind: 'decode' as const, bytes: given.bytes },
-        moved: given.moved,
-        signal,
-        isEffect,
-        waits: isEffect,
-      };
-      const { bytes } = await threads.run(task);
-      return asBuffer(bytes);
-    },
+    decode: async (job) => asBuffer((await decode(job)).bytes),
+    use: async (job) => (await decode(job)).brought?.said,
     [Symbol.asyncDispose]: () => (left ??= leave()),
   };
 }

@@ -6,10 +6,11 @@ import type { CommitSearch, WalVault } from '../../source.ts';
 import type { WalMark } from './marks.ts';
 import { RecordWalker } from './records.ts';
 import { StoredSegments } from './stored-segments.ts';
+import { Touched } from './touched.ts';
 
 /**
- * Every commit in the stored WAL of one timeline from a position on, in order, a batch for each segment. It ends where the WAL
- * ends, or at the first hole.
+ * Every commit in the stored WAL of one timeline from a position on, in order, a batch for each segment, with what it changed
+ * from the segment of that position on. It ends where the WAL ends, or at the first hole.
  */
 export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: Run): AsyncIterable<Commit[]> {
   const { systemId, timeline, segmentBytes } = search;
@@ -21,9 +22,15 @@ export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: R
   const to = search.toLsn === undefined ? undefined : parseLsn(search.toLsn);
   const isWanted = (lsn: bigint): boolean => lsn >= from && (to === undefined || lsn < to);
   let batch: Commit[] = [];
-  const walker = new RecordWalker((mark) => {
-    if (mark.kind === 'end' && mark.committed && isWanted(mark.lsn)) batch.push(commitOf(mark));
-  });
+  const touched = new Touched();
+  const walker = new RecordWalker(
+    (mark) => {
+      if (mark.kind !== 'end') return;
+      const changed = touched.take([mark.xid, ...(mark.subxids ?? [])]);
+      if (mark.committed && isWanted(mark.lsn)) batch.push({ ...commitOf(mark), ...changesOf(changed) });
+    },
+    (touch) => touched.add(touch),
+  );
   for (let start = segmentStart(from, segmentBytes); ; start += BigInt(segmentBytes)) {
     run.signal.throwIfAborted();
     if (to !== undefined && start >= to) return;
@@ -38,4 +45,8 @@ export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: R
 
 function commitOf({ xid, lsn, micros }: Extract<WalMark, { kind: 'end' }>): Commit {
   return { xid: String(xid), lsn: formatLsn(lsn), ...(micros === undefined ? {} : { at: isoOfMicros(micros) }) };
+}
+
+function changesOf({ relations, more }: ReturnType<Touched['take']>): Pick<Commit, 'relations' | 'moreRecords'> {
+  return { ...(relations.length > 0 ? { relations } : {}), ...(more > 0 ? { moreRecords: more } : {}) };
 }

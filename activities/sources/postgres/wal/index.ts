@@ -3,10 +3,13 @@ import type { LogShipping } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
 import { commitsFrom } from './commits.ts';
 import { walFile } from './fetch-file.ts';
+import { compactWal } from './compact.ts';
 import { findTarget } from './find.ts';
 import { receiveArchive } from './archive/agent.ts';
 import { shipWal } from './shipper.ts';
 import { walStatus } from './status.ts';
+import { checkHistories } from './verify/histories.ts';
+import { checkWal, storedSegmentBytes } from './verify/index.ts';
 
 export { assembleSegment } from './segments.ts';
 
@@ -21,6 +24,10 @@ export function createLogShipping(name: string, options: PostgresOptions, run: R
     find: (vault, search) => findTarget(vault, search, run),
     file: (vault, wish) => walFile(vault, wish, run),
     commits: (vault, search) => commitsFrom(vault, search, run),
+    segmentBytes: storedSegmentBytes,
+    checkHistories,
+    check: (vault, check) => checkWal(vault, check, run),
+    compact: (vault, order) => compactWal(vault, order, run),
     status: (vault, at) => walStatus({ name, options, vault, run, ...at }),
   };
 }

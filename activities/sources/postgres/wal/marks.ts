@@ -30,13 +30,15 @@ const LATEST_MICROS = 7_258_118_400_000_000;
 const MAGIC_17 = 0x16;
 
 /** A record that says something about where a recovery can stop or go on. `lsn` is its first byte. */
-export type WalMark = { lsn: bigint } & (
-  | { kind: 'end'; xid: number; committed: boolean; micros?: number }
-  | { kind: 'restore-point'; name: string; micros: number }
-  | { kind: 'parameters'; walLevel: number }
-  /** The next transaction to begin, 64 bits. */
-  | { kind: 'checkpoint'; nextXid: bigint }
-);
+export type WalMark = { lsn: bigint } &
+  /** `subxids` only where the whole record is read. */
+  (
+    | { kind: 'end'; xid: number; committed: boolean; micros?: number; subxids?: number[] }
+    | { kind: 'restore-point'; name: string; micros: number }
+    | { kind: 'parameters'; walLevel: number }
+    /** The next transaction to begin, 64 bits. */
+    | { kind: 'checkpoint'; nextXid: bigint }
+  );
 
 /** 0 is minimal (xlog.h, WalLevel). */
 export const WAL_LEVEL_MINIMAL = 0;
@@ -79,7 +81,19 @@ export function markOf(record: Buffer, lsn: bigint, magic: number): WalMark | un
   const data = mainData(record);
   if (!data) return undefined;
   if (head.manager === RM_XLOG) return xlogMark(head.info & INFO_MASK, data, lsn);
-  return preparedMark(head.info, data, { lsn, magic });
+  if (isPrepared(head.info)) return preparedMark(head.info, data, { lsn, magic });
+  return { ...endMark(record, 0, lsn), subxids: subxidsOf(head.info, data) } as WalMark;
+}
+
+/** They stand behind the database, in front of everything else (xact.h, xl_xact_subxacts). */
+function subxidsOf(info: number, data: Buffer): number[] {
+  if ((info & HAS_INFO) === 0 || data.length < 12) return [];
+  const has = data.readUInt32LE(8);
+  if ((has & HAS_SUBXACTS) === 0) return [];
+  const at = 12 + (has & HAS_DATABASE ? 8 : 0);
+  const count = at + 4 <= data.length ? data.readInt32LE(at) : 0;
+  const held = Math.min(count, Math.floor((data.length - at - 4) / 4));
+  return Array.from({ length: Math.max(0, held) }, (_, index) => data.readUInt32LE(at + 4 + 4 * index));
 }
 
 /** The end of a transaction that was not prepared; its first bytes say it all. */
@@ -107,6 +121,7 @@ function xlogMark(kind: number, data: Buffer, lsn: bigint): WalMark | undefined 
 }
 
 const HAS_DATABASE = 1;
+const HAS_SUBXACTS = 2;
 const HAS_TWO_PHASE = 16;
 /** What may stand in front of the transaction's number, each a count and so many items: bit, bytes of an item. */
 const LISTS: readonly [bit: number, itemBytes: number][] = [
@@ -131,7 +146,16 @@ function preparedMark(info: number, data: Buffer, at: { lsn: bigint; magic: numb
   }
   if (offset + 4 > data.length) return undefined;
   const committed = (info & OPERATION_MASK) === COMMIT_PREPARED;
-  return { kind: 'end', lsn: at.lsn, xid: data.readUInt32LE(offset), committed, ...timed(timeAt(data, 0)) };
+  const subxids = subxidsOf(info, data);
+  const xid = data.readUInt32LE(offset);
+  return {
+    kind: 'end',
+    lsn: at.lsn,
+    xid,
+    committed,
+    ...timed(timeAt(data, 0)),
+    ...(subxids.length > 0 ? { subxids } : {}),
+  };
 }
 
 /** Main data of a record without blocks, as far as `record` has it. */

@@ -5,6 +5,7 @@ import type { WalObject } from '../../../../workflows/model/wal.ts';
 import type { Before } from './before.ts';
 import type { Chunk } from './chunk.ts';
 import { chunkEnd, chunkMemory, fill, isFull, newChunk } from './chunk.ts';
+import { removePieces } from './compaction.ts';
 import { minimalHole } from './holes.ts';
 import type { WalMark } from './marks.ts';
 import { WAL_LEVEL_MINIMAL } from './marks.ts';
@@ -239,14 +240,10 @@ export class Receiver {
     });
   }
 
-  async #removePieces(chunk: Chunk): Promise<void> {
+  #removePieces(chunk: Chunk): Promise<void> {
     const { systemId } = this.#at.identity;
     const { timeline } = this.#at.resume;
-    const [start, end] = [formatLsn(chunk.start), formatLsn(chunkEnd(chunk))];
-    for (const object of await this.#at.vault.list({ systemId, timeline, fromLsn: start })) {
-      const inside = compareLsn(object.startLsn, start) >= 0 && compareLsn(object.endLsn, end) <= 0;
-      const whole = object.startLsn === start && object.endLsn === end;
-      if (inside && !whole) await this.#at.vault.remove(object);
-    }
+    const [startLsn, endLsn] = [formatLsn(chunk.start), formatLsn(chunkEnd(chunk))];
+    return removePieces(this.#at.vault, { systemId, timeline, startLsn, endLsn });
   }
 }

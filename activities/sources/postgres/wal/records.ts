@@ -10,6 +10,8 @@ import {
   RM_XLOG,
   XLOG_SWITCH,
 } from './marks.ts';
+import type { Touch } from './touches.ts';
+import { touchOf } from './touches.ts';
 
 /** Layout of WAL pages: src/include/access/xlog_internal.h, the same in 15 to 18. */
 const PAGE_BYTES = 8192;
@@ -44,6 +46,7 @@ export class RecordWalker {
   #ending: number | undefined;
   #newest: number | undefined;
   readonly #onMark: ((mark: WalMark) => void) | undefined;
+  readonly #onTouch: ((touch: Touch) => void) | undefined;
   /** First byte of the record that is being read. */
   #recordStart = 0;
   /** A record that is needed as a whole, and how much of it came. */
@@ -54,9 +57,13 @@ export class RecordWalker {
   /** Lower byte of the magic number of the newest page. */
   #magic = 0;
 
-  /** `onMark` hears of each record of interest, in order, once it has come as a whole. */
-  constructor(onMark?: (mark: WalMark) => void) {
+  /**
+   * `onMark` hears of each record of interest, in order, once it has come as a whole; `onTouch` of those that change rows when
+   * they begin. With it, the ends of transactions name their subtransactions.
+   */
+  constructor(onMark?: (mark: WalMark) => void, onTouch?: (touch: Touch) => void) {
     this.#onMark = onMark;
+    this.#onTouch = onTouch;
   }
 
   /** True in the midst of a record that will be told, or may be. */
@@ -190,13 +197,24 @@ export class RecordWalker {
     // Zeroes: the rest of the segment was not used. After a switch it is padding.
     if (total < RECORD_HEADER || (manager === RM_XLOG && (info & 0xf0) === XLOG_SWITCH)) return this.#lose();
     this.#left = aligned(total);
-    if (this.#onMark && isToldByAll(head) && total <= LONGEST_WHOLE_BYTES) {
+    this.#touch(bytes, at);
+    if (this.#onMark && this.#isNeeded(head) && total <= LONGEST_WHOLE_BYTES) {
       this.#whole = Buffer.alloc(aligned(total));
       this.#wholeFilled = 0;
     }
     if (!endsTransaction(head)) return;
     this.#ending = endTime(bytes, at);
     if (this.#onMark && !this.#whole) this.#mark = endMark(bytes, at, BigInt(this.#recordStart));
+  }
+
+  #touch(bytes: Buffer, at: number): void {
+    const touch = this.#onTouch && touchOf(bytes, at);
+    if (touch) this.#onTouch?.(touch);
+  }
+
+  /** True for a record that is to be read as a whole. */
+  #isNeeded(head: ReturnType<typeof headOf>): boolean {
+    return isToldByAll(head) || (this.#onTouch !== undefined && endsTransaction(head));
   }
 }
 

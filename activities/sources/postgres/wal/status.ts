@@ -1,7 +1,8 @@
 import { findFailure } from '../../../../workflows/model/failure.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../../../../workflows/model/lsn.ts';
-import type { WalRange, WalStatus } from '../../../../workflows/model/wal.ts';
+import { streamSlots } from '../../../../workflows/model/names.ts';
+import type { SlotStatus, WalRange, WalStatus } from '../../../../workflows/model/wal.ts';
 import { gapsOf, rangesOf } from '../../../../workflows/model/wal-coverage.ts';
 import type { ServerWish } from '../../../../workflows/model/server-role.ts';
 import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
@@ -20,6 +21,7 @@ export interface StatusQuery {
   options: PostgresOptions;
   vault: WalVault;
   slot: string;
+  streams?: number;
   from?: ServerWish;
   archive?: ArchiveOptions;
   run: Run;
@@ -73,19 +75,28 @@ async function serverSide(
       ? {}
       : { lagMs: Math.max(0, Math.round(Number(now?.ms) - Date.parse(newest.lastCommitAt))) };
   const { timeline, held } = vault;
-  const kept = at.archive ? await archiverSide(sql, { flushLsn, held }) : await slotSide(sql, at.slot, flushLsn);
+  const kept = at.archive ? await archiverSide(sql, { flushLsn, held }) : await slotsSide(sql, at, flushLsn);
   return { flushLsn, timeline, lagBytes, ...lag, ...kept };
 }
 
-async function slotSide(sql: SqlClient, slotName: string, flushLsn: Lsn): Promise<Kept> {
+async function slotsSide(
+  sql: SqlClient,
+  { slot, streams }: Pick<StatusQuery, 'slot' | 'streams'>,
+  flushLsn: Lsn,
+): Promise<SlotStatus & { others?: SlotStatus[] }> {
+  const first = await slotSide(sql, slot, flushLsn);
+  const others: SlotStatus[] = [];
+  for (const name of streamSlots(slot, streams).slice(1)) others.push(await slotSide(sql, name, flushLsn));
+  return others.length === 0 ? first : { ...first, others };
+}
+
+async function slotSide(sql: SqlClient, slotName: string, flushLsn: Lsn): Promise<SlotStatus> {
   const slot = await readSlot(sql, slotName);
   const retainedBytes = slot?.restartLsn === undefined ? 0 : Math.max(0, lsnDistanceBytes(slot.restartLsn, flushLsn));
   return { slot: slotName, slotState: stateOf(slot), retainedBytes };
 }
 
-type Kept = Pick<NonNullable<WalStatus['server']>, 'slot' | 'slotState' | 'retainedBytes'>;
-
-function stateOf(slot: Slot | undefined): NonNullable<WalStatus['server']>['slotState'] {
+function stateOf(slot: Slot | undefined): SlotStatus['slotState'] {
   if (!slot) return 'missing';
   if (slot.walStatus === 'lost') return 'lost';
   return slot.activePid === undefined ? 'inactive' : 'streaming';

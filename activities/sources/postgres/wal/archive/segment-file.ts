@@ -7,7 +7,7 @@ const AT = { magic: 0, info: 2, timeline: 4, address: 8, systemId: 24, segmentBy
 const HEADER_BYTES = 40;
 const XLP_LONG_HEADER = 0x0002;
 /** XLOG_PAGE_MAGIC of each major version. */
-const MAGIC: Readonly<Record<number, number>> = { 15: 0xd110, 16: 0xd113, 17: 0xd116, 18: 0xd118 };
+export const MAGIC: Readonly<Record<number, number>> = { 15: 0xd110, 16: 0xd113, 17: 0xd116, 18: 0xd118 };
 const MAGIC_FAMILY = 0xd1;
 
 export interface SegmentPlace {
