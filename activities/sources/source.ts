@@ -66,10 +66,7 @@ export interface PointReader {
  * memory that moves. Once begun it is waited for, even when the run ends meanwhile: what it does is over when the call is.
  */
 export interface PartUse {
-  /**
-   * Address of a module that exports `use(bytes, job)`; it is done when it returns, and keeps nothing of the bytes. What it
-   * returns is plain data.
-   */
+  /** Address of a module that exports `use(bytes, job)`; it keeps nothing of the bytes, and returns plain data. */
   module: string;
   /** Plain data: it is cloned. */
   job: unknown;
@@ -184,7 +181,7 @@ export interface CommitSearch {
 export interface LogShipping extends StoredWalCare {
   /** Streams until the signal stops it. Flush positions are reported to the server only for what the vault has confirmed. */
   ship(vault: WalVault, options: ShipOptions): Promise<void>;
-  /** As the server that `from` chooses sees it, which is the one that has the slot, or the slots of several streams. */
+  /** As the server that `from` chooses sees it, which is the one that has the slots. */
   status(
     vault: WalVault,
     at: Pick<ShipOptions, 'slot' | 'from' | 'archive'> & { streams?: number },
