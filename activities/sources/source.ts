@@ -3,7 +3,7 @@ import type { Run } from '../io/run.ts';
 import type { PointFiles } from './point-files.ts';
 import type { RowRescue } from './row-rescue.ts';
 import type { UpstreamWish, WalFileWish } from './standby-wishes.ts';
-import type { StoredWalCare } from './stored-wal-care.ts';
+import type { CommitSearch, StoredWalCare } from './stored-wal-care.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { FileTree, Identity, Manifest, PartRef, PointKind } from '../../workflows/model/manifest.ts';
@@ -167,15 +167,7 @@ export interface ArchiveOptions {
   socketMode: number;
 }
 
-/** WAL of one timeline from a position on. */
-export interface CommitSearch {
-  systemId: string;
-  timeline: number;
-  fromLsn: Lsn;
-  /** Where this timeline was left; absent: to the end of its WAL. */
-  toLsn?: Lsn;
-  segmentBytes: number;
-}
+export type { CommitSearch } from './stored-wal-care.ts';
 
 /** Only what can do points in time has it. */
 export interface LogShipping extends StoredWalCare {

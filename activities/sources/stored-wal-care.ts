@@ -3,6 +3,16 @@ import type { TimelineHistory, WalObject } from '../../workflows/model/wal.ts';
 import type { WalFault } from '../../workflows/model/wal-verify.ts';
 import type { WalVault } from './source.ts';
 
+/** WAL of one timeline from a position on. */
+export interface CommitSearch {
+  systemId: string;
+  timeline: number;
+  fromLsn: Lsn;
+  /** Where this timeline was left; absent: to the end of its WAL. */
+  toLsn?: Lsn;
+  segmentBytes: number;
+}
+
 /** Stored WAL of one cluster that is to be checked. */
 export interface WalCheck {
   systemId: string;
