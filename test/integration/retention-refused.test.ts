@@ -66,7 +66,8 @@ async function withBucket(callback: (bucket: Bucket) => Promise<void>): Promise<
       ...{ config: configOf({ kind: 's3', options }), host: 'db1', tool: 'test', clock, log, searchAttributes: false },
       loadKeys: () => Promise.resolve(made.keys),
     });
-    for (const point of POINTS) await makePoint(at, { point });
+    for (const [night, point] of POINTS.entries())
+      await makePoint(at, { point, stoppedAt: `2026-01-0${5 + night}T03:00:05.000Z` });
     const act: Bucket['act'] = (name, given) =>
       new MockActivityEnvironment().run(activities[name] as unknown as (given: object) => Promise<never>, given);
     await callback({ at, proxy, act });

@@ -95,6 +95,8 @@ export function flipBit(bytes: Buffer, at: number): Buffer {
 export interface MadePoint {
   point: string;
   source?: string;
+  /** ISO 8601 UTC; absent: the same for all. */
+  stoppedAt?: string;
   /** Changes the checksum that the manifest carries. */
   crc?(value: number): number;
 }
@@ -105,7 +107,8 @@ export async function makePoint(at: TestVault, made: MadePoint): Promise<Buffer[
   await using vault = await at.open(at.store, { source: made.source ?? 'shop' });
   await using draft = await vault.begin(made.point);
   const parts = await Promise.all(contents.map((bytes, index) => draft.write(index + 1, Buffer.from(bytes))));
-  await draft.finish(factsFor(parts, contents, made.crc));
+  const { stoppedAt } = made;
+  await draft.finish({ ...factsFor(parts, contents, made.crc), ...(stoppedAt === undefined ? {} : { stoppedAt }) });
   await vault.publish(made.point);
   return contents;
 }
