@@ -1,3 +1,6 @@
+/** Memory behind decoded bytes that holds nothing: with room for it, the decoder needs no second buffer. */
+export const SPARE_BYTES = 1;
+
 /**
  * Gives the memory of bytes back now: waiting for the garbage collector keeps many times as much, and costs a collection
  * for every few parts. The bytes are gone for everybody; what shares its memory with others is left alone, but for

@@ -60,6 +60,8 @@ export interface Wanted {
   /** What the manifest promises of the stored bytes. */
   expected?: { bytes: number; sha256: string };
   plainBytes?: number;
+  /** Length in the store's listing: room for it is made at once. */
+  listedBytes?: number;
   /** What is done with the plaintext in the thread that decodes it; the answer is empty then. */
   use?: PartUse;
 }
@@ -98,8 +100,12 @@ export async function useArtefact(
   return vault.codec.use(await decoding(vault, stored, { ...wanted, place: key }));
 }
 
-function limitOf({ expected, plainBytes }: Wanted): ReadLimit {
-  if (!expected) return { mostBytes: storedAtMost(plainBytes ?? LONGEST_PLAINTEXT), isWhole: isWholeMessage };
+function limitOf({ expected, plainBytes, listedBytes }: Wanted): ReadLimit {
+  if (!expected) {
+    const mostBytes = storedAtMost(plainBytes ?? LONGEST_PLAINTEXT);
+    const room = listedBytes === undefined ? {} : { expectedBytes: Math.min(listedBytes, mostBytes) };
+    return { mostBytes, isWhole: isWholeMessage, ...room };
+  }
   const { bytes } = expected;
   return { mostBytes: bytes, expectedBytes: bytes, isWhole: (stored) => stored.length === bytes };
 }

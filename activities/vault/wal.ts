@@ -149,8 +149,9 @@ function readWal(vault: VaultContext, object: WalObject): Promise<Buffer> {
   return readArtefact(vault, object.key, wantedOf(object));
 }
 
-function wantedOf(object: WalObject): { artefact: Artefact; plainBytes: number } {
-  return { artefact: walArtefact(object), plainBytes: lsnDistanceBytes(object.startLsn, object.endLsn) };
+function wantedOf(object: WalObject): { artefact: Artefact; plainBytes: number; listedBytes: number } {
+  const plainBytes = lsnDistanceBytes(object.startLsn, object.endLsn);
+  return { artefact: walArtefact(object), plainBytes, listedBytes: object.storedBytes };
 }
 
 /** Asks for the first key behind each cluster's: a vault has millions of them. */

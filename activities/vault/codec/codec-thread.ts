@@ -1,8 +1,8 @@
-import { ownsMemory, release } from '../../io/memory.ts';
+import { ownsMemory, release, SPARE_BYTES } from '../../io/memory.ts';
 import type { Outcome } from '../../io/thread-side.ts';
 import { serveJobs } from '../../io/thread-side.ts';
 import type { Filled, PartUse } from '../../sources/source.ts';
-import { decode, encode, SPARE_BYTES } from './codec.ts';
+import { decode, encode } from './codec.ts';
 import type { FillJob, Job, Result } from './job.ts';
 
 serveJobs(async (job: Job): Promise<Outcome<Result>> => {

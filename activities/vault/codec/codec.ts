@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { failure } from '../../../workflows/model/failure.ts';
-import { release } from '../../io/memory.ts';
+import { release, SPARE_BYTES } from '../../io/memory.ts';
 import { readMessage } from '../message-read.ts';
 import { writeMessage } from '../message-write.ts';
 import { messageBytes, readHeader } from '../message.ts';
@@ -16,8 +16,6 @@ export const LONGEST_PLAINTEXT = 1 << 30;
 
 /** Far above what Node takes out of memory that many buffers share: a chunk is alone in its own. */
 const OUTPUT_CHUNK_BYTES = 256 * 1024;
-/** Memory behind decoded bytes that holds nothing. */
-export const SPARE_BYTES = 1;
 
 /** Up to this level speed is what is wanted, and the window stays in the processor's cache: a tenth less time, some 1 % of size. */
 const FAST = { level: 3, windowLog: 19 };

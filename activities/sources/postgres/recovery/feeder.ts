@@ -6,6 +6,7 @@ import { isFailure, isRetryable } from '../../../../workflows/model/failure.ts';
 import { formatLsn, parseSegmentName, segmentName } from '../../../../workflows/model/lsn.ts';
 import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
+import { release, SPARE_BYTES } from '../../../io/memory.ts';
 import type { Run } from '../../../io/run.ts';
 import { settledWithin } from '../../../io/settled-within.ts';
 import type { WalVault } from '../../source.ts';
@@ -188,6 +189,7 @@ export class Feeder {
       if (host.as) await chown(staged, host.as.uid, host.as.gid);
       await rename(staged, join(place.ready, name));
       this.#ready.add(name);
+      release(content, SPARE_BYTES);
       return true;
     } catch (error) {
       await rm(staged, { force: true });
