@@ -108,8 +108,7 @@ export class Feeder {
 
   /** What lies ready from an earlier time may be the beginning of a segment that has grown since. */
   async #forgetReady(): Promise<void> {
-    const { ready } = this.#at.place;
-    for (const name of await readdir(ready)) await rm(join(ready, name), { force: true });
+    for (const name of await readdir(this.#at.place.ready)) await rm(join(this.#at.place.ready, name), { force: true });
   }
 
   async #refresh(): Promise<void> {
@@ -206,15 +205,15 @@ export class Feeder {
     // Only at its very end can the vault have gained something since it was listed.
     if (!this.#isKnown(name) && this.#mayHaveGrown(segment.timeline, segment.start)) await this.#refresh();
     const content = await this.#assemble(segment);
-    if (content) await this.#keepInside(content, { ...segment, name });
-    return content;
+    return content && this.#keepInside(content, { ...segment, name });
   }
 
   /** Tablespaces that the WAL makes go into the copy, wherever the source made them. */
-  async #keepInside(content: Buffer, segment: Segment & { name: string }): Promise<void> {
+  async #keepInside(content: Buffer, segment: Segment & { name: string }): Promise<Buffer> {
     const made = await this.#inside.keep(content, segment, this.#beside(segment));
     for (const { oid, location } of made)
       this.#at.run.log.info('a tablespace of the source is made inside the copy', { oid, location });
+    return content;
   }
 
   #beside({ timeline, start }: Segment): Neighbours {
@@ -263,8 +262,7 @@ export class Feeder {
   }
 
   #mayHaveGrown(timeline: number, start: bigint): boolean {
-    const newest = this.#index.newestStart(timeline);
-    return newest !== undefined && newest < start;
+    return (this.#index.newestStart(timeline) ?? start) < start;
   }
 
   /** A store that is away must never look like WAL that is not there: we wait, and so does the server. */
