@@ -11,7 +11,7 @@ import type { TestPostgres } from '../support/postgres.ts';
 import { freePort, serverUser } from '../support/postgres.ts';
 
 const README = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-const START = section('## Your own database', '## When production itself is to come back');
+const START = section('## Your own database', '## One database, one table, rows');
 /** What is said of servers that are run in other ways. */
 const OTHERS = section('## No acknowledged commit is lost', '## Retention');
 const TEMPORAL = section('## From Temporal itself', '## Limits');
@@ -121,6 +121,9 @@ test('what README says of a first start and of the temporal CLI works as it is w
       'backup',
       'wal',
       'backup',
+      'verify',
+      'wal',
+      'wal',
       'restore',
       'restore',
       'restore',
@@ -173,16 +176,16 @@ async function fromTemporal({ address, client, cli }: Lifeboat, places: Map<stri
   await cli(['cancel', 'wal/shop']);
   await assert.rejects(stream.result());
   const lines = commands(TEMPORAL, 'temporal');
-  assert.equal(lines.length, 9);
+  assert.equal(lines.length, 11);
   for (const words of lines) {
     const given = words.map((word) => [...places].reduce((text, [from, to]) => text.replaceAll(from, to), word));
     const { code, stdout, stderr } = await runCommand(temporal, [...given, '--address', address]);
     assert.equal(code, 0, `temporal ${given.join(' ')}\n${stdout}${stderr}`);
     const id = given[given.indexOf('--workflow-id') + 1] ?? '';
     const handle = client.workflow.getHandle(id);
-    if (given[1] === 'start' && ['backup/shop', 'restore/shop'].includes(id)) await handle.result();
-    // The configuration of the first start has neither a service nor rules of retention: the order is understood, and refused.
-    if (['recover/shop', 'retention/shop'].includes(id))
+    if (given[1] === 'start' && ['backup/shop', 'restore/shop', 'verify/shop/all'].includes(id)) await handle.result();
+    // The first start has no service, no rules of retention and nobody to approve: the order is understood, and refused.
+    if (['recover/shop', 'retention/shop', 'rescue/shop'].includes(id))
       await assert.rejects(handle.result(), { name: 'WorkflowFailedError' });
     // It took the order when it answers; the command line ran one to its end.
     if (id === 'drill/shop') await handle.query('progress').then(() => handle.cancel());
