@@ -17,8 +17,6 @@ export interface WalFetchOrder extends Omit<WalFileWish, 'walFolder'> {
   source: string;
   /** Where the file is to stand, beside those that the server has itself; what stands there is replaced. */
   to: string;
-  /** How long a store that is away is asked again, milliseconds. */
-  waitMs: number;
 }
 
 const AGAIN_MS = 1000;

@@ -22,13 +22,19 @@ entry=$folder/cli.ts
 
 # For restore_command, PostgreSQL takes 1 to 125 for "there is no such file", which may be where it ends its recovery: only
 # an answer of the vault may look so (44), never a Node that does not start. Above 125 the server stops (manual 26.3.5).
+# With standby.signal the server takes no number below 126 for an end, and those above would still stop it: it is to go on with
+# its primary, and ask again. 130 and 143 are how its own shutdown ends us.
 could_not_ask=254
+for word in "$@"; do
+  [ "$word" = --standby ] && could_not_ask=1
+done
 become() {
   [ "$verb" = wal-fetch ] || exec "$@"
   "$@"
   code=$?
   case $code in 0) exit 0 ;; 44) exit 1 ;; esac
-  [ $code -gt 125 ] && exit $code
+  case $code in 130 | 143) exit $code ;; esac
+  [ $code -gt 125 ] && [ $could_not_ask = 254 ] && exit $code
   exit $could_not_ask
 }
 

@@ -10,6 +10,8 @@ export interface WalFileWish {
   walFolder: string;
   /** Of which cluster, where there is no data directory: then only of histories. */
   systemId?: string;
+  /** How long what cannot be had now is asked for again, milliseconds. */
+  waitMs: number;
   /** Tablespaces that the WAL makes are to be made in the data directory, wherever the source made them. */
   keepInside?: boolean;
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
+import type { Recovery } from '../../activities/sources/source.ts';
 import type { UpstreamWish } from '../../activities/sources/standby-wishes.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import type { Following, Standby } from '../support/following.ts';
@@ -120,7 +121,8 @@ async function fallsBack(scene: Following, made: Standby): Promise<void> {
   assert.deepEqual(await tableSums(made.sql), await tableSums(server.sql));
 }
 
-async function archive(t: TestContext, { server, vault, guard, relay }: Following): Promise<void> {
+async function archive(t: TestContext, scene: Following): Promise<void> {
+  const { server, vault, guard, relay } = scene;
   // Nobody listens there: a standby of the vault asks no server.
   const connection = { ...server.connection, port: await freePort() };
   const restore = { ...recoveryOptions(server).restore, startTimeout: '5m' };
@@ -152,10 +154,32 @@ async function archive(t: TestContext, { server, vault, guard, relay }: Followin
         assert.match(await valueOf(made.sql, location), /^pg_tblspc\/\d+$/);
         assert.equal(await valueOf(server.sql, location), there);
       });
+      await t.test('promoted before its run has ended, it is left as it is, and runs', () =>
+        promotedStays(scene, made, createRecovery('shop', options, plainRun())),
+      );
     } finally {
       await createRecovery('shop', options, plainRun()).discard(plan);
     }
   });
+}
+
+async function promotedStays(scene: Following, made: Standby, recovery: Recovery): Promise<void> {
+  const { plan, sql } = made;
+  try {
+    assert.equal(await valueOf(sql, 'select pg_promote(true, 600)'), 'true');
+    await sql(`insert into t values (-6, 'of nobody else')`);
+    for (const again of [1, 2]) {
+      await assert.rejects(recovery.discard(plan), (error) => {
+        assert.equal(failureTypeOf(error), 'Precondition', `${again}: ${String(error)}`);
+        return /left as it is/.test(String(error));
+      });
+    }
+    assert.equal(await valueOf(sql, 'select body from t where id = -6'), 'of nobody else');
+  } finally {
+    await control(scene, made, '-m', 'immediate', 'stop');
+    // What the last discard sees is a standby again.
+    await writeFile(join(plan.into, 'standby.signal'), '');
+  }
 }
 
 async function refused(t: TestContext, { server, guard }: Following): Promise<void> {

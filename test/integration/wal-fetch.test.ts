@@ -76,6 +76,7 @@ for (const use of [
       await ends(t, scene, name);
       if (use.version === 15) return;
       await absent(t, scene);
+      await holes(t, scene, name);
       await unasked(t, scene, name);
     });
   });
@@ -165,6 +166,28 @@ async function absent(t: TestContext, { fetch, dir, server }: Scene): Promise<vo
     assert.ok(!(await readdir(dir)).includes('none'));
     const systemId = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
     assert.equal((await fetch(['00000002.history', to, '--system', systemId], dir)).code, 1);
+  });
+}
+
+async function holes(t: TestContext, { fetch, dir, place }: Scene, name: string): Promise<void> {
+  await t.test('above 125 for a hole: what the vault has behind it is not behind the end', async () => {
+    const wal = join(place.root, 'shop/wal');
+    const files = (await readdir(wal, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+    const segment = parseSegmentName(name, 16 << 20)?.start ?? 0n;
+    const from = segment.toString(16).padStart(16, '0');
+    const until = (segment + BigInt(16 << 20)).toString(16).padStart(16, '0');
+    const inside = files.filter((entry) => entry.name >= from && entry.name < until);
+    assert.ok(inside.length > 0 && files.some((entry) => entry.name >= until), files.map((file) => file.name).join());
+    const to = join(dir, 'hole');
+    for (const entry of inside) await rename(join(entry.parentPath, entry.name), join(dir, entry.name));
+    const { code, said } = await fetch([name, to, '--wait', '0s']);
+    assert.equal(code, 254, said);
+    assert.match(said, /is not in the vault, although later WAL is/);
+    assert.equal((await fetch([name, to, '--standby'])).code, 1);
+    assert.ok(!(await readdir(dir)).includes('hole'));
+    for (const entry of inside) await rename(join(dir, entry.name), join(entry.parentPath, entry.name));
+    assert.equal((await fetch([name, to])).code, 0);
+    await rm(to);
   });
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { settingLine } from '../../activities/sources/postgres/recovery/settings.ts';
 import { onHistory } from '../../activities/sources/postgres/wal/on-history.ts';
 import { restoreCommandOf } from '../../activities/sources/postgres/recovery/standby/settings.ts';
 import type { WalVault } from '../../activities/sources/source.ts';
@@ -86,6 +87,12 @@ test('a standby is proven when it is seen to follow, and only then', () => {
 test('restore_command: words are quoted for the shell, percent signs for the server', () => {
   const words = ['/opt/li fe/boat.sh', 'wal-fetch', '%f', '%p', '--config', "/etc/50%/it's.yml"];
   assert.equal(restoreCommandOf(words), `'/opt/li fe/boat.sh' wal-fetch "%f" "%p" --config '/etc/50%%/it'\\''s.yml'`);
+});
+
+test('settings: quotes and backslashes come to the server as they are', () => {
+  const value = String.raw`'/it'\''s a\place' "%f"`;
+  const line = settingLine('restore_command', value);
+  assert.equal(line, String.raw`restore_command = '''/it''\\''''s a\\place'' "%f"'`);
 });
 
 test('WAL that a timeline holds behind the point where it was left is not there for who left it', async () => {

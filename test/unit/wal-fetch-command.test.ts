@@ -42,6 +42,27 @@ test('wal-fetch: only an answer of the vault is "not there", whatever happens to
   });
 });
 
+/** A standby asks again, whatever it was; but for its own shutdown. */
+test('wal-fetch --standby: what could not be asked is 1, and stops no server', async () => {
+  const codes: readonly [does: string | undefined, told: number][] = [
+    [undefined, 1],
+    ['exit 1', 1],
+    ['exit 10', 1],
+    ['exit 44', 1],
+    ['exit 126', 1],
+    ['exit 127', 1],
+    ['exit 134', 1],
+    ['exit 139', 1],
+    ['kill -KILL $$', 1],
+    ['exit 0', 0],
+    ['kill -TERM $$', 143],
+    ['exit 130', 130],
+  ];
+  await withTempDir(async (dir) => {
+    for (const [does, told] of codes) assert.equal(await ended(dir, does, ...FETCH, '--standby'), told, does);
+  });
+});
+
 test('wal-fetch: no Node at all is "could not ask"; any other command says so with 1, and keeps the codes of Node', async () => {
   await withTempDir(async (dir) => {
     // There may be one in /usr/bin: it finds no sources beside the copy.

@@ -7,6 +7,8 @@ export interface Place {
   data: string;
   work: string;
   marker: string;
+  /** There once the server was started to recover: a signal file that is not there any more was removed by the server. */
+  begun: string;
   /** Settings that replay turned out to need, by name. */
   raised: string;
   /** History files of the vault's timelines, for when nobody serves them any more. */
@@ -35,6 +37,7 @@ export function placeOf(plan: RecoveryPlan): Place {
     data: plan.into,
     work,
     marker: join(work, 'run.json'),
+    begun: join(work, 'replay-begun'),
     raised: join(work, 'raised.json'),
     histories: join(work, 'histories'),
     journal: join(work, 'parts.done'),

@@ -68,6 +68,8 @@ interface Marker {
   inPlace?: true;
   /** It is being taken out of use. */
   disarming?: true;
+  /** It is being removed, after every look whether it may be. */
+  discarding?: true;
   /** Our copy is gone: what stands in the directory now was there before us. */
   discarded?: true;
 }
@@ -223,7 +225,13 @@ export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>
   }
   if (marker?.run !== plan.run) return;
   if (marker.discarded === undefined) {
-    await stop();
+    if (marker.discarding === undefined) {
+      refusePromoted(plan, place);
+      await stop();
+      // In the moments between.
+      refusePromoted(plan, place);
+      await writeMarker(place, { ...marker, discarding: true });
+    }
     const ours = marker.inPlace ? [] : [place.data, ...Object.values(plan.tablespaces)];
     for (const path of [...ours, place.socket]) await rm(path, { recursive: true, force: true });
     await removeEmpty(`${plan.into}.tablespaces`);
@@ -232,6 +240,18 @@ export async function removeTarget(plan: RecoveryPlan, stop: () => Promise<void>
   await putBack(plan, place);
   await removeWork(place);
   await putBackWork(plan, place);
+}
+
+/** The server itself removes the file when it is promoted: what it has written since is in no other place. */
+function refusePromoted({ standby, into, host, port }: RecoveryPlan, place: Place): void {
+  if (!standby || !existsSync(place.data) || !existsSync(place.begun)) return;
+  if (existsSync(join(place.data, 'standby.signal'))) return;
+  throw failure('Precondition', `the standby in ${into} was promoted: it is left as it is`, {
+    place: `${into} on host ${host}, port ${port}`,
+    expected: 'standby.signal',
+    found: 'a primary, with what was written since',
+    hint: 'look at it; when nobody needs it: stop it, then remove that directory and the one beside it, .lifeboat',
+  });
 }
 
 /** Tablespaces by default stand in one folder; what else stands there belongs to the cluster that was set aside. */

@@ -148,8 +148,13 @@ async function writeSettings(use: SettingsUse, settings: Record<string, string>)
   const before = await readFile(path, 'utf8').catch(() => '');
   const theirs = before.includes(BEGIN) ? before.slice(0, before.indexOf(BEGIN)) : before;
   const kept = withoutLeftOver(theirs);
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
+  const lines = Object.entries(settings).map(([name, value]) => settingLine(name, value));
   await replaceFile(path, use.host, `${kept.trimEnd()}\n${BEGIN}\n${lines.join('\n')}\n${END}\n`);
+}
+
+/** A backslash begins an escape in the quotes of the server's files (guc-file.l), whatever standard_conforming_strings says. */
+export function settingLine(name: string, value: string): string {
+  return `${name} = '${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
 
 function withoutLeftOver(text: string): string {

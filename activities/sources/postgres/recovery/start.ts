@@ -52,12 +52,11 @@ export async function start(use: Replaying, place: Place): Promise<number> {
   const { recovers, follows } = SIGNALS;
   const signal = join(place.data, plan.standby ? follows : recovers);
   // Present until the recovery has ended: its absence on a data directory that once had it means "recovered".
-  const begun = join(place.work, 'replay-begun');
-  if (!existsSync(begun)) {
+  if (!existsSync(place.begun)) {
     await writeOwned(signal, '', host);
     // From a backup that was taken of a standby; it would outrank ours.
     await rm(join(place.data, plan.standby ? recovers : follows), { force: true });
-    await writeOwned(begun, '', host);
+    await writeOwned(place.begun, '', host);
   }
   await rm(join(place.log, 'stderr'), { force: true });
   const log = join(place.log, 'server.json');

@@ -14,6 +14,7 @@ import type { ArchivedFile } from './archive/file-name.ts';
 import { parseFileName } from './archive/file-name.ts';
 import type { Cluster, SegmentPlace } from './stored-segment.ts';
 import { storedSegment } from './stored-segment.ts';
+import { segmentUpToEnd } from './whole-segment.ts';
 
 type Segment = Extract<ArchivedFile, { kind: 'segment' }>;
 
@@ -27,7 +28,7 @@ export async function walFile(vault: WalVault, wish: WalFileWish, run: Run): Pro
   if (file?.kind === 'history') return vault.readHistory(systemId, file.timeline);
   if (file?.kind !== 'segment') return undefined;
   if (segmentBytes === undefined) throw noDataDirectory(wish, 'its segments have a size that only it knows');
-  return segmentFile(vault, { cluster: { systemId, segmentBytes }, file, wish });
+  return segmentFile(vault, { cluster: { systemId, segmentBytes }, file, wish }, run);
 }
 
 async function clusterOf(wish: WalFileWish, run: Run): Promise<Partial<Cluster> & Pick<Cluster, 'systemId'>> {
@@ -74,9 +75,9 @@ interface Wanted {
   wish: WalFileWish;
 }
 
-async function segmentFile(vault: WalVault, wanted: Wanted): Promise<Buffer | undefined> {
+async function segmentFile(vault: WalVault, wanted: Wanted, run: Run): Promise<Buffer | undefined> {
   const { cluster, file, wish } = wanted;
-  const found = await storedSegment(vault, cluster, file);
+  const found = await segmentUpToEnd(vault, { cluster, place: file, waitMs: wish.waitMs }, run);
   if (!found) return undefined;
   const { bytes, knownBytes } = found;
   const asStored = wish.keepInside ? Buffer.from(bytes.subarray(0, knownBytes)) : bytes.subarray(0, knownBytes);
