@@ -40,12 +40,17 @@ export function proveCluster(
     const copy = await session.recovery.prove(plan, replay, () => vault.open(plan.base.point));
     const proof = provenToFollow(copy, plan, follows);
     // The proof is what somebody waits for; that retention hears of it can wait for the next one.
-    if (proof.ok)
+    if (proof.ok && isWhole(plan))
       await vault
         .noteChecked(plan.base.point, { provenAt: isoTime(run.clock.nowMs()) })
         .catch((error: unknown) => run.log.warn('the proof could not be noted in the vault', { error: String(error) }));
     return proof;
   });
+}
+
+/** Of a part, nobody knows whether the rest of the point can be restored. */
+function isWhole({ partial, dump }: RecoveryPlan): boolean {
+  return !partial && dump?.database === undefined && dump?.schema === undefined && dump?.table === undefined;
 }
 
 export function bringOver(deps: Deps, plan: RecoveryPlan): Promise<Brought> {

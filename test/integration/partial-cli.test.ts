@@ -9,6 +9,7 @@ import { LOCAL_STORE, withLifeboat } from '../support/lifeboat.ts';
 import { firstDifference, textOf } from '../support/logical.ts';
 import type { Row } from '../support/refused.ts';
 import { PROMISE, refuse } from '../support/refused.ts';
+import { keysOf } from '../support/system-vault.ts';
 
 const ROWS = `
   create schema sales; create table sales.deals (id int primary key, note text);
@@ -86,6 +87,9 @@ test('one database of a cluster, one of its tables, rows of it: by the CLI', asy
       const now = await textOf(server.binaries, { ...server.connection, database: 'crm_before' });
       assert.equal(firstDifference(now, before), undefined);
       assert.deepEqual(await server.sql(`select datname from pg_database where datname like 'lifeboat%'`), []);
+      // What was proven is a part: nothing is known of the rest of the point.
+      const kept = await keysOf(world.vault, 'shop/points');
+      assert.ok(kept.length > 0 && !kept.some((key) => key.endsWith('/checked')), kept.join('\n'));
     });
 
     await t.test('one table, under a name that is taken: what has it is kept', async () => {

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { query } from '../../activities/io/postgres/connection.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { createPointFiles } from '../../activities/sources/postgres/files/index.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
+import { withRecovered } from '../../activities/sources/postgres/recovery/session.ts';
 import { createRowRescue } from '../../activities/sources/postgres/rescue/index.ts';
 import type { DifferingRow, RowRescue } from '../../activities/sources/row-rescue.ts';
 import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
@@ -33,6 +35,9 @@ const TABLES = `
   create table shop.events_2 partition of shop.events for values from ('2026-01-01') to ('2027-01-01');
   create table shop.noted (what text);
   create table shop.bare (v int);
+  create function shop.empty() returns bool language plpgsql as 'begin delete from shop.bare; return true; end';
+  create function shop.pure() returns bool immutable language plpgsql as 'begin return shop.empty(); end';
+  insert into shop.bare values (1);
   create function shop.note() returns trigger language plpgsql as 'begin insert into noted values (tg_op); return null; end';
   alter database crm set search_path = shop, public;
   insert into shop.orders (customer, state, amount, at, raw, tags, doc, pad, score, "odd ""name")
@@ -134,6 +139,23 @@ for (const version of [15, 18]) {
           const keys = (what: string): string[] => orders.filter((row) => row.what === what).map(({ key }) => key);
           assert.deepEqual(keys('differing').toSorted(), ['(1)', '(2)', '(4)']);
           assert.deepEqual(keys('extra').toSorted(), ['(901)', '(902)']);
+        });
+
+        await t.test('a condition that writes is refused on both sides, and has written nothing', async () => {
+          const several = 'true), false); delete from shop.bare; commit; select coalesce((true';
+          for (const where of [several, 'shop.pure()']) {
+            await assert.rejects(rescue.check('crm', { tables: ['orders'], where }), (error) => {
+              const { place, found } = failureFacts(error);
+              assert.match(found ?? '', /multiple commands|read-only transaction/);
+              return failureTypeOf(error) === 'ConfigInvalid' && place === 'where';
+            });
+          }
+          const inCopy = (text: string): Promise<Record<string, unknown>[]> =>
+            withRecovered(task.plan, { database: 'crm' }, (client) => query(client, text));
+          for (const where of [several, 'shop.pure()', 'shop.empty()'])
+            await assert.rejects(rescue.compare({ ...task, tables: ['orders'], where }, ignore), /multiple commands|read-only/);
+          assert.deepEqual(await inCopy('select v from shop.bare'), [{ v: 1 }]);
+          assert.deepEqual(await crm('select v from shop.bare'), [{ v: 1 }]);
         });
 
         await t.test('a row that has changed since keeps all of it from being written', async () => {

@@ -210,13 +210,28 @@ function readTlsFile(name: string, path: string): Buffer {
 }
 
 /** One statement's rows, with our failures. */
-export async function query<Row extends pg.QueryResultRow>(
+export function query<Row extends pg.QueryResultRow>(
   client: SqlClient,
   text: string,
   values: unknown[] = [],
 ): Promise<Row[]> {
+  return answered<Row>(client, { text, values });
+}
+
+/** node-postgres takes it, its types do not know it. */
+interface ExtendedQuery extends pg.QueryConfig {
+  queryMode: 'extended';
+}
+
+/** For a text with something of somebody else in it: the server refuses it when it is more than one statement. */
+export function queryOne<Row extends pg.QueryResultRow>(client: SqlClient, text: string): Promise<Row[]> {
+  const config: ExtendedQuery = { text, queryMode: 'extended' };
+  return answered<Row>(client, config);
+}
+
+async function answered<Row extends pg.QueryResultRow>(client: SqlClient, config: pg.QueryConfig): Promise<Row[]> {
   try {
-    return (await client.query<Row>(text, values)).rows;
+    return (await client.query<Row>(config)).rows;
   } catch (error) {
     const { at, signal } = sessionOf(client);
     signal?.throwIfAborted();

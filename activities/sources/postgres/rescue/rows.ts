@@ -1,5 +1,5 @@
 import type { SqlClient } from '../../../io/postgres/connection.ts';
-import { query } from '../../../io/postgres/connection.ts';
+import { query, queryOne } from '../../../io/postgres/connection.ts';
 import { quoteIdent } from '../../../io/postgres/identifier.ts';
 import type { Column, Table } from './tables.ts';
 import { listOf } from './tables.ts';
@@ -45,7 +45,7 @@ export async function* sortedRows(
   const ids = key.map(({ name }) => `${ROW}.${quoteIdent(name)}::text`).join(', ');
   const row = rowBytes(columns, ROW);
   const chosen = conditionOf(where);
-  await query(
+  await queryOne(
     client,
     `declare lifeboat_rows no scroll cursor for
        select ${keyed} as key, sha256(${row}) as hash, array[${ids}] as id, octet_length(${row}) as bytes, ${chosen} as chosen
