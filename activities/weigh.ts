@@ -22,10 +22,11 @@ export function weighRecovery(deps: Deps, { source, plan, facts }: WeighTask): P
   });
 }
 
-/** Facts with the SHA-256 over them, each length before its text, so that no two lists of facts give the same bytes. */
+/** Facts with the SHA-256 over them, each length before its text, so that no two lists of facts give the same bytes; without those that may change. */
 export function evidenceOf(facts: Fact[]): Evidence {
   const hash = createHash('sha256');
-  for (const text of facts.flatMap(({ name, value }) => [name, value])) {
+  const lasting = facts.filter(({ passing }) => passing !== true);
+  for (const text of lasting.flatMap(({ name, value }) => [name, value])) {
     hash.update(`${Buffer.byteLength(text)}:`).update(text);
   }
   return { facts, hash: hash.digest('hex') };

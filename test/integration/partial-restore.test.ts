@@ -2,13 +2,16 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { serverSchema } from '../../activities/io/postgres/connection.ts';
+import { reachServer } from '../../activities/io/postgres/logical/destination.ts';
+import { checkServer, takeName } from '../../activities/io/postgres/logical/into-database.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { createPointFiles } from '../../activities/sources/postgres/files/index.ts';
 import type { ChosenDatabase } from '../../activities/sources/point-files.ts';
 import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import { SUMMARIZING, takePoint } from '../support/chains.ts';
-import { makeOwned } from '../support/postgres.ts';
+import { makeOwned, withPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import type { Scene } from '../support/recovery.ts';
 import { recoveryOptions, tableSums, timeOf, valueOf, withRestored, withScene } from '../support/recovery.ts';
@@ -162,6 +165,23 @@ test('a database that is dropped before the target, one that is not in the base,
       withRestored(scene, { target, partial, tablespaces: await spacesIn(scene) }, async () => undefined),
       (error) => failureTypeOf(error) === 'Precondition' && /was dropped before/.test(String(error)),
     );
+  }));
+
+test('what is brought over gets the name of the database that sessions usually go to', () =>
+  withPostgres({ version: 18 }, async (server) => {
+    await server.sql('create database shop');
+    for (const name of ['shop', 'postgres']) {
+      await server.sql('create table old (v int)', name);
+      await server.sql('create database made', 'template1');
+      const connection = serverSchema.parse({ ...server.connection, database: name });
+      const to = await reachServer(connection, plainRun().signal);
+      const into = { name, temporary: 'made', aside: `${name}_before`, replace: true, roles: [] };
+      await checkServer(to, into);
+      for (const _ of ['first', 'again']) await takeName(to, into);
+      const found = `select to_regclass('public.old') is not null as old`;
+      assert.deepEqual(await server.sql(found, name), [{ old: false }]);
+      assert.deepEqual(await server.sql(found, `${name}_before`), [{ old: true }]);
+    }
   }));
 
 async function spacesIn({ server, vault }: Scene): Promise<Record<string, string>> {

@@ -10,6 +10,7 @@ import { withRecovered } from '../../activities/sources/postgres/recovery/sessio
 import { createRowRescue } from '../../activities/sources/postgres/rescue/index.ts';
 import type { DifferingRow, RowRescue } from '../../activities/sources/row-rescue.ts';
 import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
+import type { PartialPlan } from '../../workflows/model/partial.ts';
 import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
 import type { Difference, RowsTask } from '../../workflows/model/rescue.ts';
 import { isChanged } from '../../workflows/model/rescue.ts';
@@ -60,6 +61,14 @@ const DAMAGE = [
   'truncate shop.noted',
 ];
 
+/** The commit waits for whoever holds the lock. */
+const HELD = `
+  delete from shop.tree where id = 'ä300';
+  create function shop.hold() returns trigger language plpgsql as
+    'begin perform pg_catalog.pg_advisory_xact_lock(4711); return null; end';
+  create constraint trigger held after insert on shop.tree deferrable initially deferred
+    for each row execute function shop.hold()`;
+
 const NAMES = ['lines', 'shop.orders', 'tree', 'events'];
 
 async function fill(server: TestPostgres): Promise<void> {
@@ -101,6 +110,14 @@ async function withCopy(scene: Scene, callback: (world: World) => Promise<void>)
       await recovery.discard(plan);
     }
   });
+}
+
+/** Until somebody waits for a lock of the test. */
+async function waiting(sql: World['crm']): Promise<void> {
+  for (;;) {
+    const rows = await sql(`select from pg_locks where locktype = 'advisory' and not granted`);
+    if (rows.length > 0) return;
+  }
 }
 
 const ignore = (): Promise<void> => Promise.resolve();
@@ -153,7 +170,10 @@ for (const version of [15, 18]) {
           const inCopy = (text: string): Promise<Record<string, unknown>[]> =>
             withRecovered(task.plan, { database: 'crm' }, (client) => query(client, text));
           for (const where of [several, 'shop.pure()', 'shop.empty()'])
-            await assert.rejects(rescue.compare({ ...task, tables: ['orders'], where }, ignore), /multiple commands|read-only/);
+            await assert.rejects(
+              rescue.compare({ ...task, tables: ['orders'], where }, ignore),
+              /multiple commands|read-only/,
+            );
           assert.deepEqual(await inCopy('select v from shop.bare'), [{ v: 1 }]);
           assert.deepEqual(await crm('select v from shop.bare'), [{ v: 1 }]);
         });
@@ -214,6 +234,36 @@ for (const version of [15, 18]) {
           const { behind } = await rescue.write({ ...task, hash });
           assert.deepEqual(behind, ['shop.orders.id: sequence at 0, rows to 900']);
           assert.equal(await sums(), whole);
+        });
+
+        await t.test('who is cancelled while it is committed hears that it was', async () => {
+          await crm(HELD);
+          const holder = await world.server.connect('crm');
+          try {
+            const wish = { ...task, tables: ['tree'] };
+            const { hash } = await rescue.compare(wish, ignore);
+            await holder.query('select pg_advisory_lock(4711)');
+            const stopper = new AbortController();
+            const late = createRowRescue(recoveryOptions(world.server), plainRun({ signal: stopper.signal }));
+            const writing = late.write({ ...wish, hash });
+            await Promise.race([writing, waiting(crm)]);
+            stopper.abort(new Error('cancelled in the test'));
+            await holder.query('select pg_advisory_unlock(4711)');
+            assert.deepEqual((await writing).tables, [{ table: 'shop.tree', inserted: 1, overwritten: 0 }]);
+            assert.equal(await valueOf(crm, 'select count(*) from shop.tree'), '300');
+          } finally {
+            await holder.end();
+          }
+        });
+
+        await t.test('rows do not go into another database that has the name now', async () => {
+          const partial = { ...task.plan.partial, oid: 5, database: 'crm' } as PartialPlan;
+          const other = { ...task, plan: { ...task.plan, partial } };
+          await assert.rejects(rescue.compare(other, ignore), (error) => {
+            const { expected, place } = failureFacts(error);
+            assert.deepEqual([expected, place], ['the database with oid 5', 'database crm']);
+            return failureTypeOf(error) === 'Precondition';
+          });
         });
 
         await t.test(

@@ -137,7 +137,9 @@ export const answers: Activities = {
   checkService: async ({ at }) => [{ name: `smoke at ${at}`, ok: true, expected: 'exit 0', found: 'exit 0' }],
   weighRecovery: async ({ facts }) => ({
     facts,
-    hash: createHash('sha256').update(JSON.stringify(facts)).digest('hex'),
+    hash: createHash('sha256')
+      .update(JSON.stringify(facts.filter(({ passing }) => passing !== true)))
+      .digest('hex'),
   }),
   listCommits: async ({ fromLsn }) => ({
     ...{ fromLsn, total: 2, reports: ['shop/reports/lost-1.jsonl'] },

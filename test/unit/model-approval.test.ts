@@ -73,6 +73,14 @@ test('evidence: other facts have another hash, however they are cut', () => {
   assert.equal(new Set(all).size, all.length);
   assert.equal(hashOf(['a', 'bc']), all[0]);
   assert.match(all[0] ?? '', /^[0-9a-f]{64}$/);
+  // What may change by itself is shown, and is no part of it.
+  for (const value of ['1', '2']) {
+    const { facts, hash } = evidenceOf([
+      { name: 'a', value: 'bc' },
+      { name: 'n', value, passing: true },
+    ]);
+    assert.deepEqual([facts.length, hash], [2, all[0]]);
+  }
 });
 
 test('traffic: addresses, shares, and what is the same', () => {

@@ -113,6 +113,22 @@ test(
         assert.deepEqual(run.of('writeRows').map(({ hash }) => hash.slice(0, 2)), ['aa', 'bb']); // prettier-ignore
       });
 
+      tell('what changes beside the rows keeps no approval from counting', async () => {
+        let looks = 0;
+        const compareRows = (): unknown => {
+          const difference = differenceOf();
+          return {
+            ...difference,
+            tables: difference.tables.map((each) => ({ ...each, extra: ++looks, differing: looks })),
+          };
+        };
+        const { run, result } = await begun(world, { script: { compareRows } });
+        const { evidence } = await pendingOf(run);
+        await approve(run, { by: 'ben', hash: evidence.hash });
+        assert.ok((await result).rescued);
+        assert.ok(looks > 1);
+      });
+
       for (const [name, input, changes] of [
         ['only the difference', { compareOnly: true }, {}],
         ['nothing to write', {}, { inserts: 0, updates: 0 }],

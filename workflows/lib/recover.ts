@@ -113,9 +113,10 @@ function placeOf({ dump, into }: RecoveryPlan): string {
 /** Hours of work that runs: whoever looks at it may find what no check could. */
 export function keep(plan: RecoveryPlan, { journal, undo }: Pick<Recovering, 'journal' | 'undo'>): void {
   undo.clear();
-  const { dump, into, host, port } = plan;
+  const { dump, partial, into, host, port } = plan;
   const where = dump?.into ? `database ${dump.into.temporary}` : `${into} on host ${host}, port ${port}`;
-  journal.attention(`the recovered copy is kept, look at it: ${where}`);
+  const brought = partial?.bring ? `; on the server there may be database ${partial.bring.into.temporary}` : '';
+  journal.attention(`the recovered copy is kept, look at it: ${where}${brought}`);
 }
 
 const NO_PHASES = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;

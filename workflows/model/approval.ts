@@ -4,6 +4,8 @@ import type { ApprovalRule } from './service.ts';
 export interface Fact {
   name: string;
   value: string;
+  /** Shown as it was at the look, and no part of what is approved: it may change by itself. */
+  passing?: true;
 }
 
 /** What is shown to those who decide, and the SHA-256 over it: an approval is for these facts and for no others. */

@@ -99,13 +99,18 @@ export function isChanged(error: unknown): boolean {
   return (findFailure(error)?.details?.[1] as Partial<ChangedEvidence> | undefined)?.changed === true;
 }
 
-/** What those who decide are shown of a difference. */
+/** What those who decide are shown of a difference. The hash is for what would be written: a table in use changes beside it. */
 export function factsOfDifference(order: RescueOrder, { tables, hash, inserts, updates, reports }: Difference): Fact[] {
   return [
     { name: 'then', value: `one transaction: ${inserts} rows inserted, ${updates} overwritten, none deleted` },
     ...(order.where === undefined ? [] : [{ name: 'chosen by', value: order.where.slice(0, 500) }]),
-    ...tables.map((each) => ({ name: each.table, value: countsOf(each, order.overwrite === true) })),
-    { name: 'every row', value: reports.length > 0 ? reports.slice(0, 5).join(', ') : 'none differs' },
+    ...tables.map((each) => ({
+      ...{ name: each.table, value: countsOf(each, order.overwrite === true), passing: true as const },
+    })),
+    {
+      ...{ name: 'every row', value: reports.length > 0 ? reports.slice(0, 5).join(', ') : 'none differs' },
+      passing: true,
+    },
     { name: 'hash of the rows', value: hash },
   ];
 }

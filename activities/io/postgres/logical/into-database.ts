@@ -23,6 +23,27 @@ export async function checkServer(to: Destination, into: IntoDatabase): Promise<
     }
   });
   await checkName(to, into);
+  // From there it is given its name, hours later.
+  await atDestination(to, { database: await placeOfRenaming(to, into) }, () => Promise.resolve());
+}
+
+/** A database cannot be renamed by a session that is in it. */
+async function placeOfRenaming(to: Destination, { name }: IntoDatabase): Promise<string> {
+  const { connection } = to;
+  if (connection.database !== name) return connection.database;
+  const [row] = await atDestination(to, {}, (client) =>
+    query<{ other: string }>(
+      client,
+      `select datname as other from pg_database
+        where datname in ('postgres', 'template1') and datname <> $1 and datallowconn order by 1`,
+      [name],
+    ),
+  );
+  if (row) return row.other;
+  throw failure('Precondition', `database ${name} cannot be renamed: there is no other one to do it from`, {
+    ...{ place: `${placeOf(to)}/${name}`, expected: 'a database postgres or template1', found: 'neither' },
+    hint: 'name another database in restore.server, or choose another name',
+  });
 }
 
 async function checkRole(client: SqlClient): Promise<void> {
@@ -72,7 +93,7 @@ export async function takeName(to: Destination, into: IntoDatabase): Promise<voi
   }));
   if (!proven && both) return;
   await checkName(to, into);
-  await atDestination(to, {}, async (client) => {
+  await atDestination(to, { database: await placeOfRenaming(to, into) }, async (client) => {
     await query(client, 'begin');
     if (both) await query(client, `alter database ${quoteIdent(name)} rename to ${quoteIdent(aside)}`);
     await query(client, `alter database ${quoteIdent(temporary)} rename to ${quoteIdent(name)}`);

@@ -10,6 +10,7 @@ import { productionOf } from '../recovery/bring-over.ts';
 import { nameAtTarget } from '../recovery/close-hollow.ts';
 import { placeOf } from '../recovery/place.ts';
 import { recoveredServer } from '../recovery/session.ts';
+import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { RowsTask } from '../../../../workflows/model/rescue.ts';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { checkWish } from './check-wish.ts';
@@ -78,15 +79,25 @@ async function withSides<T>(task: RowsTask, use: SidesUse, work: (sides: Sides) 
 
 /** Rows go back to where they are from, and into what takes writes. */
 async function checkProduction(client: SqlClient, { plan }: RowsTask): Promise<void> {
-  const [row] = await query<{ system: string; recovering: boolean }>(
+  const [row] = await query<{ system: string; recovering: boolean; database: string; oid: string }>(
     client,
-    'select system_identifier::text as system, pg_is_in_recovery() as recovering from pg_control_system()',
+    `select system_identifier::text as system, pg_is_in_recovery() as recovering, datname as database, oid::text as oid
+       from pg_control_system(), pg_database where datname = current_database()`,
   );
   const expected = `the primary of the cluster with system identifier ${plan.base.systemId}`;
-  if (row?.system === plan.base.systemId && !row.recovering) return;
+  if (row?.system === plan.base.systemId && !row.recovering) return checkDatabase(row, plan);
   throw failure('Precondition', `the server of restore.server is not the primary of ${plan.source}`, {
     ...{ place: 'restore.server', expected },
     found: `${row?.recovering ? 'a standby' : 'a primary'} with system identifier ${row?.system}`,
     hint: 'correct restore.server, or connection: a list of all servers finds the primary by itself',
+  });
+}
+
+/** Databases are renamed: under the name of one that rows are from, there may be another one now. */
+function checkDatabase({ database, oid }: { database: string; oid: string }, { partial, source }: RecoveryPlan): void {
+  if (!partial || oid === String(partial.oid)) return;
+  throw failure('Precondition', `database ${database} of ${source} is not the one that the rows are from`, {
+    ...{ place: `database ${database}`, expected: `the database with oid ${partial.oid}`, found: `oid ${oid}` },
+    hint: `bring the tables over beside it: lifeboat restore ${source} --only-database ${database} --into-database NAME`,
   });
 }

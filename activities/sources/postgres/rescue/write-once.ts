@@ -5,7 +5,7 @@ import type { Rescued, RowsTask } from '../../../../workflows/model/rescue.ts';
 import { changedFailure } from '../../../../workflows/model/rescue.ts';
 import { syncFolder } from '../../../io/atomic-file.ts';
 import { serverPlace } from '../../../io/postgres/choose-server.ts';
-import type { ServerOptions } from '../../../io/postgres/connection.ts';
+import type { ServerOptions, SqlClient } from '../../../io/postgres/connection.ts';
 import { query, withConnection } from '../../../io/postgres/connection.ts';
 import { sqlStateOf } from '../../../io/postgres/failures.ts';
 import type { Run } from '../../../io/run.ts';
@@ -31,6 +31,8 @@ const BEGIN = 'begin transaction isolation level repeatable read read write';
 /** Somebody else was quicker (manual 13.2.2, 13.3.4): the next comparison says whether that matters. */
 const OVERTAKEN = new Set(['40001', '40P01']);
 const POLL_MS = 500;
+/** Longest that a transaction whose commit got no answer is asked for. */
+const LAST_LOOK_MS = 60_000;
 
 /**
  * One transaction, once. Rows are compared again on the snapshot that they are written on, so that whatever is not as it was shown is
@@ -57,8 +59,6 @@ export async function writeOnce(task: RowsTask & { hash: string }, use: Writing)
 async function attempt(task: RowsTask & { hash: string }, sides: Sides, use: Writing): Promise<Rescued> {
   const { run, connection } = use;
   const { now } = sides;
-  // A worker that is cut off in the middle must not hold what it has written for ever.
-  await query(now, `set local idle_in_transaction_session_timeout = '10min'`);
   await query(now, 'set constraints all deferred');
   const pairs = await pairsOf(sides, task);
   const staging = new Staging(sides, pairs);
@@ -69,15 +69,29 @@ async function attempt(task: RowsTask & { hash: string }, sides: Sides, use: Wri
     },
   });
   if (hash !== task.hash) throw changedFailure(serverPlace(connection), { expected: task.hash, found: hash });
+  // A worker that is cut off in the middle must not hold what it writes for ever. While both sides are sorted this one only waits.
+  await query(now, `set local idle_in_transaction_session_timeout = '10min'`);
   await staging.complete();
   // Triggers find what they find in anybody's session.
   await query(now, 'reset search_path');
   const { tables, behind } = await staging.write();
   const [row] = await query<{ xid: string }>(now, 'select pg_current_xact_id()::text as xid');
   const rescued: Rescued = { server: serverPlace(connection), xid: row?.xid ?? '', tables, behind };
+  run.signal.throwIfAborted();
   await keepAttempt(use.path, { hash, rescued });
-  await query(now, 'commit');
-  return rescued;
+  return committed(now, rescued, use);
+}
+
+/** Who is cancelled while it commits, or hears no answer, asks whether it did: what is written is told. */
+async function committed(now: SqlClient, rescued: Rescued, use: Writing): Promise<Rescued> {
+  try {
+    await query(now, 'commit');
+    return rescued;
+  } catch (error) {
+    const run = { ...use.run, signal: AbortSignal.timeout(LAST_LOOK_MS) };
+    if (await wasCommitted(rescued, { ...use, run }).catch(() => false)) return rescued;
+    throw error;
+  }
 }
 
 async function readAttempt(path: string): Promise<Attempted | undefined> {
