@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
-import type { WalObject } from '../../workflows/model/wal.ts';
+import type { TimelineHistory, WalObject } from '../../workflows/model/wal.ts';
 import { parseSince } from '../../workflows/model/wal-since.ts';
-import type { WalVerdict } from '../../workflows/model/wal-verify.ts';
+import type { FoundHole, WalVerdict } from '../../workflows/model/wal-verify.ts';
 import { verdictOf } from '../../workflows/model/wal-verify.ts';
 import { samplePoint } from '../support/sample-report.ts';
 
@@ -26,6 +26,7 @@ function pointOf(point: string, segment: number): PointSummary {
   };
 }
 
+const CLUSTER = { systemId: '7', segmentBytes: 2 ** 24 };
 const SEGMENTS = [2, 3, 4, 5, 6];
 
 function verdict(
@@ -34,7 +35,7 @@ function verdict(
 ): WalVerdict {
   const objects = SEGMENTS.filter((segment) => !without.missing?.includes(segment)).map(objectOf);
   const bad = new Set(without.bad?.map((segment) => `wal/${segment}`));
-  return verdictOf({ systemId: '7', points, objects, histories: [], bad });
+  return verdictOf({ ...CLUSTER, points, objects, histories: [], bad });
 }
 
 test('what damage costs: the moments from the first wrong object to the next base', () => {
@@ -70,6 +71,74 @@ test('a hole says what was the newest commit before it, and which base closes it
       ...{ after: `${AT}3:00.000000Z`, until: `${AT}5:30.000000Z` },
     },
   ]);
+});
+
+/** Timeline 2 begins in segment 5, timeline 3 in segment 8. */
+const SWITCHES = [
+  { timeline: 1, switchLsn: '0/5800000', reason: 'promoted' },
+  { timeline: 2, switchLsn: '0/8800000', reason: 'promoted' },
+];
+const HISTORIES: TimelineHistory[] = [2, 3].map((timeline) => ({
+  timeline,
+  ancestors: SWITCHES.slice(0, timeline - 1),
+}));
+
+function piece(timeline: number, startLsn: string, endLsn: string): WalObject {
+  return { ...{ systemId: '7', timeline, startLsn, endLsn }, key: `wal/${timeline}/${startLsn}`, storedBytes: 100 };
+}
+
+function holesAt(objects: WalObject[], points = [pointOf('p2', 2)]): FoundHole[] {
+  return verdictOf({ ...CLUSTER, points, objects, histories: HISTORIES, bad: new Set() }).holes;
+}
+
+const spans = (holes: FoundHole[]): unknown[] =>
+  holes.map(({ timeline, fromLsn, toLsn }) => [timeline, fromLsn, toLsn]);
+
+test('a switch of timelines is no hole when the old one reaches its segment and the new one begins there', () => {
+  const whole = [piece(1, '0/2000000', '0/5000000'), piece(2, '0/5000000', '0/8000000')];
+  assert.deepEqual(holesAt([...whole, piece(3, '0/8000000', '0/9000000')]), []);
+  assert.deepEqual(holesAt([piece(1, '0/2000000', '0/5800000'), piece(2, '0/5000000', '0/6000000')]), []);
+  // The beginning of the segment is its parent's.
+  assert.deepEqual(holesAt([piece(1, '0/2000000', '0/5800000'), piece(2, '0/5800000', '0/6000000')]), []);
+  // Nothing is stored of the new one yet: its stream is on the way.
+  assert.deepEqual(holesAt([piece(1, '0/2000000', '0/4000000')]), []);
+});
+
+test('a hole at a switch: the end of the old timeline, the beginning of the new one, or all of one between', () => {
+  const [first, third] = [piece(1, '0/2000000', '0/5000000'), piece(3, '0/8000000', '0/9000000')];
+  const [late] = holesAt([
+    { ...piece(1, '0/2000000', '0/4000000'), lastCommitMicros: Date.parse(`${AT}3:00Z`) * 1000 },
+    piece(2, '0/5000000', '0/8000000'),
+  ]);
+  assert.deepEqual(late, {
+    ...{ systemId: '7', timeline: 1, fromLsn: '0/4000000', toLsn: '0/5000000', bytes: 2 ** 24 },
+    after: `${AT}3:00.000000Z`,
+  });
+  assert.deepEqual(spans(holesAt([first, piece(2, '0/6000000', '0/8000000')])), [[2, '0/5000000', '0/6000000']]);
+  const shared = holesAt([piece(1, '0/2000000', '0/5800000'), piece(2, '0/6000000', '0/8000000')]);
+  assert.deepEqual(spans(shared), [[2, '0/5800000', '0/6000000']]);
+  assert.deepEqual(spans(holesAt([first, piece(2, '0/5000000', '0/6000000'), third])), [[2, '0/6000000', '0/8000000']]);
+  assert.deepEqual(spans(holesAt([first, third])), [[2, '0/5000000', '0/8000000']]);
+  const behind = piece(1, '0/7000000', '0/8000000');
+  const inside = holesAt([piece(1, '0/2000000', '0/4000000'), behind, piece(2, '0/5000000', '0/8000000')]);
+  assert.deepEqual(spans(inside), [[1, '0/4000000', '0/7000000']], 'told once');
+});
+
+test('a hole at a switch counts for points in front of it, and a base behind it closes it', () => {
+  const objects = [piece(1, '0/2000000', '0/4000000'), piece(2, '0/6000000', '0/8000000')];
+  const [old, next] = [pointOf('p2', 2), { ...pointOf('p6', 6), timeline: 2 }];
+  assert.deepEqual(holesAt(objects, [next]), []);
+  assert.deepEqual(holesAt(objects, [old, next]).map(({ until }) => until), [next.stoppedAt, next.stoppedAt]); // prettier-ignore
+  const left = { ...pointOf('p6', 6), startLsn: '0/5900000' };
+  assert.deepEqual(holesAt(objects, [left]), [], 'it stands on what was left behind');
+});
+
+test('a point needs its WAL from the beginning of the segment in which it starts', () => {
+  const point = { ...pointOf('p3', 3), startLsn: '0/3400028', stopLsn: '0/3400100' };
+  const cut = [piece(1, '0/2000000', '0/3000000'), piece(1, '0/3400000', '0/4000000')];
+  const { unusable, holes } = verdictOf({ ...CLUSTER, points: [point], objects: cut, histories: [], bad: new Set() });
+  assert.match(unusable[0]?.reason ?? '', /^WAL 0\/3000000 to 0\/3400100 of timeline 1, .* is not in the vault$/);
+  assert.deepEqual([spans(holes), holes[0]?.until], [[[1, '0/3000000', '0/3400000']], undefined]);
 });
 
 test('since is a moment or a position', () => {

@@ -3,8 +3,11 @@ import { compareLsn, lsnDistanceBytes, parseLsn } from './lsn.ts';
 import type { PointSummary } from './manifest.ts';
 import type { ReachableWindow } from './recovery.ts';
 import { windowsOf } from './reachable.ts';
+import { firstNeeded } from './retention-good.ts';
 import type { TimelineHistory, WalObject } from './wal.ts';
 import { gapsOf, rangeHolding, rangesOf } from './wal-coverage.ts';
+import type { ForkGap } from './wal-forks.ts';
+import { forkGapsOf } from './wal-forks.ts';
 
 /** An object that is not what it should be, and the WAL that cannot be relied on for it. */
 export interface WalFault {
@@ -18,7 +21,7 @@ export interface WalFault {
   found: string;
 }
 
-/** WAL between two ranges of one timeline that is not stored. */
+/** WAL that is not stored between two ranges of one timeline, or where it follows another or is followed. */
 export interface FoundHole {
   systemId: string;
   timeline: number;
@@ -72,6 +75,7 @@ export const WAL_TOLD = 20;
 /** What of one cluster's WAL can be relied on. */
 export interface CheckedCluster {
   systemId: string;
+  segmentBytes: number;
   points: readonly PointSummary[];
   objects: readonly WalObject[];
   histories: readonly TimelineHistory[];
@@ -92,8 +96,9 @@ export function verdictOf(cluster: CheckedCluster): WalVerdict {
     holes: holesOf(cluster),
     lost: lostOf(before, after),
     unusable: points.flatMap((point) => {
-      const { timeline, startLsn: from, stopLsn: to } = point;
-      if (point.dump || rangeHolding(left, timeline, { from, to })) return [];
+      if (point.dump) return [];
+      const [{ timeline, stopLsn: to }, from] = [point, firstNeeded(point)];
+      if (rangeHolding(left, timeline, { from, to })) return [];
       const how = rangeHolding(all, timeline, { from, to }) ? 'is damaged' : 'is not in the vault';
       return [
         {
@@ -105,22 +110,26 @@ export function verdictOf(cluster: CheckedCluster): WalVerdict {
   };
 }
 
-function holesOf({ systemId, points, objects }: CheckedCluster): FoundHole[] {
+function holesOf({ systemId, points, objects, ...rest }: CheckedCluster): FoundHole[] {
   const ranges = rangesOf([...objects]);
-  return gapsOf(ranges).map((gap) => {
+  const inside = gapsOf(ranges).map((gap): ForkGap => {
     const after = ranges.find(
       ({ timeline, endLsn }) => timeline === gap.timeline && endLsn === gap.fromLsn,
     )?.lastCommitAt;
+    return after === undefined ? gap : { ...gap, after };
+  });
+  return [...inside, ...forkGapsOf({ points, ranges, ...rest })].map((gap) => {
     const [next] = points
-      .filter((point) => point.timeline >= gap.timeline && compareLsn(point.startLsn, gap.toLsn) >= 0)
+      .filter((point) => !point.dump && point.timeline >= gap.timeline && isFrom(point, gap.toLsn))
       .map(({ stoppedAt }) => stoppedAt)
       .sort();
-    return {
-      ...{ systemId, ...gap },
-      ...(after === undefined ? {} : { after }),
-      ...(next === undefined ? {} : { until: next }),
-    };
+    return { systemId, ...gap, ...(next === undefined ? {} : { until: next }) };
   });
+}
+
+/** Whether all WAL that a point needs begins there or behind. */
+function isFrom(point: PointSummary, lsn: Lsn): boolean {
+  return compareLsn(firstNeeded(point), lsn) >= 0;
 }
 
 interface Span {
