@@ -3,7 +3,7 @@ import { shortRun } from '../workflows/model/names.ts';
 import type { PointUse } from '../workflows/model/retention.ts';
 import { unlessRefused } from './io/unless-refused.ts';
 import type { SourceUse } from './use-source.ts';
-import type { UseNote } from './vault/vault.ts';
+import type { UseNote, Vault } from './vault/vault.ts';
 
 /**
  * Who reads a point says so in the vault before it looks whether the point is there; who removes says what, before it looks
@@ -43,6 +43,13 @@ type Used = Pick<UseNote, 'points' | 'wal'>;
 export async function takeIntoUse(use: SourceUse, used: Used): Promise<void> {
   await noteUse(use, used);
   await awaitRemoval(use, used.points);
+}
+
+/** Every point that is there. Those that were removed before they were in use are in no list that counts. */
+export async function takeAllIntoUse(use: SourceUse, { wal }: Pick<Used, 'wal'>): ReturnType<Vault['points']> {
+  const { points } = await use.vault.points();
+  await takeIntoUse(use, { points: points.map(({ point }) => point), wal });
+  return use.vault.points();
 }
 
 /** Replaces what was said before; only for less than that. */

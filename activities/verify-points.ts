@@ -6,10 +6,10 @@ import { DAMAGED_TOLD } from '../workflows/model/verify-result.ts';
 import type { Deps } from './deps.ts';
 import type { FindingsState } from './findings.ts';
 import { Findings } from './findings.ts';
-import { endUse, takeIntoUse } from './in-use.ts';
+import { endUse, takeAllIntoUse } from './in-use.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
-import { noteGood, noteWrong, walCheck } from './verify.ts';
+import { noteGood, noteWrong, nothingStored, walCheck } from './verify.ts';
 
 type Totals = Pick<PointsVerified, 'points' | 'parts' | 'bytes' | 'storedBytes'>;
 
@@ -32,9 +32,10 @@ const FOR_GOOD = ['Integrity', 'NotFound', 'Unsupported'];
  */
 export function verifyPoints(deps: Deps, { source }: { source: string }): Promise<PointsVerified> {
   return useSource(deps, source, async (use) => {
-    const { points, damaged } = await use.vault.points();
-    await takeIntoUse(use, { points: points.map(({ point }) => point), wal: false });
     try {
+      const { points, damaged } = await takeAllIntoUse(use, { wal: false });
+      const isEmpty = points.length === 0 && damaged.length === 0;
+      if (isEmpty && (await use.vault.wal.systems()).length === 0) throw nothingStored(use);
       return await new Reader(use, points).read(damaged);
     } finally {
       await endUse(use).catch((error: unknown) => use.run.log.warn('a note of use stays', { error: String(error) }));

@@ -11,11 +11,12 @@ import type { WalObject } from '../workflows/model/wal.ts';
 import type { Deps } from './deps.ts';
 import type { FindingsState } from './findings.ts';
 import { Findings } from './findings.ts';
-import { endUse, takeIntoUse } from './in-use.ts';
+import { endUse, takeAllIntoUse } from './in-use.ts';
 import type { CheckedHistories, WalCheck } from './sources/stored-wal-care.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
-import { noteWrong } from './verify.ts';
+import { noteWal, nothingStored } from './verify.ts';
+import type { Vault } from './vault/vault.ts';
 import { logOf } from './wal.ts';
 
 type Totals = Pick<WalVerified, 'objects' | 'storedBytes' | 'walBytes' | 'records'>;
@@ -35,10 +36,8 @@ interface Reached {
 export function verifyWal(deps: Deps, order: VerifyWalOrder): Promise<WalVerified> {
   return useSource(deps, order.source, async (use) => {
     logOf(use);
-    const { points } = await use.vault.points();
-    await takeIntoUse(use, { points: points.map(({ point }) => point), wal: true });
     try {
-      return await new Reader(use, order, points).read();
+      return await new Reader(use, order, await takeAllIntoUse(use, { wal: true })).read();
     } finally {
       await endUse(use).catch((error: unknown) => use.run.log.warn('a note of use stays', { error: String(error) }));
     }
@@ -50,18 +49,22 @@ interface Cluster extends Pick<WalCheck, 'systemId' | 'segmentBytes' | 'objects'
   points: PointSummary[];
 }
 
+type Listed = Awaited<ReturnType<Vault['points']>>;
+
 class Reader {
   readonly #use: SourceUse;
   readonly #order: VerifyWalOrder;
   readonly #points: PointSummary[];
+  readonly #unreadable: number;
   readonly #reached: Reached | undefined;
   readonly #findings: Findings<WalFault>;
   readonly #totals: Totals;
 
-  constructor(use: SourceUse, order: VerifyWalOrder, points: PointSummary[]) {
+  constructor(use: SourceUse, order: VerifyWalOrder, { points, damaged }: Listed) {
     this.#use = use;
     this.#order = order;
     this.#points = points;
+    this.#unreadable = damaged.length;
     this.#reached = use.run.resume as Reached | undefined;
     this.#findings = new Findings(use.vault, 'wal-verify', this.#reached?.findings);
     this.#totals = this.#reached?.totals ?? { objects: 0, storedBytes: 0, walBytes: 0, records: 0 };
@@ -129,7 +132,7 @@ class Reader {
     }
     const faults = await this.#findings.all();
     const { holes, lost, unusable } = verdict;
-    for (const { point, reason } of unusable) await noteWrong(this.#use, point, reason);
+    await this.#note(unusable);
     // Of those without a base behind them the moments from there on are lost until there is one.
     holes.sort((a, b) => Number(a.until !== undefined) - Number(b.until !== undefined));
     return {
@@ -149,9 +152,22 @@ class Reader {
     };
   }
 
+  /** Only who read all of it takes back what was found before. */
+  async #note(unusable: WalVerdict['unusable']): Promise<void> {
+    for (const { point, reason } of unusable) await noteWal(this.#use, point, reason);
+    if (this.#order.since !== undefined || this.#order.timeline !== undefined) return;
+    const wrong = new Set(unusable.map(({ point }) => point));
+    const { marks } = await this.#use.vault.catalog(new Map(this.#points.map((point) => [point.point, point])));
+    for (const { point } of this.#points)
+      if (!wrong.has(point) && marks.get(point)?.wrongWal) await noteWal(this.#use, point);
+  }
+
   #refuseNothing(): void {
     const { source, since, timeline } = this.#order;
-    if (since === undefined && timeline === undefined) return;
+    if (since === undefined && timeline === undefined) {
+      if (this.#points.length === 0 && this.#unreadable === 0) throw nothingStored(this.#use);
+      return;
+    }
     const what = [
       timeline === undefined ? [] : `timeline ${timeline}`,
       since === undefined ? [] : `since ${since}`,

@@ -1,10 +1,10 @@
 import { chainsOf } from '../workflows/model/chain.ts';
 import { failure, findFailure, isFailure } from '../workflows/model/failure.ts';
-import { compareLsn } from '../workflows/model/lsn.ts';
 import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
 import { summarise } from '../workflows/model/manifest.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
 import type { Check } from '../workflows/model/recovery.ts';
+import { firstNeeded } from '../workflows/model/retention-good.ts';
 import type { WalObject } from '../workflows/model/wal.ts';
 import type { VerifyResult } from '../workflows/model/results.ts';
 import type { Deps } from './deps.ts';
@@ -48,12 +48,27 @@ async function noted(use: SourceUse, point: string, read: () => Promise<VerifyRe
   }
 }
 
+/** An emptied place, or the wrong one, must not pass for one in which all is well. */
+export function nothingStored({ name, config }: SourceUse): Error {
+  return failure('NotFound', `vault holds nothing of ${name}: there is nothing to verify`, {
+    place: `source ${name} in store ${config.store}`,
+    expected: 'recovery points, or WAL',
+    found: 'neither',
+    hint: `is it the right place? lifeboat config explain stores; take a first backup: lifeboat backup ${name}`,
+  });
+}
+
 export function noteGood(use: SourceUse, point: string): Promise<void> {
   return note(use, point, { verifiedAt: isoTime(use.run.clock.nowMs()) });
 }
 
 export function noteWrong(use: SourceUse, point: string, reason: string): Promise<void> {
   return note(use, point, { wrong: { at: isoTime(use.run.clock.nowMs()), reason } });
+}
+
+/** What following its WAL record by record found; without a reason it is right. */
+export function noteWal(use: SourceUse, point: string, reason?: string): Promise<void> {
+  return note(use, point, { wrongWal: reason === undefined ? null : { at: isoTime(use.run.clock.nowMs()), reason } });
 }
 
 function note({ vault, run }: SourceUse, point: string, news: Parameters<Vault['noteChecked']>[1]): Promise<void> {
@@ -119,10 +134,9 @@ async function readAll(vault: Vault, objects: readonly WalObject[]): Promise<voi
 
 /** The objects that make the point consistent, each read and compared. */
 export async function walCheck(vault: Vault, point: PointSummary, look = 1): Promise<Check> {
-  const { systemId, timeline, startLsn, stopLsn } = point;
-  const objects = (await vault.wal.list({ systemId, timeline, fromLsn: startLsn })).filter(
-    (object) => compareLsn(object.startLsn, stopLsn) < 0,
-  );
+  const { systemId, timeline, stopLsn: toLsn } = point;
+  const fromLsn = firstNeeded(point);
+  const objects = await vault.wal.list({ systemId, timeline, fromLsn, toLsn });
   try {
     await readAll(vault, objects);
   } catch (error) {
@@ -130,11 +144,11 @@ export async function walCheck(vault: Vault, point: PointSummary, look = 1): Pro
     if (!isFailure(error, 'NotFound') || look === LOOKS) throw error;
     return walCheck(vault, point, look + 1);
   }
-  const held = rangeHolding(rangesOf(objects), timeline, { from: startLsn, to: stopLsn }) !== undefined;
+  const held = rangeHolding(rangesOf(objects), timeline, { from: fromLsn, to: toLsn }) !== undefined;
   return {
     name: 'WAL that makes it consistent',
     ok: held,
-    expected: `${startLsn} to ${stopLsn} on timeline ${timeline}`,
+    expected: `${fromLsn} to ${toLsn} on timeline ${timeline}`,
     found: held ? 'in the vault' : 'not in the vault',
   };
 }

@@ -15,6 +15,12 @@ type Kind = keyof typeof KINDS;
 
 type Checked = Omit<PointMarks, 'held'>;
 
+/** How a point was found. */
+export type CheckedNews = Omit<Checked, 'wrongWal'> & {
+  /** Null: it is right now. */
+  wrongWal?: Checked['wrongWal'] | null;
+};
+
 /** What is known of a point beside its manifest. A hold that cannot be read holds; any other mark that cannot says nothing. */
 export async function readMarks(
   vault: VaultContext,
@@ -44,13 +50,19 @@ function unreadable<T>(instead: (reason: string) => T): (error: unknown) => T {
 }
 
 function checkedOf(found: Record<string, unknown> | undefined): Checked {
-  const { verifiedAt, provenAt, wrong } = found ?? {};
-  const { at, reason } = (wrong ?? {}) as Record<string, unknown>;
+  const { verifiedAt, provenAt } = found ?? {};
+  const [wrong, wrongWal] = [wrongOf(found?.['wrong']), wrongOf(found?.['wrongWal'])];
   return {
     ...(typeof verifiedAt === 'string' ? { verifiedAt } : {}),
     ...(typeof provenAt === 'string' ? { provenAt } : {}),
-    ...(typeof at === 'string' ? { wrong: { at, reason: String(reason) } } : {}),
+    ...(wrong ? { wrong } : {}),
+    ...(wrongWal ? { wrongWal } : {}),
   };
+}
+
+function wrongOf(found: unknown): Checked['wrong'] {
+  const { at, reason } = (found ?? {}) as Record<string, unknown>;
+  return typeof at === 'string' ? { at, reason: String(reason) } : undefined;
 }
 
 export async function putHold(
@@ -66,11 +78,18 @@ export async function removeHold(vault: VaultContext, point: string): Promise<vo
   await vault.store.remove(vault.layout.hold(point));
 }
 
-/** Notes how a point was found. What is right now takes back what was wrong before. */
-export async function noteChecked(vault: VaultContext, point: string, news: Checked): Promise<void> {
-  const { held: _, wrong, ...before } = await readMarks(vault, point, { hold: false, checked: true });
-  const kept = wrong && !news.verifiedAt && !news.provenAt ? { wrong } : {};
-  await writeMark(vault, point, { kind: 'checked', content: { ...before, ...kept, ...news } });
+/**
+ * Notes how a point was found. What is right now takes back what was wrong before; what was found in its WAL only who
+ * followed that, or brought the point up, takes back.
+ */
+export async function noteChecked(vault: VaultContext, point: string, news: CheckedNews): Promise<void> {
+  const { held: _, wrong, wrongWal, ...before } = await readMarks(vault, point, { hold: false, checked: true });
+  const kept = {
+    ...(wrong && !news.verifiedAt && !news.provenAt ? { wrong } : {}),
+    ...(wrongWal && !news.provenAt ? { wrongWal } : {}),
+  };
+  const { wrongWal: found, ...content } = { ...before, ...kept, ...news };
+  await writeMark(vault, point, { kind: 'checked', content: found ? { ...content, wrongWal: found } : content });
 }
 
 async function readMark(vault: VaultContext, point: string, kind: Kind): Promise<Record<string, unknown> | undefined> {

@@ -1,5 +1,6 @@
 import type { Manifest, PointSummary } from '../../workflows/model/manifest.ts';
 import type { PointMarks } from '../../workflows/model/retention.ts';
+import type { CheckedNews } from './marks.ts';
 import type { BackupFacts, PartSink, PointReader, WalVault } from '../sources/source.ts';
 
 /**
@@ -31,7 +32,7 @@ export interface Vault extends AsyncDisposable {
   hold(point: string, hold: NonNullable<PointMarks['held']>): Promise<void>;
   release(point: string): Promise<void>;
   /** Notes how a point was found when it was read or restored. */
-  noteChecked(point: string, news: Omit<PointMarks, 'held'>): Promise<void>;
+  noteChecked(point: string, news: CheckedNews): Promise<void>;
   isPublished(point: string): Promise<boolean>;
   /** Withdraws a published point: it is none from then on. Its parts are removed by `sweep`. A repeat does nothing. */
   retire(point: string): Promise<void>;

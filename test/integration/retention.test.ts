@@ -10,6 +10,7 @@ import { compareLsn } from '../../workflows/model/lsn.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { RetentionPreview, RetentionResult } from '../../workflows/model/retention-result.ts';
+import type { WalVerified } from '../../workflows/model/wal-verify.ts';
 import type { SourcePoints, VerifyResult, WalAnswer } from '../../workflows/model/results.ts';
 import type { Expected } from '../support/bad-input.ts';
 import { assertRefused, contentsOf } from '../support/bad-input.ts';
@@ -61,6 +62,8 @@ async function withDamage(file: string, work: () => Promise<void>): Promise<void
   await work();
   await writeFile(file, bytes);
 }
+
+const WRONG = { at: '2026-01-05T04:00:00.000Z', reason: 'record checksum' };
 
 const points = (world: Lifeboat): string => join(world.vault, 'shop', 'points');
 
@@ -144,19 +147,27 @@ test('retention: what goes, what stays, and that what stays is good', async (t) 
           ranges.some((range) => compareLsn(range.startLsn, startLsn) <= 0 && compareLsn(range.endLsn, stopLsn) >= 0);
         assert.deepEqual([first, second, third].map(covers), [true, false, true]);
         for (const { point } of [first, third]) {
+          await withVault(world, (vault) => vault.noteChecked(point, { wrong: WRONG, wrongWal: WRONG }));
           const verified = await answer<VerifyResult>(world, 'verified', ['verify', `shop/${point}`]);
           assert.ok(verified.checks.every(({ ok }) => ok));
         }
         const marks = await withVault(world, (vault) => vault.marks(third.point));
         assert.ok(marks.verifiedAt !== undefined && marks.provenAt === undefined);
+        assert.deepEqual([marks.wrong, marks.wrongWal], [undefined, WRONG], 'no record of its WAL was followed');
+        const { holes } = await answer<WalVerified>(world, 'verified', ['wal', 'verify', 'shop']);
+        assert.ok(holes.length > 0 && holes.every(({ until }) => until === third.stoppedAt));
+        for (const { point } of [first, third])
+          assert.equal((await withVault(world, (vault) => vault.marks(point))).wrongWal, undefined);
       },
     );
 
     await t.test('the newest is restored, and is known as proven; a released point goes', async () => {
+      await withVault(world, (vault) => vault.noteChecked(third.point, { wrongWal: WRONG }));
       const restored = await answer<RestoreResult>(world, 'result', ['restore', 'shop']);
       assert.equal(restored.plan.base.point, third.point);
       assert.ok(restored.proof.ok);
-      assert.ok((await withVault(world, (vault) => vault.marks(third.point))).provenAt !== undefined);
+      const marks = await withVault(world, (vault) => vault.marks(third.point));
+      assert.ok(marks.provenAt !== undefined && marks.wrongWal === undefined);
       assert.deepEqual(await keysOf(world.vault, 'shop/use'), []);
       await answer(world, 'hold', ['release', `shop/${first.point}`]);
       assert.deepEqual(await retention(world), [first.point]);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
@@ -37,6 +37,7 @@ test('everything stored is read, compacted and mended, by the CLI', async (t) =>
     await compacted(t, world);
     // Nothing writes into the vault any more.
     await t.test('what cannot be is refused with one message', (inner) => refuse(inner, world, refusals()));
+    await emptied(t, world);
     await slotLost(t, world);
   });
 });
@@ -167,6 +168,24 @@ async function compacted(t: TestContext, world: Lifeboat): Promise<void> {
     const objects = (each: WalAnswer): number => each.ranges.reduce((sum, range) => sum + range.objects, 0);
     assert.equal(objects(after), objects(before) - done.pieces + 1);
     assert.ok((await ask<{ verified: WalVerified }>(world, 'wal', 'verify', 'shop')).verified.ok);
+  });
+}
+
+async function emptied(t: TestContext, world: Lifeboat): Promise<void> {
+  await t.test('a vault that was emptied is not whole', async (inner) => {
+    const [folder, aside] = [join(world.vault, 'shop'), `${world.vault}.aside`];
+    await rename(folder, aside);
+    await mkdir(folder);
+    const rows = [
+      ['wal', 'verify', 'shop'],
+      ['verify', 'shop', '--all'],
+    ].map((words): Row => ({
+      ...{ name: words.join(' '), words, type: 'NotFound', message: /^vault holds nothing of shop/ },
+      ...{ place: 'source shop in store local', expected: /recovery points/, found: 'neither', next: /right place/ },
+    }));
+    await refuse(inner, world, rows);
+    await rm(folder, { recursive: true });
+    await rename(aside, folder);
   });
 }
 

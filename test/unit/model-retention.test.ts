@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
-import type { RetentionFacts, RetentionPlan, RetentionPolicy } from '../../workflows/model/retention.ts';
+import { goodnessOf } from '../../workflows/model/retention-good.ts';
+import type { PointMarks, RetentionFacts, RetentionPlan, RetentionPolicy } from '../../workflows/model/retention.ts';
 import { planRetention } from '../../workflows/model/retention.ts';
 import type { WalObject } from '../../workflows/model/wal.ts';
 import type { GeneratedVault } from '../support/retention-vaults.ts';
@@ -288,4 +289,19 @@ test('retention: dumps need no WAL to be good; those of the window and of the ru
   assert.deepEqual(keptOf({ ...facts, marks: wrong }), ['d34', 'd35', 'd36', 'd37', 'd38', 'd39']);
   const old = new Map([['d3', { provenAt: '2026-01-04T09:00:00Z' }]]);
   assert.deepEqual(keptOf({ ...facts, marks: old }), ['d3', 'd35', 'd36', 'd37', 'd38', 'd39']);
+});
+
+test('retention: a point whose WAL was found wrong is not good; one that stands on it has WAL of its own', () => {
+  const at = (point: string, segment: number, more: Partial<PointSummary>): PointSummary => ({
+    ...{ ...samplePoint(), point, timeline: 1, segmentBytes: 2 ** 24, ...more },
+    ...{ startLsn: `0/${segment}000028`, stopLsn: `0/${segment}000100` },
+  });
+  const points = [at('base', 2, { kind: 'full' }), at('change', 3, { kind: 'incremental', parent: 'base' })];
+  const ranges = [{ timeline: 1, startLsn: '0/2000000', endLsn: '0/4000000', objects: 2, storedBytes: 100 }];
+  const good = (marks: PointMarks): boolean[] =>
+    points.map(goodnessOf({ points, ranges, histories: [] }, new Map([['base', marks]])));
+  const wrong = { at: '2026-02-09T04:00:00Z', reason: 'record checksum' };
+  assert.deepEqual(good({ verifiedAt: wrong.at }), [true, true]);
+  assert.deepEqual(good({ wrong }), [false, false]);
+  assert.deepEqual(good({ wrongWal: wrong, verifiedAt: wrong.at }), [false, true]);
 });

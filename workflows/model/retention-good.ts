@@ -21,6 +21,8 @@ export function goodnessOf(
     if ('broken' in chain) return false;
     if (chain.links.some((link) => link.damaged || marks.get(link.point)?.wrong)) return false;
     if (point.dump) return true;
+    // A point that stands on this one has WAL of its own.
+    if (marks.get(point.point)?.wrongWal) return false;
     return rangeHolding(all, point.timeline, { from: firstNeeded(point), to: point.stopLsn }) !== undefined;
   };
   return (point) => {

@@ -32,6 +32,8 @@ export interface PointMarks {
   provenAt?: string;
   /** The last time it was read, it was not what was signed. */
   wrong?: { at: string; reason: string };
+  /** The last time its WAL was followed record by record, what makes it consistent was not right. */
+  wrongWal?: { at: string; reason: string };
 }
 
 /** Something that reads a point now. */
