@@ -43,9 +43,13 @@ export function bulk(use: Use): Activities {
   });
 }
 
-/** Moves data for as long as it can. One attempt: the run sees each end, tells people, and decides about the next. */
+/**
+ * Moves data for as long as it can. One attempt: the run sees each end, tells people, and decides about the next. A host
+ * whose worker does not come for it is an end, too.
+ */
 export function endless(use: Use): Activities {
-  return proxied(use, { startToCloseTimeout: '30d', retry: { maximumAttempts: 1 } });
+  const wait = use.taskQueue === undefined ? {} : { scheduleToStartTimeout: '2m' as const };
+  return proxied(use, { startToCloseTimeout: '30d', ...wait, retry: { maximumAttempts: 1 } });
 }
 
 /** Moves traffic: as long as it takes, for it is looked at and never done twice; each call of a switch has its own limit. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ActivityFailure } from '@temporalio/common';
+import { ActivityFailure, TimeoutFailure } from '@temporalio/common';
+import { messageOf } from '../../workflows/lib/conclude.ts';
 import type { Journal } from '../../workflows/lib/journal.ts';
 import type { Notice, Notices } from '../../workflows/lib/notices.ts';
 import { STEADY_MS, Trouble } from '../../workflows/lib/trouble.ts';
@@ -60,4 +61,21 @@ test('trouble of a stream: an attempt that lasted begins a new row; what cannot 
   assert.equal(sent.length, 0);
   assert.equal(fail(denied, 0), MINUTE_MS);
   assert.equal(sent.length, 1);
+});
+
+test('trouble of a stream: a host whose worker does not come is told like any other', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 0 });
+  const sent: Notice[] = [];
+  const trouble = new Trouble(
+    { note: () => undefined, attention: () => undefined } as unknown as Journal,
+    { send: (notice: Notice) => sent.push(notice) } as unknown as Notices,
+  );
+  const late = new TimeoutFailure('activity ScheduleToStart timeout', undefined, 'SCHEDULE_TO_START');
+  const unclaimed = new ActivityFailure('x', 'streamWal', '1', 'TIMEOUT', '', late);
+  for (let attempt = 0; attempt < 2; attempt++) {
+    t.mock.timers.tick(2 * MINUTE_MS);
+    trouble.failed(unclaimed, { ranMs: 2 * MINUTE_MS, title: 'not streamed', message: messageOf(unclaimed) });
+  }
+  assert.match(sent[0]?.body ?? '', /^no worker of its host has taken it/);
+  assert.deepEqual([sent.length, trouble.isShown], [1, true]);
 });

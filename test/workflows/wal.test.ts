@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/client';
+import { STEADY_MS } from '../../workflows/lib/trouble.ts';
 import { newBaseSignal, progressQuery, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { formatLsn, parseLsn } from '../../workflows/model/lsn.ts';
@@ -78,6 +79,13 @@ test('wal', { timeout: 240_000 }, async (t) => {
       const { run, lasting } = await streaming(world, attempts, { script: { describeSource } });
       await lasting;
       assert.deepEqual(queues, [hostQueue('db1')]);
+      // A host that is gone is an attempt that failed, which people hear of, and none that worked.
+      const { events } = await run.handle.fetchHistory();
+      const waits = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+        scheduled?.activityType?.name === 'streamWal' ? [Number(scheduled.scheduleToStartTimeout?.seconds ?? 0)] : [],
+      );
+      assert.deepEqual(waits, [120]);
+      assert.ok(120_000 < STEADY_MS);
       await cancelled(run);
     });
 

@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, TemporalFailure } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, TemporalFailure, TimeoutFailure } from '@temporalio/workflow';
 import { failure, findFailure } from '../model/failure.ts';
 import type { Journal } from './journal.ts';
 import { whenLonger } from './patience.ts';
@@ -93,6 +93,12 @@ export function messageOf(error: unknown): string {
   const ours = findFailure(error);
   if (ours) return ours.message;
   let message = String(error);
-  for (let at = error; at instanceof Error; at = at.cause) message = at.message;
+  for (let at = error; at instanceof Error; at = at.cause) message = isUnclaimed(at) ? UNCLAIMED : at.message;
   return message;
+}
+
+const UNCLAIMED = 'no worker of its host has taken it: is one running there? lifeboat status';
+
+function isUnclaimed(error: Error): boolean {
+  return error instanceof TimeoutFailure && error.timeoutType === 'SCHEDULE_TO_START';
 }
