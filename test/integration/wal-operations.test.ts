@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
@@ -173,9 +173,8 @@ async function compacted(t: TestContext, world: Lifeboat): Promise<void> {
 
 async function emptied(t: TestContext, world: Lifeboat): Promise<void> {
   await t.test('a vault that was emptied is not whole', async (inner) => {
-    const [folder, aside] = [join(world.vault, 'shop'), `${world.vault}.aside`];
-    await rename(folder, aside);
-    await mkdir(folder);
+    const folders = ['points', 'wal'].map((name) => join(world.vault, 'shop', name));
+    for (const folder of folders) await rename(folder, `${folder}.aside`);
     const rows = [
       ['wal', 'verify', 'shop'],
       ['verify', 'shop', '--all'],
@@ -184,8 +183,7 @@ async function emptied(t: TestContext, world: Lifeboat): Promise<void> {
       ...{ place: 'source shop in store local', expected: /recovery points/, found: 'neither', next: /right place/ },
     }));
     await refuse(inner, world, rows);
-    await rm(folder, { recursive: true });
-    await rename(aside, folder);
+    for (const folder of folders) await rename(`${folder}.aside`, folder);
   });
 }
 

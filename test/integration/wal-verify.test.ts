@@ -14,6 +14,7 @@ import { formatLsn, lsnDistanceBytes, parseLsn, segmentName } from '../../workfl
 import type { WalObject } from '../../workflows/model/wal.ts';
 import type { WalFault } from '../../workflows/model/wal-verify.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
+import { until } from '../support/cli-ask.ts';
 import { recoveryOptions } from '../support/recovery.ts';
 import { edit, flipBit, heldThreads } from '../support/vault.ts';
 import type { Shipped } from '../support/wal-stream.ts';
@@ -57,6 +58,10 @@ async function twoTimelines(at: Shipped): Promise<void> {
   await writeFile(join(server.dataDir, 'recovery.signal'), '');
   await appendFile(join(server.dataDir, 'postgresql.auto.conf'), `restore_command = 'false'\n`);
   await server.start();
+  await until('it is promoted', async () => {
+    const [row] = await server.sql('select pg_is_in_recovery() as recovers');
+    return row?.['recovers'] === false ? true : undefined;
+  });
   const second = ship(server, at.wal);
   for (let piece = 0; piece < 3; piece++) {
     await load(server, 500);
