@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -143,6 +144,11 @@ async function archive(t: TestContext, scene: Following): Promise<void> {
         assert.deepEqual(await made.sql('select * from pg_stat_wal_receiver'), []);
         assert.equal(await valueOf(made.sql, 'show primary_conninfo'), '');
         assert.ok(relay.brought.length > 0);
+        // What it may still ask by the command of its recovery.
+        assert.equal(
+          spawnSync(`${plan.into}.lifeboat/restore-command.sh`, ['00000002.history', '/dev/null']).status,
+          1,
+        );
       });
       await t.test('a tablespace of the primary is made in the standby, not at the place of the primary', async () => {
         const there = join(server.dataDir, '..', 'space');

@@ -18,13 +18,13 @@ interface Asking {
   ask(): ChildProcess;
 }
 
-async function withSpool(callback: (at: Asking) => Promise<void>): Promise<void> {
+async function withSpool(callback: (at: Asking) => Promise<void>, isStandby = false): Promise<void> {
   await withTempDir(async (dir) => {
     const [spool, data] = [join(dir, "it's a spool"), join(dir, 'data')];
     for (const folder of ['want', 'ready', 'absent']) await mkdir(join(spool, folder), { recursive: true });
     await mkdir(data);
     const program = join(dir, 'restore-command.sh');
-    await writeFile(program, restoreCommandScript(spool), { mode: 0o700 });
+    await writeFile(program, restoreCommandScript(spool, { isStandby }), { mode: 0o700 });
     await callback({ spool, data, ask: () => spawn(program, [NAME, 'RECOVERYXLOG'], { cwd: data, timeout: 30_000 }) });
   });
 }
@@ -84,3 +84,12 @@ test('a spool that is gone is no answer', () =>
     await rm(join(spool, 'want'), { recursive: true });
     assert.equal(await codeOf(ask()), 254);
   }));
+
+test('a standby is told to ask again: it would stop for good', () =>
+  withSpool(async ({ spool, ask }) => {
+    const asking = ask();
+    await wanted(spool);
+    await rm(spool, { recursive: true });
+    assert.equal(await codeOf(asking), 1);
+    assert.equal(await codeOf(ask()), 1);
+  }, true));

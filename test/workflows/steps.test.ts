@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { failure } from '../../workflows/model/failure.ts';
 import { PHASES } from '../../workflows/model/recovery.ts';
 import type { RtoForecast } from '../../workflows/model/forecast.ts';
 import { forecastOf } from '../../workflows/model/forecast.ts';
@@ -167,6 +168,34 @@ test('workflows: their steps, in order, and what they answer', async (t) => {
       const [task] = run.of('planRestore');
       assert.deepEqual({ ...task, ...wishes }, task);
       assert.deepEqual(run.of('proveCluster')[0]?.follows, follows);
+    });
+
+    await t.test('restore: a standby that was up stays when its run fails, and no other', async () => {
+      const standby = { follow: 'archive' as const, fetch: ['lifeboat', 'wal-fetch'] };
+      const fails = (evidence: unknown) => async (): Promise<never> => {
+        throw failure('Precondition', 'standby does not follow', evidence === undefined ? {} : { evidence });
+      };
+      const rows: [step: 'replayWal' | 'openCluster', evidence: unknown, isKept: boolean][] = [
+        ['replayWal', undefined, false],
+        ['replayWal', { tookSessions: true }, true],
+        ['openCluster', undefined, true],
+      ];
+      for (const [step, evidence, isKept] of rows) {
+        const run = await world.start('restore', {
+          input: { standby: true, follow: 'archive' },
+          script: {
+            planRestore: async ({ source }) => {
+              const plan = { ...planOf(source), standby };
+              return { preview: true, plan, windows: [plan.window], nearest: {}, notes: [] };
+            },
+            [step]: fails(evidence),
+          },
+        });
+        await assert.rejects(run.handle.result());
+        assert.equal(run.names().includes('discardRestore'), !isKept, `${step} ${JSON.stringify(evidence)}`);
+        const { attention } = await run.progress();
+        if (isKept) assert.match(attention ?? '', /copy is kept, look at it/);
+      }
     });
 
     await t.test('restore: steps run on the host of the plan, whoever made it', async () => {

@@ -1,4 +1,4 @@
-import { isCancellation, workflowInfo } from '@temporalio/workflow';
+import { isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.ts';
 import { failure } from '../model/failure.ts';
 import { hostQueue } from '../model/names.ts';
@@ -7,6 +7,7 @@ import { describeLeftOut } from '../model/partial.ts';
 import type { Phase, Proof, RecoveryPlan, ReplayEvidence, RestoreResult } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
 import type { RestorePreview, SourceFacts } from '../model/results.ts';
+import { tookSessions } from '../model/standby.ts';
 import { describeTarget, isMarkTarget } from '../model/target.ts';
 import { formatBytes } from '../model/units.ts';
 import { bulk, quick, search } from '../options.ts';
@@ -62,9 +63,17 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     const fetching = on(`fetch ${formatBytes(plan.estimate.storedBytes)} of ${plan.base.point}`);
     return patiently(() => fetching.fetchBase(plan));
   });
-  const replay = plan.dump ? undefined : await timed('replay', () => patiently(() => replayed(plan, use)));
+  const keepingIf =
+    (wasUp: (error: unknown) => boolean) =>
+    (error: unknown): never => {
+      if (wasUp(error)) keepFollower(plan, use, error);
+      throw error;
+    };
+  const replay = plan.dump
+    ? undefined
+    : await timed('replay', () => patiently(() => replayed(plan, use))).catch(keepingIf(tookSessions));
   const opening = on(plan.standby ? 'see the standby follow' : `${plan.action} the recovered cluster`);
-  const open = await timed('open', () => patiently(() => opening.openCluster(plan)));
+  const open = await timed('open', () => patiently(() => opening.openCluster(plan))).catch(keepingIf(() => true));
   try {
     const proof = await timed('prove', () =>
       on('prove the recovered cluster').proveCluster({
@@ -118,6 +127,14 @@ export function keep(plan: RecoveryPlan, { journal, undo }: Pick<Recovering, 'jo
   const brought = partial?.bring ? `; on the server there may be database ${partial.bring.into.temporary}` : '';
   journal.attention(`the recovered copy is kept, look at it: ${where}${brought}`);
 }
+
+/** It took sessions, and may have what nobody else has any more: its primary may be gone. */
+function keepFollower(plan: RecoveryPlan, use: Recovering, error: unknown): void {
+  if (plan.standby && use.keepUnproven && !isCancellation(error) && patched(FOLLOWERS_ARE_KEPT)) keep(plan, use);
+}
+
+/** Runs that began earlier remove it. */
+const FOLLOWERS_ARE_KEPT = 'a standby that was up is kept';
 
 const NO_PHASES = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;
 

@@ -1,4 +1,4 @@
-import { failure } from './failure.ts';
+import { failure, findFailure } from './failure.ts';
 import type { Lsn } from './lsn.ts';
 import { compareLsn } from './lsn.ts';
 import type { RestoreOrder } from './orders.ts';
@@ -123,4 +123,15 @@ function slotText(slot: string | undefined): string {
 export function followText({ follow, primary, slot }: StandbyPlan): string {
   if (!primary || follow === 'archive') return 'standby of the vault: it replays what is stored';
   return `standby of ${primary.host}:${primary.port}${slotText(slot)}, with the vault behind it`;
+}
+
+/** Evidence of a failure of a standby that was up: it may have what nobody else has any more. */
+export interface UpEvidence {
+  tookSessions: true;
+}
+
+/** Whether the standby that this is the failure of had been up. */
+export function tookSessions(error: unknown): boolean {
+  const evidence = findFailure(error)?.details?.[1] as Partial<UpEvidence> | undefined;
+  return evidence?.tookSessions === true;
 }

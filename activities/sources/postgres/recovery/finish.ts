@@ -10,7 +10,7 @@ import { placeOf } from './place.ts';
 import { removeTarget } from './prepare.ts';
 import { runningServer, stopServer } from '../../../io/postgres/server.ts';
 import { withRecovered } from './session.ts';
-import { detachedCommandScript } from './restore-command.ts';
+import { ASK_AGAIN_SCRIPT, detachedCommandScript } from './restore-command.ts';
 import { clearRecoverySettings } from './settings.ts';
 import { replaceFile } from './settings-file.ts';
 
@@ -29,6 +29,7 @@ export async function finishRestore(use: Finishing): Promise<void> {
   // A server that waits at its target must find it again when it is restarted, and be able to leave it.
   const waits = existsSync(join(place.data, 'recovery.signal'));
   if (waits) await replaceFile(place.restoreCommand, host, detachedCommandScript(place.histories), 0o700);
+  if (plan.standby) await replaceFile(place.restoreCommand, host, ASK_AGAIN_SCRIPT, 0o700);
   await rm(place.spool, { recursive: true, force: true, maxRetries: 5 });
   if (waits) return;
   await clearRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });

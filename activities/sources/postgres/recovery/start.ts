@@ -47,7 +47,11 @@ const SIGNALS = { recovers: 'recovery.signal', follows: 'standby.signal' };
 /** Starts the server anew; where it recovers once more, what it said of an earlier try is no evidence. */
 export async function start(use: Replaying, place: Place): Promise<number> {
   const { plan, host, options } = use;
-  await writeOwned(place.restoreCommand, restoreCommandScript(place.spool), host);
+  await writeOwned(
+    place.restoreCommand,
+    restoreCommandScript(place.spool, { isStandby: plan.standby !== undefined }),
+    host,
+  );
   await writeRecoverySettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
   const { recovers, follows } = SIGNALS;
   const signal = join(place.data, plan.standby ? follows : recovers);

@@ -9,7 +9,7 @@ import type { TimelineHistory } from '../../../../../workflows/model/wal.ts';
 import { query } from '../../../../io/postgres/connection.ts';
 import { runningServer } from '../../../../io/postgres/server.ts';
 import { onHistory } from '../../wal/on-history.ts';
-import type { FeederOptions } from '../feeder.ts';
+import type { Feeder, FeederOptions } from '../feeder.ts';
 import { whileFeeding } from '../feeder.ts';
 import type { Place } from '../place.ts';
 import { placeOf } from '../place.ts';
@@ -95,25 +95,39 @@ async function evidenceOf(plan: RecoveryPlan, state: Followed, segments: number)
  * that somebody stopped meanwhile is brought up again first.
  */
 export async function handOver(use: Replaying): Promise<OpenEvidence> {
-  const { plan, host, options, run } = use;
+  const { plan, host, run } = use;
   const place = placeOf(plan);
   if ((await runningServer(plan.into)) === undefined) await followWal(use);
   const fetched = await tryFetching(plan, { host, place, run });
-  await writeFollowingSettings({ plan, place, host, options, segmentBytes: plan.base.segmentBytes });
   // What it asked for by the old command is still answered.
   return whileFeeding(feedingOf(use, place), async (feeder, fedRun) => {
-    await withRecovered(plan, {}, (client) => query(client, 'select pg_reload_conf()'));
-    const pid = await runningServer(plan.into);
-    const server: Launched = pid === undefined ? {} : { pid };
-    const state = await untilFollowing({ ...use, run: fedRun }, { feeder, server });
+    const fed = { ...use, run: fedRun };
+    const { state, pid } = await followingAlone(fed, feeder);
     return {
       host: '127.0.0.1',
-      ...{ port: plan.port, dataDirectory: plan.into, pid: pid ?? 0 },
+      ...{ port: plan.port, dataDirectory: plan.into, pid },
       state: 'standby',
       timeline: state.timeline,
       follows: seenOf(plan, state, fetched),
     };
   });
+}
+
+/** One that had to be started with higher settings meanwhile came up with the command that ends with us. */
+async function followingAlone(
+  use: Replaying,
+  feeder: Feeder,
+): Promise<{ state: Awaited<ReturnType<typeof untilFollowing>>; pid: number }> {
+  const { plan, host, options } = use;
+  const { segmentBytes } = plan.base;
+  for (;;) {
+    await writeFollowingSettings({ plan, place: placeOf(plan), host, options, segmentBytes });
+    await withRecovered(plan, {}, (client) => query(client, 'select pg_reload_conf()'));
+    const pid = await runningServer(plan.into);
+    const server: Launched = pid === undefined ? {} : { pid };
+    const state = await untilFollowing(use, { feeder, server });
+    if (server.pid === pid) return { state, pid: pid ?? 0 };
+  }
 }
 
 function seenOf(

@@ -2,7 +2,7 @@ import { failure, findFailure } from '../../../../../workflows/model/failure.ts'
 import type { Lsn } from '../../../../../workflows/model/lsn.ts';
 import { compareLsn, lsnDistanceBytes } from '../../../../../workflows/model/lsn.ts';
 import type { RecoveryPlan } from '../../../../../workflows/model/recovery.ts';
-import type { StandbyEvidence } from '../../../../../workflows/model/standby.ts';
+import type { StandbyEvidence, UpEvidence } from '../../../../../workflows/model/standby.ts';
 import { formatDuration } from '../../../../../workflows/model/units.ts';
 import { query } from '../../../../io/postgres/connection.ts';
 import type { Feeder } from '../feeder.ts';
@@ -40,6 +40,20 @@ export interface Watched {
 
 /** Looks until the standby has passed the goal, and streams where it is to stream; or says why it does not. */
 export async function untilFollowing(use: Replaying, at: Watched): Promise<Followed & { goal: Goal }> {
+  const seen = { up: false };
+  try {
+    return await watch(use, at, seen);
+  } catch (error) {
+    const details = findFailure(error)?.details;
+    if (seen.up && details?.length === 1) details.push(UP);
+    throw error;
+  }
+}
+
+/** What a failure says of a standby that took sessions: the run keeps it. */
+const UP: UpEvidence = { tookSessions: true };
+
+async function watch(use: Replaying, at: Watched, seen: { up: boolean }): Promise<Followed & { goal: Goal }> {
   const { plan, run } = use;
   const starting = stallWatch(use, at.feeder);
   const following = progressWatch(use, at.feeder);
@@ -48,6 +62,7 @@ export async function untilFollowing(use: Replaying, at: Watched): Promise<Follo
     run.signal.throwIfAborted();
     const state = await look(use, at.server);
     if (state) {
+      seen.up = true;
       goal ??= await goalOf(use);
       if (hasArrived(plan, state, goal)) return arrived(use, state, goal);
       await following(state, goal);
@@ -166,7 +181,9 @@ function progressWatch(
       place: placeOf(plan).log,
       expected: `${goal?.lsn ?? 'more WAL'} within ${formatDuration(limitMs)}`,
       found: streamTrouble ?? noteOf(state, goal),
-      hint: goal?.primary ? `mend that on ${whom}, then run the same command again` : 'see its log',
+      hint: goal?.primary
+        ? `mend that on ${whom}; it is kept: --replace sets it aside once it is stopped`
+        : 'see its log',
     });
   };
 }
@@ -177,5 +194,6 @@ function promoted({ into }: RecoveryPlan): Error {
     expected: 'a server in recovery',
     found: 'a primary',
     hint: 'a second primary writes a timeline of its own: stop it, then restore once more',
+    evidence: UP,
   });
 }
