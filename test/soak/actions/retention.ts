@@ -19,7 +19,7 @@ export const retention: Action = {
       start: () => world.runs.start('retention', { source: SOURCE }, workflowId.retention(SOURCE)),
     });
     if (result.dryRun) throw new Error('a retention that was ordered was a dry run');
-    const there = await publishedPoints(world);
+    const there = await pointsWithParts(world);
     const gone = mustStay(world).filter((point) => !there.has(point));
     if (gone.length > 0) throw new Error(`retention removed what it has to keep: ${gone.join(', ')}`);
     const left = result.preview.remove.filter(({ point }) => there.has(point));
@@ -36,9 +36,10 @@ function mustStay({ bases }: World): string[] {
   return [...fulls, ...bases.slice(-1)].map(({ point }) => point);
 }
 
-async function publishedPoints({ store }: World): Promise<Set<string>> {
-  const manifests = (await store.keys()).map((key) => /^[^/]+\/points\/([^/]+)\/manifest$/.exec(key)?.[1]);
-  return new Set(manifests.filter((point) => point !== undefined));
+/** In place of the manifest of a point that was removed a notice stays for a month: its parts tell. */
+async function pointsWithParts({ store }: World): Promise<Set<string>> {
+  const points = (await store.keys()).map((key) => /^[^/]+\/points\/([^/]+)\/p\d+$/.exec(key)?.[1]);
+  return new Set(points.filter((point) => point !== undefined));
 }
 
 /** Which others are still there depends on what was restored and verified: nobody counts on them. */
