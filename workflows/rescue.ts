@@ -9,6 +9,7 @@ import { recover } from './lib/recover.ts';
 import { report } from './lib/report.ts';
 import { startRtoClock } from './lib/rto-clock.ts';
 import type { Approval, Evidence } from './model/approval.ts';
+import { approvalSections } from './model/approval-sections.ts';
 import { failure } from './model/failure.ts';
 import { hostQueue } from './model/names.ts';
 import type { RestoreOrder } from './model/orders.ts';
@@ -191,24 +192,7 @@ async function weigh({ order, restore }: Rescuing, difference: Difference): Prom
 function sectionsOf({ difference, evidence, approvals, rescued }: Said): ReportSection[] {
   return [
     ...(difference ? [differenceSection(difference)] : []),
-    ...(evidence
-      ? [
-          {
-            title: `Evidence ${evidence.hash.slice(0, 8)}`,
-            head: ['', ''],
-            rows: evidence.facts.map(({ name, value }) => [name, value]),
-          },
-        ]
-      : []),
-    ...(approvals
-      ? [
-          {
-            title: 'Approved',
-            head: ['by', 'when (UTC)', 'evidence'],
-            rows: approvals.map(({ by, at, hash }) => [by, at, hash]),
-          },
-        ]
-      : []),
+    ...approvalSections({ evidence, approvals }),
     ...(rescued
       ? [
           {

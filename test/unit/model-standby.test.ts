@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { settingLine } from '../../activities/sources/postgres/recovery/settings.ts';
+import { settingLine } from '../../activities/io/postgres/setting-line.ts';
 import { onHistory } from '../../activities/sources/postgres/wal/on-history.ts';
 import { restoreCommandOf } from '../../activities/sources/postgres/recovery/standby/settings.ts';
 import type { WalVault } from '../../activities/sources/source.ts';

@@ -128,7 +128,10 @@ export function keep(plan: RecoveryPlan, { journal, undo }: Pick<Recovering, 'jo
   journal.attention(`the recovered copy is kept, look at it: ${where}${brought}`);
 }
 
-/** It took sessions, and may have what nobody else has any more: its primary may be gone. */
+/**
+ * A standby streams past the end of the vault. When its primary dies meanwhile, which is what such a run often fails of, it is the
+ * last copy of what was committed in between: once it was up, a failure leaves it where any other unfinished copy is removed.
+ */
 function keepFollower(plan: RecoveryPlan, use: Recovering, error: unknown): void {
   if (plan.standby && use.keepUnproven && !isCancellation(error) && patched(FOLLOWERS_ARE_KEPT)) keep(plan, use);
 }

@@ -1,4 +1,5 @@
 import type { Approval, Evidence, Fact } from '../model/approval.ts';
+import { approvalSections } from '../model/approval-sections.ts';
 import { failure } from '../model/failure.ts';
 import { hostQueue } from '../model/names.ts';
 import type { RecoverOrder, RestoreOrder } from '../model/orders.ts';
@@ -192,25 +193,5 @@ function notHealthy(service: ServiceFacts, bad: Check[], when = ''): Error {
 /** What the report says beside the recovery itself. */
 export function sectionsOf({ said }: Saving): ReportSection[] {
   const { evidence, approvals, sections = [] } = said;
-  return [
-    ...sections,
-    ...(evidence
-      ? [
-          {
-            title: `Evidence ${evidence.hash.slice(0, 8)}`,
-            head: ['', ''],
-            rows: evidence.facts.map(({ name, value }) => [name, value]),
-          },
-        ]
-      : []),
-    ...(approvals
-      ? [
-          {
-            title: 'Approved',
-            head: ['by', 'when (UTC)', 'evidence'],
-            rows: approvals.map(({ by, at, hash }) => [by, at, hash]),
-          },
-        ]
-      : []),
-  ];
+  return [...sections, ...approvalSections({ evidence, approvals })];
 }

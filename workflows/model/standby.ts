@@ -125,7 +125,7 @@ export function followText({ follow, primary, slot }: StandbyPlan): string {
   return `standby of ${primary.host}:${primary.port}${slotText(slot)}, with the vault behind it`;
 }
 
-/** Evidence of a failure of a standby that was up: it may have what nobody else has any more. */
+/** What a failure says when the standby had taken sessions before it: that it failed says nothing against the copy. */
 export interface UpEvidence {
   tookSessions: true;
 }

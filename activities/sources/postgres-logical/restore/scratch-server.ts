@@ -4,6 +4,7 @@ import { failure } from '../../../../workflows/model/failure.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
 import { checkPortFree } from '../../../io/postgres/host.ts';
 import { isAlive, launchServer, removeStalePid, runningServer } from '../../../io/postgres/server.ts';
+import { settingLine } from '../../../io/postgres/setting-line.ts';
 import { runCommand } from '../../../io/run-command.ts';
 import { destinationOf } from './destination.ts';
 import { placeOf } from './place.ts';
@@ -73,7 +74,7 @@ const WHILE_IMPORTING = {
 
 function lines(settings: Record<string, string>): string {
   return `${Object.entries(settings)
-    .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`)
+    .map(([name, value]) => settingLine(name, value))
     .join('\n')}\n`;
 }
 

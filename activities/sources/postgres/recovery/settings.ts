@@ -5,6 +5,7 @@ import { hasHollow } from '../../../../workflows/model/partial.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import type { PostgresOptions } from '../options.ts';
 import type { Host } from '../../../io/postgres/host.ts';
+import { settingLine } from '../../../io/postgres/setting-line.ts';
 import type { Place } from './place.ts';
 import { replaceFile } from './settings-file.ts';
 import { standbySettings, WHILE_PROVEN } from './standby/settings.ts';
@@ -150,11 +151,6 @@ async function writeSettings(use: SettingsUse, settings: Record<string, string>)
   const kept = withoutLeftOver(theirs);
   const lines = Object.entries(settings).map(([name, value]) => settingLine(name, value));
   await replaceFile(path, use.host, `${kept.trimEnd()}\n${BEGIN}\n${lines.join('\n')}\n${END}\n`);
-}
-
-/** A backslash begins an escape in the quotes of the server's files (guc-file.l), whatever standard_conforming_strings says. */
-export function settingLine(name: string, value: string): string {
-  return `${name} = '${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
 
 function withoutLeftOver(text: string): string {

@@ -65,7 +65,11 @@ function refuseOlderTimeline({ place, timeline = 0 }: Server, wish: UpstreamWish
   });
 }
 
-/** Both ends of one connection have one address on one host only; of a Unix socket neither has any. */
+/**
+ * A session from the server's own host comes from the address that it goes to, by whichever interface, and one through a Unix
+ * socket has no addresses (manual 9.27, inet_client_addr): both count as the same host. So does a tunnel that ends there, which
+ * is refused without need; a pooler on another host hides that it is the same.
+ */
 const PLACES = `
   select inet_client_addr() is not distinct from inet_server_addr() as here,
          (select string_agg(spcname || ' at ' || pg_tablespace_location(oid), ', ' order by oid) from pg_tablespace
