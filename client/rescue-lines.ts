@@ -9,7 +9,7 @@ export function rescueLines({ restore, difference, rescued, approvals, cleaned, 
   const rows = (rescued?.tables ?? []).reduce((sum, each) => sum + each.inserted + each.overwritten, 0);
   return [
     rescued
-      ? `${rows} rows of ${plan.source} are as they were, in one transaction`
+      ? `${rows} rows of ${plan.source} were written as they were, in one transaction`
       : `nothing was written into ${plan.source}`,
     ...pairLines([
       ['  as they were', `${describeTarget(plan.target)}, from ${plan.base.point}`],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { serverPlace } from '../../activities/io/postgres/choose-server.ts';
 import { query } from '../../activities/io/postgres/connection.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { createPointFiles } from '../../activities/sources/postgres/files/index.ts';
@@ -203,9 +204,18 @@ for (const version of [15, 18]) {
           const [row] = (await aborted.query<{ xid: string }>('select pg_current_xact_id()::text as xid')).rows;
           await aborted.query('rollback');
           await aborted.end();
-          const rescued = { server: 'x', xid: row?.xid, tables: [], behind: [] };
           const attempt = join(`${task.plan.into}.lifeboat`, 'rescued.json');
-          await writeFile(attempt, JSON.stringify({ hash: found.hash, rescued }));
+          const attempted = (server: string): Promise<void> =>
+            writeFile(
+              attempt,
+              JSON.stringify({ hash: found.hash, rescued: { server, xid: row?.xid, tables: [], behind: [] } }),
+            );
+          await attempted('the server before a failover');
+          await assert.rejects(
+            rescue.write({ ...task, hash: found.hash }),
+            (error) => failureTypeOf(error) === 'OutcomeUnknown',
+          );
+          await attempted(serverPlace(world.server.connection));
           const done = await rescue.write({ ...task, hash: found.hash });
           const written = Object.fromEntries(done.tables.map(({ table, inserted }) => [table, inserted]));
           assert.deepEqual(written, { 'shop.lines': 300, 'shop.orders': 300, 'shop.tree': 300, 'shop.events': 300 });

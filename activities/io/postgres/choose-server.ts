@@ -42,7 +42,7 @@ export function describeConnection(options: ConnectionOptions): string {
   return `${serversOf(options).map(serverPlace).join(', ')}/${options.database} as ${options.user}`;
 }
 
-export function serverPlace({ host, port }: ServerOptions): string {
+export function serverPlace({ host, port }: Pick<ServerOptions, 'host' | 'port'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

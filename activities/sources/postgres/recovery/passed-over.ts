@@ -1,10 +1,11 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import { hasHollow } from '../../../../workflows/model/partial.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
 import { databaseIn } from './left-out.ts';
 import type { Place } from './place.ts';
-import { linesOf } from './server-log.ts';
+import { linesOf, SERVER_LOG } from './server-log.ts';
 
 /** xlogutils.c, report_invalid_page; the server wrote it with lc_messages = C. */
 const INVALID = /^page (\d+) of relation (\S+) (?:is uninitialized|does not exist)$/;
@@ -18,7 +19,7 @@ export async function passedOver(plan: RecoveryPlan, place: Place): Promise<numb
   const { partial } = plan;
   if (!partial || !hasHollow(plan)) return undefined;
   let count = 0;
-  for (const name of ['server.json.earlier', 'server.json']) {
+  for (const name of (await readdir(place.log)).filter((name) => name.startsWith(SERVER_LOG))) {
     for await (const line of linesOf(join(place.log, name))) {
       const [, page, relation] = INVALID.exec(messageIn(line)) ?? [];
       if (relation === undefined) continue;

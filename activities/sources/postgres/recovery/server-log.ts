@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import type { Place } from './place.ts';
 
+/** What the server that runs now says; those of earlier starts have a number behind it. */
+export const SERVER_LOG = 'server.json';
+
 interface LogLine {
   error_severity?: string;
   message?: string;
@@ -30,7 +33,7 @@ export interface RecoveryLog {
 
 export async function readRecoveryLog(place: Place): Promise<RecoveryLog> {
   const log: RecoveryLog = {};
-  for await (const line of linesOf(join(place.log, 'server.json'))) note(log, parse(line));
+  for await (const line of linesOf(join(place.log, SERVER_LOG))) note(log, parse(line));
   return log;
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { historyFileName } from '../../../../workflows/model/timeline.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
@@ -10,6 +10,7 @@ import type { Host } from '../../../io/postgres/host.ts';
 import type { Place } from './place.ts';
 import { restoreCommandScript } from './restore-command.ts';
 import { launchServer, removeStalePid, runningServer } from '../../../io/postgres/server.ts';
+import { SERVER_LOG } from './server-log.ts';
 import { writeRecoverySettings } from './settings.ts';
 
 export interface Replaying {
@@ -63,10 +64,17 @@ export async function start(use: Replaying, place: Place): Promise<number> {
     await writeOwned(place.begun, '', host);
   }
   await rm(join(place.log, 'stderr'), { force: true });
-  const log = join(place.log, 'server.json');
-  if (existsSync(signal) && existsSync(log)) await rename(log, `${log}.earlier`);
+  if (existsSync(signal)) await setLogAside(place);
   await removeStalePid(place.data);
   return launchServer(place, host);
+}
+
+/** Each of them is kept: pages that were passed over are told once, by whichever server replayed the record. */
+async function setLogAside({ log }: Place): Promise<void> {
+  const names = await readdir(log);
+  if (!names.includes(SERVER_LOG)) return;
+  const earlier = names.filter((name) => name.startsWith(`${SERVER_LOG}.`)).length;
+  await rename(join(log, SERVER_LOG), join(log, `${SERVER_LOG}.${earlier + 1}`));
 }
 
 async function writeOwned(path: string, content: string | Buffer, host: Host): Promise<void> {

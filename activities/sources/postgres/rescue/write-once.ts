@@ -117,6 +117,9 @@ async function keepAttempt(path: string, attempted: Attempted): Promise<void> {
 
 /** Waits for one that is not over: its session ends by itself, when it is told that nobody is there. */
 async function wasCommitted({ xid, server }: Rescued, { connection, run }: Writing): Promise<boolean> {
+  const now = serverPlace(connection);
+  // After a failover the number may be that of somebody else's transaction.
+  if (now !== server) throw unknown({ xid, server, found: `${now} in its place` });
   for (;;) {
     const status = await withConnection(connection, { signal: run.signal }, async (client) => {
       const [row] = await query<{ status: string | null }>(client, 'select pg_xact_status($1::xid8) as status', [xid]);
@@ -124,15 +127,15 @@ async function wasCommitted({ xid, server }: Rescued, { connection, run }: Writi
     });
     if (status === 'committed') return true;
     if (status === 'aborted') return false;
-    if (status === null) throw unknown(xid, server);
+    if (status === null) throw unknown({ xid, server, found: 'too old' });
     run.progress({ phase: 'write', note: `transaction ${xid} of an earlier attempt is not over yet` });
     await run.clock.sleep(POLL_MS, run.signal);
   }
 }
 
-function unknown(xid: string, server: string): Error {
-  return failure('OutcomeUnknown', `whether transaction ${xid} was committed is not known to ${server} any more`, {
-    ...{ place: server, expected: 'committed or aborted', found: 'too old' },
+function unknown({ xid, server, found }: { xid: string; server: string; found: string }): Error {
+  return failure('OutcomeUnknown', `whether transaction ${xid} of ${server} was committed is not known any more`, {
+    ...{ place: server, expected: 'committed or aborted', found },
     hint: 'look whether the rows are there; then start the rescue again: it writes only what is missing',
   });
 }
