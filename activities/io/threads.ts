@@ -84,12 +84,6 @@ export class Threads<Job, Result> implements AsyncDisposable {
     });
   }
 
-  /** Starts a thread before it has anything to do: its modules load meanwhile. */
-  warm(): void {
-    if (this.#closed || this.#threads.length > 0) return;
-    this.#start().worker.unref();
-  }
-
   /** Ends every thread; jobs that are not done fail. */
   async close(): Promise<void> {
     this.#closed = true;

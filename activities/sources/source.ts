@@ -1,5 +1,6 @@
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
+import type { PartSink } from './part-sink.ts';
 import type { PointFiles } from './point-files.ts';
 import type { RowRescue } from './row-rescue.ts';
 import type { UpstreamWish, WalFileWish } from './standby-wishes.ts';
@@ -20,35 +21,6 @@ import type {
 import type { Route } from '../../workflows/model/reachable.ts';
 import type { MarkTarget } from '../../workflows/model/target.ts';
 import type { TimelineHistory, WalHole, WalObject, WalStatus } from '../../workflows/model/wal.ts';
-
-/** Where a backup's bytes go. Parts may be written in parallel and in any order; each resolves when it is durable. */
-export interface PartSink {
-  /** Plaintext bytes a part should have; it may be shorter. */
-  readonly partBytes: number;
-  /** Parts the source may have in flight at once: bounds its memory. */
-  readonly parallel: number;
-  /**
-   * Numbers start at 1. The buffer belongs to the sink until the promise settles, then the source may fill it again:
-   * it stands in shared memory where the source reuses it, so that threads read it without a copy.
-   */
-  write(number: number, plaintext: Buffer): Promise<PartRef>;
-  /** The same, but a thread brings the plaintext itself and encodes it where it stands: it never moves between threads. */
-  fill<Said>(number: number, fill: PartFill): Promise<{ part: PartRef; said: Said }>;
-}
-
-/** Who brings the plaintext of a part, in the thread that encodes it. */
-export interface PartFill {
-  /** Address of a module that exports `fill(job): Filled`. The bytes are its own again when the next job comes. */
-  module: string;
-  /** Plain data: it is cloned. */
-  job: unknown;
-}
-
-export interface Filled<Said = unknown> {
-  bytes: Uint8Array;
-  /** What the filler says of the bytes; plain data. */
-  said: Said;
-}
 
 /** A stored point, ready to be read: its manifest was verified. */
 export interface PointReader {

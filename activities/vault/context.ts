@@ -1,6 +1,7 @@
 import { failure } from '../../workflows/model/failure.ts';
 import type { Run } from '../io/run.ts';
-import type { PartFill, PartUse } from '../sources/source.ts';
+import type { PartFill } from '../sources/part-sink.ts';
+import type { PartUse } from '../sources/source.ts';
 import type { StoreSession } from '../stores/store.ts';
 import { FORMAT, LONGEST_PLAINTEXT } from './codec/codec.ts';
 import type { Brought, Encoded, Kek } from './codec/job.ts';

@@ -1,6 +1,7 @@
 import { failure } from '../../workflows/model/failure.ts';
 import type { Manifest, PartRef } from '../../workflows/model/manifest.ts';
-import type { BackupFacts, PartFill } from '../sources/source.ts';
+import type { PartFill, PartQuestion } from '../sources/part-sink.ts';
+import type { BackupFacts } from '../sources/source.ts';
 import type { Encoded, Kek } from './codec/job.ts';
 import { encodeWith, fillWith } from './context.ts';
 import type { VaultContext } from './context.ts';
@@ -54,6 +55,10 @@ class Draft implements PointDraft {
       return this.#put(number, encoded, encoded.plainBytes);
     });
     return { part, said: said as Said };
+  }
+
+  async ask<Said>(question: PartQuestion): Promise<Said> {
+    return (await this.#vault.codec.ask(question)) as Said;
   }
 
   async #put(number: number, { bytes, sha256 }: Encoded, plainBytes: number): Promise<PartRef> {

@@ -1,7 +1,8 @@
 import type { Manifest, PointSummary } from '../../workflows/model/manifest.ts';
 import type { PointMarks } from '../../workflows/model/retention.ts';
 import type { CheckedNews } from './marks.ts';
-import type { BackupFacts, PartSink, PointReader, WalVault } from '../sources/source.ts';
+import type { PartSink } from '../sources/part-sink.ts';
+import type { BackupFacts, PointReader, WalVault } from '../sources/source.ts';
 
 /**
  * The format on a store, for one source (docs/format.md). Nothing here knows which store or which kind of source it is.

@@ -53,6 +53,7 @@ async function pointAround({ server, vault }: Scene, name: string): Promise<Poin
         return draft.write(number, plaintext);
       },
       fill: (number, fill) => draft.fill(number, fill),
+      ask: (question) => draft.ask(question),
     },
     backup: { checkpoint: 'fast', label: 'test' },
     run: plainRun(),

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { BackupFacts, Filled, PartFill, PartSink } from '../../activities/sources/source.ts';
+import type { Filled, PartFill, PartQuestion, PartSink } from '../../activities/sources/part-sink.ts';
+import type { BackupFacts } from '../../activities/sources/source.ts';
 import type { PartRef } from '../../workflows/model/manifest.ts';
 
 export interface MemorySink extends PartSink {
@@ -26,6 +27,8 @@ export function memorySink(partBytes = 1 << 20, parallel = 4): MemorySink {
       const { bytes, said } = filler.fill(job);
       return { part: await sink.write(number, Buffer.from(bytes)), said };
     },
+    ask: async <Said>({ module, job }: PartQuestion) =>
+      ((await import(module)) as { answer(job: unknown): Said }).answer(job),
   };
   return sink;
 }

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
-import { listFiles } from '../../activities/sources/postgres/backup/local/list-files.ts';
+import { answer as listFiles } from '../../activities/sources/postgres/backup/local/list-files.ts';
 import type { ClusterRead, SumsWish } from '../../activities/sources/postgres/backup/local/read-cluster.ts';
 import { readCluster } from '../../activities/sources/postgres/backup/local/read-cluster.ts';
 import { applyIncrement } from '../../activities/sources/postgres/recovery/increment-file.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MOST_FILES, checkFileCount } from '../../activities/sources/postgres/backup/most-files.ts';
 import { Packer, PartNumbers } from '../../activities/sources/postgres/backup/packer.ts';
-import type { PartSink } from '../../activities/sources/source.ts';
+import type { PartSink } from '../../activities/sources/part-sink.ts';
 import { checkManifest } from '../../activities/vault/manifest/check.ts';
 import { textOf } from '../../activities/vault/manifest/store.ts';
 import { MANIFEST_FORMAT } from '../../activities/vault/manifest/schema.ts';
@@ -52,7 +52,7 @@ test('a manifest that no reader gets into one string is refused before it is sto
 });
 
 test('a cluster of more files than a point can list is refused when they are counted, whoever lists them', () => {
-  const sink: PartSink = { partBytes: 1, parallel: 1, write: unasked, fill: unasked };
+  const sink: PartSink = { partBytes: 1, parallel: 1, write: unasked, fill: unasked, ask: unasked };
   const packer = new Packer(sink, { numbers: new PartNumbers(), trees: [treeOf(MOST_FILES - 1)] });
   const entry = { path: 'base/1/2', type: 'file' as const, mode: 0o600, mtimeMs: 0 };
   packer.startEntry(entry);

@@ -1,21 +1,30 @@
 import { ownsMemory, release, SPARE_BYTES } from '../../io/memory.ts';
 import type { Outcome } from '../../io/thread-side.ts';
 import { serveJobs } from '../../io/thread-side.ts';
-import type { Filled, PartUse } from '../../sources/source.ts';
+import type { Filled, PartQuestion } from '../../sources/part-sink.ts';
+import type { PartUse } from '../../sources/source.ts';
 import { decode, encode } from './codec.ts';
 import type { FillJob, Job, Result } from './job.ts';
 
 serveJobs(async (job: Job): Promise<Outcome<Result>> => {
   if (job.kind === 'encode') return moving(encode(job));
   if (job.kind === 'fill') return moving(await fill(job));
+  if (job.kind === 'ask') return saying(await ask(job.question), 0);
   const bytes = decode(job);
   if (!job.use) return moving({ bytes });
   const plainBytes = bytes.length;
-  const said = await use(bytes, job.use);
-  return { result: { bytes: NOTHING, brought: { plainBytes, said } }, moved: [] };
+  return saying(await use(bytes, job.use), plainBytes);
 });
 
 const NOTHING = new Uint8Array();
+
+function saying(said: unknown, plainBytes: number): Outcome<Result> {
+  return { result: { bytes: NOTHING, brought: { plainBytes, said } }, moved: [] };
+}
+
+async function ask({ module, job }: PartQuestion): Promise<unknown> {
+  return ((await import(module)) as { answer(job: unknown): unknown }).answer(job);
+}
 
 async function fill({ fill: { module, job }, ...how }: FillJob): Promise<Result> {
   const filler = (await import(module)) as { fill(job: unknown): Filled };

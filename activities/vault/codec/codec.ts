@@ -17,8 +17,19 @@ export const LONGEST_PLAINTEXT = 1 << 30;
 /** Far above what Node takes out of memory that many buffers share: a chunk is alone in its own. */
 const OUTPUT_CHUNK_BYTES = 256 * 1024;
 
-/** Up to this level speed is what is wanted, and the window stays in the processor's cache: a tenth less time, some 1 % of size. */
-const FAST = { level: 3, windowLog: 19 };
+/**
+ * Up to this level speed is what is wanted: window and tables stay in the processor's cache, and matches are as long as a row's
+ * repeated head. A sixth less time than the level's own, for some 1 % of size on text and less of it on pages.
+ */
+const FAST = {
+  level: 3,
+  params: {
+    [constants.ZSTD_c_windowLog]: 19,
+    [constants.ZSTD_c_hashLog]: 16,
+    [constants.ZSTD_c_chainLog]: 15,
+    [constants.ZSTD_c_minMatch]: 6,
+  },
+};
 
 /** What zstd may make of so many bytes, at worst (zstd.h, ZSTD_COMPRESSBOUND), and a byte, so that one that is just filled brings no other. */
 function roomFor(bytes: number): number {
@@ -34,7 +45,7 @@ export function encode(job: EncodeJob): Encoded {
     pledgedSrcSize: plain.byteLength,
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
-      ...(level <= FAST.level ? { [constants.ZSTD_c_windowLog]: FAST.windowLog } : {}),
+      ...(level <= FAST.level ? FAST.params : {}),
     },
   });
   const bytes = writeMessage(compressed, job.context, [aesWrapper(job.kek)]);

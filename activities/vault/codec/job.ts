@@ -1,4 +1,5 @@
-import type { PartFill, PartUse } from '../../sources/source.ts';
+import type { PartFill, PartQuestion } from '../../sources/part-sink.ts';
+import type { PartUse } from '../../sources/source.ts';
 
 /** What the codec threads are asked; plain data, buffers are transferred. */
 export interface Kek {
@@ -40,7 +41,13 @@ export interface DecodeJob {
   use?: PartUse;
 }
 
-export type Job = EncodeJob | FillJob | DecodeJob;
+/** The thread finds something out, and the answer has no bytes. */
+export interface AskJob {
+  kind: 'ask';
+  question: PartQuestion;
+}
+
+export type Job = EncodeJob | FillJob | DecodeJob | AskJob;
 
 export interface Encoded {
   bytes: Buffer;

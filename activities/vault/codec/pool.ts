@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { ownsMemory } from '../../io/memory.ts';
 import { threadModule } from '../../io/thread.ts';
 import { Threads } from '../../io/threads.ts';
+import type { PartQuestion } from '../../sources/part-sink.ts';
 import type { Brought, DecodeJob, EncodeJob, Encoded, FillJob, Job, Result } from './job.ts';
 
 /** Compression, encryption and hashing away from the event loop. */
@@ -10,6 +11,8 @@ export interface CodecPool extends AsyncDisposable {
   encode(job: Omit<EncodeJob, 'kind'>, options?: { transfer: boolean }): Promise<Encoded>;
   /** A thread brings the plaintext itself. */
   fill(job: Omit<FillJob, 'kind'>): Promise<Encoded & Brought>;
+  /** A thread finds something out. */
+  ask(question: PartQuestion): Promise<unknown>;
   /** The stored bytes are transferred. With `use` the plaintext is used up in the thread, and the answer is empty. */
   decode(job: Omit<DecodeJob, 'kind'>): Promise<Buffer>;
   /** The same; the answer is what was said of the plaintext. */
@@ -68,6 +71,10 @@ function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () =>
       } = await threads.run({ job: { ...job, kind: 'fill' }, moved: [], signal, waits: true });
       const { plainBytes = 0, said } = brought ?? {};
       return { bytes: asBuffer(bytes), sha256, plainBytes, said };
+    },
+    ask: async (question) => {
+      const job = { kind: 'ask' as const, question };
+      return (await threads.run({ job, moved: [], signal, waits: true })).brought?.said;
     },
     decode: async (job) => asBuffer((await decode(job)).bytes),
     use: async (job) => (await decode(job)).brought?.said,

@@ -43,10 +43,10 @@ const MOST_SMALL = 100_000;
 const HUGE_PER_SCALE = 320 << 20;
 const MOST_HUGE_BYTES = 2 ** 40;
 
-export const USAGE = `usage: npm run bench -- rivals [--scale N] [--runs N] [--only ROW,ROW] [--store folder,s3] [--json] [--no-report]
+export const USAGE = `usage: npm run bench -- rivals [--scale N] [--runs N] [--only ROW,ROW] [--store folder,s3] [--page FILE] [--json] [--no-report]
 
 Measures lifeboat beside pgBackRest and WAL-G on the same cluster (pgbench at --scale, default 200), --runs times each in
-turn (default 5), and writes ${PAGE}. Rows: ${ROWS.join(', ')}. Stores: a local folder
+turn (default 5), and writes ${PAGE}, or --page. Rows: ${ROWS.join(', ')}. Stores: a local folder
 (default) and an S3 server on this machine. --json prints one object as the last line. WAL-G is the program WALG names,
 else wal-g on PATH.`;
 
@@ -55,6 +55,7 @@ const ACCEPTED = {
   runs: { type: 'string', default: '5' },
   only: { type: 'string', default: ROWS.join(',') },
   store: { type: 'string', default: 'folder' },
+  page: { type: 'string', default: PAGE },
   json: { type: 'boolean', default: false },
   'no-report': { type: 'boolean', default: false },
 } as const;
@@ -86,7 +87,7 @@ export function readRivalOptions(args: string[]): RivalOptions {
     rows: chosen('--only', values['only'], ROWS),
     places: chosen('--store', values['store'], PLACES),
     json: values['json'] === true,
-    report: values['no-report'] === true ? undefined : PAGE,
+    report: values['no-report'] === true ? undefined : String(values['page']),
     walBytes: Math.min(MOST_WAL_BYTES, Math.max(LEAST_WAL_BYTES, scale * BYTES_PER_SCALE)),
     smallRelations: Math.min(MOST_SMALL, scale * SMALL_PER_SCALE),
     hugeBytes: Math.min(MOST_HUGE_BYTES, scale * HUGE_PER_SCALE),

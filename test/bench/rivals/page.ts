@@ -70,7 +70,8 @@ const METHOD = `## What is measured
 
 - Everyone backs up the same cluster from the same machine, compresses with zstd at its level 3, encrypts all it stores (pgBackRest
   AES-256-CBC, WAL-G libsodium secretstream, lifeboat AES-256-GCM with a signed manifest), and stores to a folder or bucket of its own. WAL-G's level has a name,
-  \`default\`. That WAL-G really encrypts is looked at in what it stored. lifeboat's level 3 has a window of 512 KiB instead of 2 MiB; what is stored is in the table.
+  \`default\`. That WAL-G really encrypts is looked at in what it stored. lifeboat's level 3 has a window of 512 KiB instead of 2 MiB,
+  tables to match, and matches of six bytes at least; what is stored is in the table.
 - lifeboat reaches the server by its Unix socket, as everyone is on its host: agentless, a sixth less CPU than by TCP.
 - **wall** is the command's, from start to end; lifeboat's work runs in a process that is there before, as a worker is, with its modules loaded.
 - **CPU** is the tool's, with all its processes; **server CPU** what the database server spent on it: sessions, walsender, archiver, the replay itself.

@@ -3,7 +3,7 @@ import { isoTime } from '../../../io/clock.ts';
 import { crc32c, crc32cCombine } from '../../../io/crc32c.ts';
 import { copyIntoShared } from '../../../io/memory.ts';
 import type { Run } from '../../../io/run.ts';
-import type { PartSink } from '../../source.ts';
+import type { PartSink } from '../../part-sink.ts';
 
 /**
  * Files of unknown length, several at a time, into parts: each part has bytes of one file. In memory are the part that each

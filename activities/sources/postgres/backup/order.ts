@@ -1,7 +1,8 @@
 import { isRetryable } from '../../../../workflows/model/failure.ts';
 import { withConnection } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
-import type { BackupOptions, PartSink } from '../../source.ts';
+import type { PartSink } from '../../part-sink.ts';
+import type { BackupOptions } from '../../source.ts';
 import type { OneServer } from '../options.ts';
 import { oldestXid, serverTime } from '../settings.ts';
 

@@ -2,7 +2,7 @@ import type { FileEntry, FileSlice, FileTree, PartRef } from '../../../../workfl
 import { isoTime } from '../../../io/clock.ts';
 import { crc32c, crc32cCombine } from '../../../io/crc32c.ts';
 import { copyIntoShared } from '../../../io/memory.ts';
-import type { PartSink } from '../../source.ts';
+import type { PartSink } from '../../part-sink.ts';
 import { checkFileCount } from './most-files.ts';
 import type { TarEntry } from './tar.ts';
 

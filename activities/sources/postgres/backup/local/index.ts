@@ -4,9 +4,8 @@ import { formatLsn, parseLsn } from '../../../../../workflows/model/lsn.ts';
 import type { DamagedPage, Identity, MatchedSettings } from '../../../../../workflows/model/manifest.ts';
 import type { SqlClient } from '../../../../io/postgres/connection.ts';
 import { query, withConnection } from '../../../../io/postgres/connection.ts';
-import type { Run } from '../../../../io/run.ts';
+import { orAborted } from '../../../../io/or-aborted.ts';
 import { threadModule } from '../../../../io/thread.ts';
-import { Threads } from '../../../../io/threads.ts';
 import type { BackupFacts, BackupOptions } from '../../../source.ts';
 import { checkSameIdentity, readIdentity } from '../../identity.ts';
 import type { OneServer } from '../../options.ts';
@@ -29,6 +28,7 @@ import { whileSessionLives } from './session.ts';
 import { checkTablespaces } from './tablespaces.ts';
 import { whyWhole } from './why-whole.ts';
 
+const LIST_FILES = threadModule('list-files', import.meta.url).href;
 /** A spread checkpoint takes up to checkpoint_timeout, which is a day at most. */
 const START_MS = 25 * 3_600_000;
 
@@ -59,9 +59,6 @@ export type LocalUse = BackupUse & {
 export async function readBackup(options: OneServer, use: LocalUse): Promise<BackupFacts> {
   const { run } = use;
   const mode = { signal: run.signal, statementTimeoutMs: START_MS };
-  // A walk through a hundred thousand files would hold up everything else. It starts while the server makes its checkpoint.
-  await using lister = new Threads<ListJob, ListedTree[]>(1, threadModule('list-thread', import.meta.url));
-  lister.warm();
   // The session that started a backup is the one that can stop it; if it ends, so does the backup.
   return await withConnection(options.connection, mode, async (sql) => {
     const started = await start(sql, use);
@@ -69,7 +66,7 @@ export async function readBackup(options: OneServer, use: LocalUse): Promise<Bac
     // From here on every tablespace is either listed or made by replay.
     const directory = await confirmDataDirectory(options, sql, run);
     const { listed, ...all } = await whileSessionLives(sql, run, (run) =>
-      readAll({ ...use, directory, run, lister }, { ...started, ...base }),
+      readAll({ ...use, directory, run }, { ...started, ...base }),
     );
     const control = await readControlFile(join(directory.path, CONTROL_FILE), run);
     const stopped = await stop(sql);
@@ -124,10 +121,10 @@ async function baseOf({ sums, run }: LocalUse, started: Started): Promise<Base> 
 }
 
 async function readAll(
-  { out, backup, directory, run, lister }: LocalUse & { lister: Threads<ListJob, ListedTree[]> },
+  { out, backup, directory, run }: LocalUse,
   { settings, startLsn, wish }: Started & Base,
 ): Promise<ClusterRead & { listed: ListedTree[] }> {
-  const listed = await listTrees(directory, run, lister);
+  const listed = await listTrees(directory, { out, run });
   const { pageBytes, pagesPerSegment } = directory;
   const read = await readCluster(
     {
@@ -143,12 +140,13 @@ async function readAll(
 
 async function listTrees(
   { path, tablespaces }: DataDirectory,
-  run: Run,
-  lister: Threads<ListJob, ListedTree[]>,
+  { out, run }: Pick<LocalUse, 'out' | 'run'>,
 ): Promise<ListedTree[]> {
   const trees = [...tablespaces, { id: 'base', root: path }];
   run.progress({ phase: 'copy', note: 'listing files' });
-  const listed = await lister.run({ job: { trees }, moved: [], signal: run.signal });
+  // A walk through a hundred thousand files would hold up everything else.
+  const job: ListJob = { trees };
+  const listed = await orAborted(run.signal, () => out.ask<ListedTree[]>({ module: LIST_FILES, job }));
   checkFileCount(listed.reduce((count, { files }) => count + files.length, 0));
   const strange = listed.flatMap((tree) => tree.strange);
   if (strange.length > 0) run.log.warn('neither file nor folder, so not in the backup', { paths: strange });

@@ -49,7 +49,7 @@ export interface ListedTree extends TreeRoot {
 const MODE_BITS = 0o7777;
 
 /** Walks the trees of a running server; what vanishes meanwhile is dropped again by replay. Blocks: for a thread. */
-export function listFiles({ trees }: ListJob): ListedTree[] {
+export function answer({ trees }: ListJob): ListedTree[] {
   const roots = new Set(trees.map((tree) => tree.root));
   return trees.map((tree) => {
     const listed: ListedTree = { ...tree, files: [], strange: [], vanished: false };

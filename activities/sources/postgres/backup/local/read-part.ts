@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { crc32c } from '../../../../io/crc32c.ts';
 import { fileFailure } from '../../../../io/file-failure.ts';
-import type { Filled } from '../../../source.ts';
+import type { Filled } from '../../../part-sink.ts';
 import { sumsOfPages } from './block-sums.ts';
 import { PageMemory } from './page-checksum.ts';
 import type { Piece } from './part-pieces.ts';

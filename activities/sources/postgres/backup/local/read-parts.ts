@@ -3,7 +3,7 @@ import { isoTime } from '../../../../io/clock.ts';
 import { crc32cCombine } from '../../../../io/crc32c.ts';
 import type { Run } from '../../../../io/run.ts';
 import { threadModule } from '../../../../io/thread.ts';
-import type { PartSink } from '../../../source.ts';
+import type { PartSink } from '../../../part-sink.ts';
 import type { PartNumbers } from '../packer.ts';
 import type { SumForm } from './block-sums.ts';
 import { SUM_BYTES } from './block-sums.ts';
