@@ -33,18 +33,33 @@ export async function fetchWal(config: Config, order: WalFetchOrder, run: Run): 
 }
 
 async function read(config: Config, order: WalFetchOrder, run: Run): Promise<Buffer | undefined> {
-  const { source: name } = order;
+  await using reader = await openWalReader(config, order.source, run);
+  return await reader.file({ ...order, walFolder: dirname(order.to) });
+}
+
+/** The WAL of one source, opened to be read. */
+export interface WalReader extends AsyncDisposable {
+  file(wish: WalFileWish): Promise<Buffer | undefined>;
+}
+
+/** Reads with the root key alone, and writes nothing. */
+export async function openWalReader(config: Config, name: string, run: Run): Promise<WalReader> {
   const source = config.sources[name];
   const storeUse = config.stores[source?.store ?? ''];
   if (!source || !storeUse) throw failure('ConfigInvalid', `source ${name} has no store`, { place: config.path });
-  await using session = findSource(source.kind).open(name, source.options, run);
+  await using opened = new AsyncDisposableStack();
+  const session = opened.use(findSource(source.kind).open(name, source.options, run));
   const log = session.log ?? noLog(name, source.kind);
-  await using store = await openStore(storeUse, run);
+  const store = opened.use(await openStore(storeUse, run));
   const { level: compressionLevel, partBytes, parallel } = source.backup;
   const keys = await readingKeys(config);
   const options = { source: name, keys, compressionLevel, partBytes, parallel, tool: '' };
-  await using vault = await openVault(store, options, run);
-  return await log.file(vault.wal, { ...order, walFolder: dirname(order.to) });
+  const vault = opened.use(await openVault(store, options, run));
+  const kept = opened.move();
+  return {
+    file: (wish) => log.file(vault.wal, wish),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
 }
 
 function noLog(name: string, kind: string): LogShipping {

@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { failureFacts } from '../workflows/model/failure.ts';
 import { shortRun } from '../workflows/model/names.ts';
 import type { PointUse } from '../workflows/model/retention.ts';
 import { unlessRefused } from './io/unless-refused.ts';
@@ -47,15 +48,20 @@ export async function takeIntoUse(use: SourceUse, used: Used): Promise<void> {
 
 /** Every point that is there. Those that were removed before they were in use are in no list that counts. */
 export async function takeAllIntoUse(use: SourceUse, { wal }: Pick<Used, 'wal'>): ReturnType<Vault['points']> {
-  const { points } = await use.vault.points();
-  await takeIntoUse(use, { points: points.map(({ point }) => point), wal });
+  const { points, forensic } = await use.vault.points();
+  await takeIntoUse(use, { points: [...points, ...forensic].map(({ point }) => point), wal });
   return use.vault.points();
 }
 
 /** Replaces what was said before; only for less than that. */
-export async function noteUse({ vault }: SourceUse, used: Used): Promise<void> {
+export async function noteUse({ vault, run }: SourceUse, used: Used): Promise<void> {
   const { workflowId, runId } = ownRun();
-  await vault.uses.put(`${ownPrefix()}${Context.current().info.attempt}`, { workflowId, runId, ...used });
+  try {
+    await vault.uses.put(`${ownPrefix()}${Context.current().info.attempt}`, { workflowId, runId, ...used });
+  } catch (error) {
+    if (failureFacts(error).found !== 'EROFS') throw error;
+    run.log.warn('the store is on a read-only file system: nobody is told what is read of it', { run: workflowId });
+  }
 }
 
 /** The same around work that chooses what will be read. What is refused reads nothing: its note goes with the refusal. */

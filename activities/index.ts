@@ -4,6 +4,7 @@ import type { Deps } from './deps.ts';
 import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
 import { discardExtract, extractFiles, planExtract } from './extract.ts';
+import { copyDamaged, findDamaged } from './forensic.ts';
 import { markPoint } from './hold.ts';
 import { inspectVault } from './inspect.ts';
 import { notify } from './notify.ts';
@@ -69,6 +70,8 @@ const ACTIVITIES = {
   moveTraffic,
   checkService,
   weighRecovery,
+  findDamaged,
+  copyDamaged,
   listCommits,
   compareRows,
   writeRows,

@@ -2,7 +2,7 @@ import { failure, failureFacts, findFailure, isRetryable } from '../workflows/mo
 import { chainsOf } from '../workflows/model/chain.ts';
 import type { DumpedDatabase } from '../workflows/model/dump.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
-import { summarise } from '../workflows/model/manifest.ts';
+import { needsWal, summarise } from '../workflows/model/manifest.ts';
 import { streamSlots } from '../workflows/model/names.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
 import { windowsOf } from '../workflows/model/reachable.ts';
@@ -67,7 +67,8 @@ async function eachSource<T>(
 }
 
 async function pointsOf({ name, vault }: SourceUse): Promise<SourcePoints> {
-  return { source: name, ...(await vault.points()) };
+  const { forensic, ...listed } = await vault.points();
+  return { source: name, ...listed, ...(forensic.length > 0 ? { forensic } : {}) };
 }
 
 async function forecastFor({ clock }: Deps, use: SourceUse): Promise<SourceForecast> {
@@ -86,16 +87,16 @@ async function rebuildCatalog({
   name,
   vault,
 }: SourceUse): Promise<{ source: string; points: number; damaged: number; key: string }> {
-  const { points, damaged } = await vault.points();
-  const catalog = { format: 'lifeboat-catalog/1', source: name, points, damaged };
+  const { points, forensic, damaged } = await vault.points();
+  const catalog = { format: 'lifeboat-catalog/1', source: name, points, forensic, damaged };
   const { key } = await vault.putReport('catalog.json', Buffer.from(JSON.stringify(catalog)));
   return { source: name, points: points.length, damaged: damaged.length, key };
 }
 
 async function findPoint(deps: Deps, { source, point }: { source?: string; point: string }): Promise<PointDetails> {
   const found = await eachSource(deps, source, async (use) => {
-    const { points } = await use.vault.points();
-    return points.some((each) => each.point === point) ? detailsOf(use, point) : undefined;
+    const { points, forensic } = await use.vault.points();
+    return [...points, ...forensic].some((each) => each.point === point) ? detailsOf(use, point) : undefined;
   });
   const details = found.find((each) => each !== undefined);
   if (details) return details;
@@ -110,7 +111,7 @@ async function findPoint(deps: Deps, { source, point }: { source?: string; point
 async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
   const { manifest } = await use.vault.open(point);
   const summary = summarise(manifest);
-  const { systemId, timeline, startLsn, stopLsn, dump } = summary;
+  const { systemId, timeline, startLsn, stopLsn } = summary;
   const all = await holdingsOf(use.vault, { systemId, points: (await use.vault.points()).points });
   const holdings = { ...all, points: [summary], links: all.points };
   const chain = chainsOf(all.points)(summary);
@@ -123,8 +124,8 @@ async function detailsOf(use: SourceUse, point: string): Promise<PointDetails> {
     trees: manifest.trees.map(treeFacts),
     ...('broken' in chain ? { broken: chain.broken } : { chain: chain.links.map((link) => link.point) }),
     walComplete:
-      dump !== undefined || rangeHolding(holdings.ranges, timeline, { from: startLsn, to: stopLsn }) !== undefined,
-    windows: dump ? [] : windowsOf(holdings),
+      !needsWal(summary) || rangeHolding(holdings.ranges, timeline, { from: startLsn, to: stopLsn }) !== undefined,
+    windows: needsWal(summary) ? windowsOf(holdings) : [],
     ...(manifest.dump ? { databases: manifest.dump.databases.map(databaseFacts) } : {}),
   };
 }

@@ -46,10 +46,11 @@ async function primaryFor({ task, use, base, timeline }: Planning): Promise<NonN
  * Outlives this run and this worker. The server has what it asks for by it on its own disk or from its primary, too, so
  * that a vault that is away does not end it.
  */
-function fetchCommand({ deps, task }: Planning): string[] {
+function fetchCommand({ deps, task, use }: Planning): string[] {
   const lifeboat = join(packageFolder(), 'client/lifeboat.sh');
   const words = ['wal-fetch', task.source, '%f', '%p', '--config', deps.config.path];
-  return [lifeboat, ...words, '--standby', '--keep-inside'];
+  const { fetch } = use.config.wal;
+  return [lifeboat, ...words, '--standby', '--keep-inside', ...(fetch ? ['--agent', fetch.socket] : [])];
 }
 
 /** What a person should know before there is a standby. */

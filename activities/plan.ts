@@ -99,6 +99,7 @@ async function chosen(use: SourceUse, holdings: ClusterHoldings, wish: Wish): Pr
 /** A source that was made anew under its old name has points of two clusters: the newest one counts, unless a point is named. */
 async function newestCluster({ vault, name }: SourceUse, { point }: PlanTask): Promise<ClusterHoldings> {
   const { damaged, ...held } = await vault.points();
+  if (held.forensic.some((each) => each.point === point)) throw evidenceOnly(name, point);
   const points = held.points.filter((each) => each.dump === undefined);
   const newest = points.find((each) => each.point === point) ?? points.at(-1);
   if (newest) return holdingsOf(vault, { systemId: newest.systemId, points });
@@ -107,6 +108,15 @@ async function newestCluster({ vault, name }: SourceUse, { point }: PlanTask): P
     expected: 'at least one published base backup',
     found: damaged.length > 0 ? `${damaged.length} damaged, the newest: ${damaged.at(-1)?.reason}` : 'none',
     hint: `lifeboat backup ${name}`,
+  });
+}
+
+function evidenceOnly(source: string, point = ''): Error {
+  return failure('Precondition', `point ${point} is a forensic copy of damaged files: nothing is restored from it`, {
+    place: `${source}/${point}`,
+    expected: 'a backup',
+    found: 'a forensic copy',
+    hint: `to look at it: lifeboat extract ${source}/${point} --all --to DIR; to restore, leave out --point`,
   });
 }
 

@@ -148,7 +148,7 @@ async function stillDue(
 }
 
 async function sweep({ vault, run, name }: SourceUse, facts: Facts[]): ReturnType<SourceUse['vault']['sweep']> {
-  const known = new Set(facts.flatMap(({ points }) => points.map(({ point }) => point)));
+  const known = new Set(facts.flatMap(pointsIn).map(({ point }) => point));
   const working = await runningBackup(name);
   run.progress({ phase: 'remove what is left of points that are none' });
   return vault.sweep({
@@ -171,17 +171,22 @@ async function runningBackup(source: string): Promise<string | undefined> {
   }
 }
 
+function pointsIn({ points, forensic = [] }: Facts): PointSummary[] {
+  return [...points, ...forensic];
+}
+
 /** Everything is read, or nothing is decided: a point that cannot be read may be what others stand on. */
 async function factsOf(use: SourceUse, uses: PointUse[]): Promise<Facts[]> {
   const policy = policyOf(use);
-  const { points, damaged, marks } = await use.vault.catalog();
+  const { points, forensic, damaged, marks } = await use.vault.catalog();
   if (damaged.length > 0) throw unreadable(use.name, damaged);
   const nowMicros = use.run.clock.nowMs() * 1000;
-  const systems = [...new Set(points.map(({ systemId }) => systemId))];
+  const systems = [...new Set([...points, ...forensic].map(({ systemId }) => systemId))];
   const facts: Facts[] = [];
   for (const systemId of systems) {
     const { objects, histories, points: own } = await holdingsOf(use.vault, { systemId, points });
-    facts.push({ systemId, policy, nowMicros, points: own, objects, histories, marks, uses });
+    const evidence = forensic.filter((each) => each.systemId === systemId);
+    facts.push({ systemId, policy, nowMicros, points: own, forensic: evidence, objects, histories, marks, uses });
   }
   return facts;
 }
@@ -207,7 +212,7 @@ function unreadable(source: string, damaged: { point: string; reason: string }[]
 }
 
 function previewOf(source: string, facts: Facts[], plans: RetentionPlan[]): RetentionPreview {
-  const known = new Map(facts.flatMap(({ points }) => points.map((point) => [point.point, point])));
+  const known = new Map(facts.flatMap(pointsIn).map((point) => [point.point, point]));
   const keep = plans.flatMap((plan) => plan.keep);
   const remove = plans.flatMap((plan) => plan.remove);
   const objects = plans.flatMap(({ wal }) => wal.remove);

@@ -1,6 +1,7 @@
 import { chainsOf } from '../workflows/model/chain.ts';
 import { findFailure } from '../workflows/model/failure.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
+import { needsWal } from '../workflows/model/manifest.ts';
 import type { DamagedPoint, PointsVerified } from '../workflows/model/verify-result.ts';
 import { DAMAGED_TOLD } from '../workflows/model/verify-result.ts';
 import type { Deps } from './deps.ts';
@@ -33,7 +34,8 @@ const FOR_GOOD = ['Integrity', 'NotFound', 'Unsupported'];
 export function verifyPoints(deps: Deps, { source }: { source: string }): Promise<PointsVerified> {
   return useSource(deps, source, async (use) => {
     try {
-      const { points, damaged } = await takeAllIntoUse(use, { wal: false });
+      const { points: backups, forensic, damaged } = await takeAllIntoUse(use, { wal: false });
+      const points = [...backups, ...forensic].sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1));
       const isEmpty = points.length === 0 && damaged.length === 0;
       if (isEmpty && (await use.vault.wal.systems()).length === 0) throw nothingStored(use);
       return await new Reader(use, points).read(damaged);
@@ -41,6 +43,10 @@ export function verifyPoints(deps: Deps, { source }: { source: string }): Promis
       await endUse(use).catch((error: unknown) => use.run.log.warn('a note of use stays', { error: String(error) }));
     }
   });
+}
+
+function ageOf({ stoppedAt, point }: PointSummary): string {
+  return `${stoppedAt} ${point}`;
 }
 
 class Reader {
@@ -116,7 +122,7 @@ class Reader {
         run.progress({ phase: 'read points', note: point.point, doneBytes, totalBytes });
       });
       for (const what of ['parts', 'bytes', 'storedBytes'] as const) this.#totals[what] += read[what];
-      if (point.dump) return undefined;
+      if (!needsWal(point)) return undefined;
       const wal = await walCheck(vault, point);
       return wal.ok ? undefined : `${wal.name}: ${wal.expected} is ${wal.found}`;
     } catch (error) {

@@ -1,7 +1,7 @@
 import { chainsOf } from '../workflows/model/chain.ts';
 import { failure, findFailure, isFailure } from '../workflows/model/failure.ts';
 import { rangeHolding, rangesOf } from '../workflows/model/wal-coverage.ts';
-import { summarise } from '../workflows/model/manifest.ts';
+import { needsWal, summarise } from '../workflows/model/manifest.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
 import type { Check } from '../workflows/model/recovery.ts';
 import { firstNeeded } from '../workflows/model/retention-good.ts';
@@ -100,7 +100,7 @@ async function readPoint({ vault, run }: SourceUse, point: string): Promise<Veri
       { name: 'manifest signed by a trusted key', ok: true, expected: 'a signature', found: 'verified' },
       ...(chain.length > 1 ? [chainCheck(chain)] : []),
       { name: 'every part is what was signed', ok: true, expected: `${wanted} parts`, found },
-      ...(summary.dump ? [] : [await walCheck(vault, summary)]),
+      ...(needsWal(summary) ? [await walCheck(vault, summary)] : []),
     ],
   };
 }

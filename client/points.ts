@@ -1,6 +1,8 @@
 import { failure } from '../workflows/model/failure.ts';
 import type { DumpSummary } from '../workflows/model/dump.ts';
+import type { ForensicSummary } from '../workflows/model/forensic.ts';
 import type { PointSummary } from '../workflows/model/manifest.ts';
+import { needsWal } from '../workflows/model/manifest.ts';
 import type { PointDetails } from '../workflows/model/results.ts';
 import { formatBytes } from '../workflows/model/units.ts';
 import type { Session } from './connect.ts';
@@ -40,7 +42,7 @@ export function pointLines(point: PointSummary): string[] {
 function pointPairs(point: PointSummary): [string, string | undefined][] {
   return [
     ['point', `${point.source}/${point.point}`],
-    ['kind', point.kind],
+    ['kind', point.forensic ? 'forensic copy of files: evidence, no backup' : point.kind],
     ['stands on', point.parent],
     ['instead of less', point.fallback],
     ['taken from', takenFromText(point)],
@@ -49,7 +51,9 @@ function pointPairs(point: PointSummary): [string, string | undefined][] {
     ['size', `${formatBytes(point.bytes)} in ${point.files} files`],
     ['stored', `${formatBytes(point.storedBytes)} in ${point.parts} parts`],
     ['dump of', point.dump && dumpText(point.dump)],
-    ['WAL', point.dump ? undefined : `${point.startLsn} to ${point.stopLsn}, timeline ${point.timeline}`],
+    ['found', point.forensic && `${point.forensic.directory}, ${point.forensic.state}`],
+    ['NOT READ', point.forensic && unreadText(point.forensic)],
+    ['WAL', !needsWal(point) ? undefined : `${point.startLsn} to ${point.stopLsn}, timeline ${point.timeline}`],
     ['cluster', `${point.systemId}, server ${versionText(point.serverVersion)}`],
     ['made by', `lifeboat ${point.tool}`],
   ];
@@ -65,6 +69,10 @@ function takenFromText({ takenFrom }: PointSummary): string | undefined {
 function dumpText({ databases, tables, rows, largeObjects, rolePasswords }: DumpSummary): string {
   const roles = rolePasswords === undefined ? 'no roles' : `roles with${rolePasswords ? '' : 'out'} passwords`;
   return `${databases.join(', ')}: ${tables} tables, ${rows} rows, ${largeObjects} large objects; ${roles}`;
+}
+
+function unreadText({ unread, first }: ForensicSummary): string | undefined {
+  return unread === 0 ? undefined : `${unread} places, zeros or absent in the copy: ${first.join('; ')}`;
 }
 
 function damageText({ damaged }: PointSummary): string | undefined {
@@ -84,7 +92,7 @@ export function detailLines(point: PointDetails): string[] {
         'checksums',
         point.summary.dump ? undefined : point.pageChecksums ? 'page checksums were verified' : 'off on the source',
       ],
-      ['complete', point.walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored'],
+      ['complete', completeText(point)],
       ...point.trees.map((tree): [string, string] => [
         `tree ${tree.id}`,
         `${tree.files} files, ${formatBytes(tree.bytes)}${tree.location === undefined ? '' : `, from ${tree.location}`}`,
@@ -92,6 +100,11 @@ export function detailLines(point: PointDetails): string[] {
     ]),
     ...windowLines(point.windows),
   ];
+}
+
+function completeText({ summary, walComplete }: PointDetails): string | undefined {
+  if (summary.forensic) return undefined;
+  return walComplete ? 'yes' : 'NO: WAL up to its end is not in the vault, it cannot be restored';
 }
 
 function chainText(chain: readonly string[] = []): string | undefined {

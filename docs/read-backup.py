@@ -399,9 +399,15 @@ def check_manifest(manifest, source, point):
 def is_dump(manifest):
     """Archives of pg_dump, which need no WAL, instead of the files of a cluster."""
     consistency = manifest.get("consistency")
-    if (consistency == "consistent") != ("dump" in manifest) or consistency not in ("consistent", "consistent-after-wal"):
+    fits = ("dump" in manifest) == (consistency == "consistent") and is_forensic(manifest) == (consistency == "forensic")
+    if not fits or consistency not in ("consistent", "consistent-after-wal", "forensic"):
         raise Refused(f"manifest of {manifest['point']} has the consistency {consistency}, which does not fit what is in it")
     return "dump" in manifest
+
+
+def is_forensic(manifest):
+    """The files of a server that was down, as they were found: evidence, and no backup."""
+    return "forensic" in manifest
 
 
 def check_slices(file, parts):
@@ -722,7 +728,8 @@ def list_points(vault):
                 manifest = vault.manifest(point)
                 size = sum(part["bytes"] for part in manifest["parts"])
                 stands = f" on {manifest['parent']}" if manifest["kind"] != "full" else ""
-                print(f"{point}  {manifest['kind']}{stands}  {manifest['stoppedAt']}  PostgreSQL {manifest['identity']['serverVersion'] // 10000}  "
+                kind = "forensic copy, no backup" if is_forensic(manifest) else manifest["kind"]
+                print(f"{point}  {kind}{stands}  {manifest['stoppedAt']}  PostgreSQL {manifest['identity']['serverVersion'] // 10000}  "
                       f"timeline {manifest['timeline']}  {manifest['startLsn']} to {manifest['stopLsn']}  {size} bytes")
         except Refused as error:
             damaged += 1
@@ -733,6 +740,9 @@ def list_points(vault):
 def restore(vault, options):
     chain = vault.chain(options.point)
     manifest = chain[-1]
+    if is_forensic(manifest) != options.forensic:
+        raise Refused(f"{options.point} is {'no' if options.forensic else 'a'} forensic copy: "
+                      f"{'leave out' if options.forensic else 'nothing is restored from it; to look at its files add'} --forensic")
     layout = Layout(options.into, manifest, dict(options.tablespace))
     os.makedirs(layout.staging, mode=0o700)
     if is_dump(manifest):
@@ -740,7 +750,8 @@ def restore(vault, options):
         known = {}
     else:
         write_chain(vault, chain, layout)
-        known = Wal(vault, manifest, os.path.join(layout.staging, "wal")).export()
+        # Of a forensic copy it is among the files.
+        known = {} if options.forensic else Wal(vault, manifest, os.path.join(layout.staging, "wal")).export()
     os.sync()
     if os.path.isdir(layout.into):
         os.rmdir(layout.into)
@@ -748,6 +759,10 @@ def restore(vault, options):
     if is_dump(manifest):
         print(f"{layout.into}/dump holds {options.point}, a dump of PostgreSQL {manifest['identity']['serverVersion'] // 10000}")
         print('next: docs/format.md, "Restoring by hand"')
+        return 0
+    if options.forensic:
+        unread = manifest["forensic"].get("unreadCount", 0)
+        print(f"{layout.into}/data holds the files of {manifest['forensic']['directory']} as they were found; not read: {unread}")
         return 0
     reached = ", ".join(f"{format_lsn(end)} on timeline {timeline}" for timeline, end in sorted(known.items()))
     print(f"{layout.into}/data holds {options.point}; WAL in {layout.into}/wal reaches {reached}")
@@ -776,6 +791,7 @@ def parse_options(words):
     parser.add_argument("--signer", action="append", help="public key whose signature is accepted; may be repeated")
     parser.add_argument("--unverified", action="store_true", help="do not ask who signed")
     parser.add_argument("--into", help="folder to make")
+    parser.add_argument("--forensic", action="store_true", help="the point is a forensic copy, not a backup")
     parser.add_argument("--tablespace", action="append", type=tablespace_option, default=[], metavar="OID=DIR")
     options = parser.parse_args(words)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", options.source):

@@ -3,6 +3,9 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import type { Config } from '../activities/config/index.ts';
 import { checkConfig, loadKeys, payloadConverter, temporalConnect } from '../activities/config/index.ts';
 import { toolVersion } from '../activities/config/version.ts';
+import type { Log } from '../activities/io/run.ts';
+import { plainRun } from '../activities/io/run.ts';
+import { serveWal } from '../activities/serve-wal.ts';
 import { failure } from '../workflows/model/failure.ts';
 import { workflowBundle } from './bundle.ts';
 import { composeWorkers } from './compose.ts';
@@ -47,10 +50,28 @@ export async function runWorker(choice: WorkerChoice): Promise<void> {
       address: config.temporal.address,
       queues: [common.taskQueue, own.taskQueue],
     });
-    await Promise.all(workers.map((worker) => worker.run()));
+    await whileWalIsGiven({ config, log }, () => Promise.all(workers.map((worker) => worker.run())));
     log.info('worker stopped', { host });
   } finally {
     await connection.close();
+  }
+}
+
+/** Servers of this host that recover are given WAL for as long as the work goes on. */
+async function whileWalIsGiven(
+  { config, log }: { config: Config; log: Log },
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const over = new AbortController();
+  const run = plainRun({ signal: over.signal, log });
+  const serving = Object.entries(config.sources).flatMap(([source, { wal }]) =>
+    wal.fetch ? [serveWal(config, { source, ...wal.fetch }, run)] : [],
+  );
+  try {
+    await work();
+  } finally {
+    over.abort(new Error('the worker stops'));
+    await Promise.allSettled(serving);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Activities } from '../activities/index.ts';
 import { begin } from './lib/begin.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
 import type { ExtractResult } from './model/contents.ts';
-import { extractedOf } from './model/contents.ts';
+import { extractedOf, extractedText } from './model/contents.ts';
 import { hostQueue } from './model/names.ts';
 import type { OrderShape } from './model/order-check.ts';
 import { checkOrder } from './model/order-check.ts';
@@ -12,10 +12,12 @@ import { bulk, quick } from './options.ts';
 
 const SHAPE: OrderShape = {
   ...{ 'source!': 'text', 'point!': 'text', file: 'text', relation: 'text', 'to!': 'text', host: 'text' },
+  all: 'flag',
 };
 
 /**
- * Takes one file, or one relation with all its segments and forks, out of a recovery point. Nothing is written over.
+ * Takes one file, or one relation with all its segments and forks, out of a recovery point, or everything out of a forensic copy.
+ * Nothing is written over.
  * Input: {"source":"shop","point":"20260301T020000Z-1a2b3c4d-1","relation":"shop.public.orders","to":"/srv/orders"}.
  */
 export async function extract(given: ExtractOrder): Promise<ExtractResult> {
@@ -27,7 +29,7 @@ export async function extract(given: ExtractOrder): Promise<ExtractResult> {
     async (undo) => {
       journal.step('find');
       const finding = quick({
-        summary: `find ${order.file ?? order.relation} in ${point}`,
+        summary: `find ${extractedText(order)} in ${point}`,
         ...(host === undefined ? {} : { taskQueue: hostQueue(host) }),
       });
       const plan = await finding.planExtract({ ...order, run: workflowInfo().runId });

@@ -2,7 +2,8 @@ import { isCancellation, CancellationScope, patched } from '@temporalio/workflow
 import { Approvals } from './lib/approval.ts';
 import { begin } from './lib/begin.ts';
 import { Compensations, conclude, messageOf } from './lib/conclude.ts';
-import { keepDamaged, lastGoodOf, lostBehind } from './lib/last-good.ts';
+import { keepDamaged } from './lib/keep-damaged.ts';
+import { lastGoodOf, lostBehind } from './lib/last-good.ts';
 import { planRecovery } from './lib/recover.ts';
 import { report } from './lib/report.ts';
 import { startRtoClock } from './lib/rto-clock.ts';
@@ -11,7 +12,7 @@ import { recoverProven, sectionsOf, switchOver } from './lib/take-over.ts';
 import { TrafficControl } from './lib/traffic.ts';
 import { failure } from './model/failure.ts';
 import type { RecoverOrder, Scenario } from './model/orders.ts';
-import { SCENARIOS } from './model/orders.ts';
+import { FORENSICS, SCENARIOS } from './model/orders.ts';
 import type { RecoverResult, SourceFacts } from './model/results.ts';
 import { quick } from './options.ts';
 
@@ -26,7 +27,7 @@ export async function recover(given: RecoverOrder): Promise<RecoverResult> {
   const begun = await begin<RecoverOrder>('recover', given, {
     ...{ 'source!': 'text', 'scenario!': SCENARIOS, 'by!': 'text', service: 'text' },
     ...{ target: 'target', timeline: 'timeline', point: 'text', host: 'text', mustHold: 'list' },
-    forensic: ['backup', 'none'],
+    ...{ forensic: FORENSICS, forensicDirectory: 'text', forensicHost: 'text' },
     ...{ into: 'text', port: 'port', replace: 'flag', tablespaces: 'texts' },
   });
   const { order, journal, facts, notices } = begun;
@@ -38,6 +39,7 @@ export async function recover(given: RecoverOrder): Promise<RecoverResult> {
       journal,
       async (undo) => {
         checkScenario(order);
+        checkForensic(order);
         if (facts.dumps) throw noReplay(facts);
         const asked = { source: order.source, ...(order.service === undefined ? {} : { service: order.service }) };
         const service = await quick({ summary: `read the service of ${order.source}` }).describeService(asked);
@@ -81,6 +83,25 @@ function checkScenario({ scenario, target }: RecoverOrder): void {
     expected: 'the moment before the loss',
     found: 'nothing',
     hint: 'lifeboat recover SOURCE --scenario recent-loss --to-time 2026-03-01T11:59:59Z',
+  });
+}
+
+/** Where files stand is of use only where they may be copied. */
+function checkForensic({ scenario, forensic = 'files', forensicDirectory, forensicHost }: RecoverOrder): void {
+  if (forensicDirectory === undefined && forensicHost === undefined) return;
+  const hint = 'lifeboat recover SOURCE --scenario corruption --forensic files --forensic-dir DIR';
+  if (scenario !== 'corruption' || forensic !== 'files') {
+    throw failure('ConfigInvalid', 'order recover has files to copy, and does not copy any', {
+      place: forensicDirectory === undefined ? 'recover.forensicHost' : 'recover.forensicDirectory',
+      expected: 'scenario corruption, with forensic files',
+      found: `scenario ${scenario}, forensic ${forensic}`,
+      hint,
+    });
+  }
+  if (forensicDirectory === undefined || forensicDirectory.startsWith('/')) return;
+  throw failure('ConfigInvalid', 'order recover.forensicDirectory is no absolute path', {
+    ...{ place: 'recover.forensicDirectory', expected: 'an absolute path on the host of the server' },
+    ...{ found: forensicDirectory, hint },
   });
 }
 
@@ -129,7 +150,8 @@ async function corruption(use: Saving): Promise<RecoverResult> {
 }
 
 function wishOf({ order, service }: Saving): Parameters<typeof planRecovery>[0] {
-  const { scenario: _scenario, by: _by, service: _service, forensic: _forensic, ...wish } = order;
+  const { scenario: _scenario, by: _by, service: _service, forensic: _forensic, ...all } = order;
+  const { forensicDirectory: _directory, forensicHost: _host, ...wish } = all;
   return { ...wish, listen: service.listen };
 }
 

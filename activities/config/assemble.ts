@@ -103,6 +103,7 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
       ...(source.wal.streams === 1 ? {} : { streams: source.wal.streams }),
       ...(source.wal.hosts === undefined ? {} : { hosts: source.wal.hosts }),
       ...archiveOf(source.wal),
+      ...fetchOf(source.wal),
     },
     schedule: Object.fromEntries(
       SCHEDULE_NAMES.flatMap((each) => {
@@ -125,6 +126,11 @@ function approvalOf({ within, ...approval }: SourceFile['approval']): ApprovalCo
 function archiveOf(wal: SourceFile['wal']): Pick<SourceConfig['wal'], 'archive'> {
   const { receive, host = '', socket = '', socketMode } = wal;
   return receive === 'archive' ? { archive: { host, socket, socketMode: Number.parseInt(socketMode, 8) } } : {};
+}
+
+function fetchOf({ fetchSocket, socketMode }: SourceFile['wal']): Pick<SourceConfig['wal'], 'fetch'> {
+  if (fetchSocket === undefined) return {};
+  return { fetch: { socket: fetchSocket, socketMode: Number.parseInt(socketMode, 8) } };
 }
 
 function retentionOf({

@@ -90,6 +90,8 @@ export interface SourceConfig {
     from?: ServerWish;
     /** The server's archiver hands it over, instead of a stream. */
     archive?: { host: string; socket: string; socketMode: number };
+    /** Where a worker gives it to servers of its host that recover. */
+    fetch?: { socket: string; socketMode: number };
   };
   schedule: Partial<Record<ScheduleName, ScheduleConfig>>;
   /** Absent: nothing that was published is ever removed. */

@@ -8,6 +8,7 @@ import type { ConfigFile } from './schema.ts';
 export function crossProblems(file: ConfigFile): RawProblem[] {
   return [
     ...[...unknownNames(file), ...sharedSlots(file), ...archives(file), ...severalStreams(file)],
+    ...sharedSockets(file),
     ...[...retentionWithoutRules(file), ...serviceProblems(file), ...ofDumps(file)],
   ];
 }
@@ -44,6 +45,22 @@ function archives(file: ConfigFile): RawProblem[] {
       found: JSON.stringify(wal[key]),
     }));
   });
+}
+
+/** A socket is that of one source, and for one thing. */
+function sharedSockets(file: ConfigFile): RawProblem[] {
+  const taken = new Map<string, string>();
+  return Object.entries(file.sources).flatMap(([name, { wal }]) =>
+    (['socket', 'fetchSocket'] as const).flatMap((key) => {
+      const socket = wal[key];
+      if (socket === undefined) return [];
+      const other = taken.get(socket);
+      taken.set(socket, `sources.${name}.wal.${key}`);
+      if (other === undefined) return [];
+      const reason = `is that of ${other}, too`;
+      return [{ path: ['sources', name, 'wal', key], reason, expected: 'a socket of its own', found: `"${socket}"` }];
+    }),
+  );
 }
 
 /** Each on a host of its own, or on any. */

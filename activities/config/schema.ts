@@ -95,6 +95,7 @@ export const sourceShape = {
         .string()
         .regex(/^0[0-7]{3}$/, 'permission bits in quotes, like "0660"')
         .default('0660'),
+      fetchSocket: pathOption.refine((path) => path.length <= 90, 'at most 90 letters').optional(),
       shipEvery: duration(100, '100ms').prefault('500ms'),
       synchronous: z.boolean().default(false),
       newBaseAfterHole: z.boolean().default(true),

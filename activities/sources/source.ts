@@ -1,8 +1,10 @@
 import type { ZodType } from 'zod';
 import type { Run } from '../io/run.ts';
+import type { ForensicCopying } from './forensic-copying.ts';
 import type { PartSink } from './part-sink.ts';
 import type { PointFiles } from './point-files.ts';
 import type { RowRescue } from './row-rescue.ts';
+import type { CheckWants, SourceCheck } from './source-check.ts';
 import type { UpstreamWish, WalFileWish } from './standby-wishes.ts';
 import type { CommitSearch, StoredWalCare } from './stored-wal-care.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
@@ -205,29 +207,7 @@ export interface Recovery extends Restoring {
   replay(plan: RecoveryPlan, wal: WalVault): Promise<ReplayEvidence>;
 }
 
-/** `ok: false` is a fault to mend; a hint beside `ok: true` is advice. */
-export interface SourceCheck {
-  name: string;
-  ok: boolean;
-  found: string;
-  hint?: string;
-  /** A base backup can be taken in spite of the fault, and must be: who knows when the next disaster is. */
-  backupGoesOn?: true;
-}
-
-/** What somebody means to do beyond a full backup. */
-export interface CheckWants {
-  /** Backups of what changed. */
-  increments?: boolean;
-  /** WAL from the server's archiver. */
-  archive?: boolean;
-  /** Names of the slots that WAL is streamed from: these and those of others are looked at. */
-  slots?: readonly string[];
-  /** Which servers backups and WAL come from: the faults of those count; absent: as BackupOptions and ShipOptions say. */
-  from?: { backup?: ServerWish; wal?: ServerWish };
-  /** Try every server of the cluster, not only those that are chosen. */
-  every?: boolean;
-}
+export type { CheckWants, SourceCheck } from './source-check.ts';
 
 /** One source, opened. Opening connects to nothing: a restore must work when the source is gone. */
 export interface SourceSession extends AsyncDisposable {
@@ -241,6 +221,8 @@ export interface SourceSession extends AsyncDisposable {
   readonly files?: PointFiles;
   /** Only what can be asked for rows, beside those that go on, has it. */
   readonly rows?: RowRescue;
+  /** Only what has files on a host has it. */
+  readonly forensic?: ForensicCopying;
 }
 
 export interface Source {

@@ -8,8 +8,11 @@ export interface WalFileWish {
   data: string;
   /** Where the WAL stands that it has itself. */
   walFolder: string;
-  /** Of which cluster, where there is no data directory: then only of histories. */
+  /** Of which cluster, where there is no data directory: then only of histories, unless the size of its segments is told too. */
   systemId?: string;
+  segmentBytes?: number;
+  /** Only a segment that is stored to its end. */
+  wholeOnly?: boolean;
   /** How long what cannot be had now is asked for again, milliseconds. */
   waitMs: number;
   /** Tablespaces that the WAL makes are to be made in the data directory, wherever the source made them. */

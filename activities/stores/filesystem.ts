@@ -46,18 +46,45 @@ async function refuseAbsent(root: string): Promise<void> {
   }
 }
 
+async function isReadOnly(root: string): Promise<boolean> {
+  return access(root, constants.W_OK).then(
+    () => false,
+    ({ code }: NodeJS.ErrnoException) => code === 'EROFS',
+  );
+}
+
+/** An empty folder that nobody can write to is no store: it is a mount point without its mount. */
+async function markOfReadOnly(root: string): Promise<string> {
+  const folders = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  const mark = folders.find(({ name }) => name === STAGING) ?? folders[0];
+  if (mark) return mark.name;
+  throw failure('Precondition', `store folder ${root} is empty, and on a read-only file system`, {
+    place: root,
+    expected: 'a copy of a store, or a file system that can be written to',
+    found: 'nothing in it',
+    hint: 'mount the copy, or for a new store mount it read-write',
+  });
+}
+
 class FilesystemSession implements StoreSession {
   readonly #root: string;
   readonly #run: Run;
+  /** Folder in the root by which it is known to be there. */
+  readonly #mark: string;
+  readonly #isReadOnly: boolean;
 
-  constructor(root: string, run: Run) {
+  constructor(root: string, run: Run, readOnly?: { mark: string }) {
     this.#root = root;
     this.#run = run;
+    this.#mark = join(root, readOnly?.mark ?? STAGING);
+    this.#isReadOnly = readOnly !== undefined;
   }
 
   static async open(root: string, run: Run): Promise<FilesystemSession> {
     return translateFileError(root, async () => {
       await refuseAbsent(root);
+      // A copy on a read-only file system is as good to read as any; what writes to it is refused there.
+      if (await isReadOnly(root)) return new FilesystemSession(root, run, { mark: await markOfReadOnly(root) });
       await makeFolderDurable(join(root, STAGING));
       await access(join(root, STAGING), constants.W_OK | constants.X_OK);
       await removeStale(join(root, STAGING), run.clock.nowMs() - STALE_MS);
@@ -70,6 +97,7 @@ class FilesystemSession implements StoreSession {
     const reader = new BodyReader(body, this.#run.signal);
     try {
       await this.#checkPlace();
+      if (this.#isReadOnly) throw Object.assign(new Error('read-only'), { code: 'EROFS' });
       await makeFolderDurable(dirname(path));
       const target = { path, staging: join(this.#root, STAGING), ...(options.ifAbsent ? { ifAbsent: true } : {}) };
       return await writeAtomically(target, reader.chunks());
@@ -140,7 +168,7 @@ class FilesystemSession implements StoreSession {
    */
   #checkPlace(): Promise<void> {
     this.#run.signal.throwIfAborted();
-    return translateFileError(this.#root, () => access(join(this.#root, STAGING)));
+    return translateFileError(this.#root, () => access(this.#mark));
   }
 
   /** The place is told first: a key is absent only in a store that is there. */

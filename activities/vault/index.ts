@@ -45,8 +45,8 @@ function vaultOf(vault: VaultContext): Vault {
     publish: async (point) => summarise(await publishDraft(vault, point)),
     discard: (prefix, keep) => discardPoints(vault, prefix, keep),
     points: async () => {
-      const { points, damaged } = await listPoints(vault);
-      return { points, damaged };
+      const { points, forensic, damaged } = await listPoints(vault);
+      return { points, forensic, damaged };
     },
     catalog: (known) => readCatalog(vault, known),
     marks: (point) => readMarks(vault, point),

@@ -4,10 +4,9 @@ import { summarise } from '../../workflows/model/manifest.ts';
 import type { VaultContext } from './context.ts';
 import { findManifest, isManifest, openManifest, readSealed, withdraw } from './manifest/store.ts';
 import { inParallel } from './parallel.ts';
+import type { Points } from './vault.ts';
 
-export interface Listing {
-  points: PointSummary[];
-  damaged: { point: string; reason: string }[];
+export interface Listing extends Points {
   /** What stands in the folder of each point. */
   folders: Folder[];
 }
@@ -20,15 +19,24 @@ export async function listPoints(
   vault: VaultContext,
   known: ReadonlyMap<string, PointSummary> = new Map(),
 ): Promise<Listing> {
-  const listing: Listing = { points: [], damaged: [], folders: [] };
+  const listing: Listing = { points: [], forensic: [], damaged: [], folders: [] };
   await inParallel(pointFolders(vault), PARALLEL, async (folder) => {
     listing.folders.push(folder);
     if (folder.manifest) await addPoint(vault, folder.point, { listing, known: known.get(folder.point) });
   });
-  const key = (point: PointSummary): string => `${point.stoppedAt} ${point.point}`;
-  listing.points.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  for (const list of [listing.points, listing.forensic]) list.sort(byAge);
   listing.damaged.sort((a, b) => (a.point < b.point ? -1 : 1));
   return listing;
+}
+
+/** Oldest first. */
+function byAge(a: PointSummary, b: PointSummary): number {
+  const key = (point: PointSummary): string => `${point.stoppedAt} ${point.point}`;
+  return key(a) < key(b) ? -1 : 1;
+}
+
+function add(listing: Listing, point: PointSummary): void {
+  listing[point.forensic ? 'forensic' : 'points'].push(point);
 }
 
 async function addPoint(
@@ -40,9 +48,9 @@ async function addPoint(
   const sealed = await readSealed(vault, place);
   if (!sealed) return;
   try {
-    if (known && isManifest(vault, point, sealed)) return void listing.points.push(known);
+    if (known && isManifest(vault, point, sealed)) return add(listing, known);
     const found = await openManifest(vault, { point, place }, sealed);
-    if (found !== 'withdrawn') listing.points.push(summarise(found.manifest));
+    if (found !== 'withdrawn') add(listing, summarise(found.manifest));
   } catch (error) {
     // One damaged manifest must not hide the others; a store that is away must not look like damage.
     if (isRetryable(error) || failureTypeOf(error) === undefined) throw error;

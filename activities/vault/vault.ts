@@ -16,7 +16,7 @@ export interface Vault extends AsyncDisposable {
   /** Removes every unpublished point whose id starts with `prefix`, except `keep`. Never touches a published one. */
   discard(prefix: string, keep?: string): Promise<{ removed: number }>;
   /** Published points, oldest first; a damaged manifest is reported in `damaged`, and hides no other point. */
-  points(): Promise<{ points: PointSummary[]; damaged: { point: string; reason: string }[] }>;
+  points(): Promise<Points>;
   open(point: string): Promise<PointReader>;
   /** Integrity unless every part of a point is stored in its full length; reads its manifest and no part. */
   checkStored(point: string): Promise<void>;
@@ -53,9 +53,15 @@ export interface Vault extends AsyncDisposable {
   takeEpoch(order: { run: string; atLeast: number }): Promise<number>;
 }
 
-export interface Catalog {
+export interface Points {
+  /** What can be restored. */
   points: PointSummary[];
+  /** What is kept as evidence: apart, so that nobody takes it for a backup who does not ask for it. */
+  forensic: PointSummary[];
   damaged: { point: string; reason: string }[];
+}
+
+export interface Catalog extends Points {
   /** Of published points that have any. */
   marks: Map<string, PointMarks>;
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { ExtractResult } from '../../workflows/model/contents.ts';
+import { extractedText } from '../../workflows/model/contents.ts';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { ExtractOrder } from '../../workflows/model/orders.ts';
 import { formatBytes } from '../../workflows/model/units.ts';
@@ -14,7 +15,8 @@ export function define(command: Command): Handler {
     .argument('<point>', 'POINT, or SOURCE/POINT')
     .option('--file <path>', 'one file, as lifeboat contents shows it')
     .option('--relation <name>', 'one table or index, as database.schema.name: all its segments and forks')
-    .option('--to <path>', 'absolute; a file that is not there yet, or for a relation a folder')
+    .option('--all', 'everything, of a forensic copy')
+    .option('--to <path>', 'absolute; a file that is not there yet, or for a relation or everything a folder')
     .option('--host <host>', 'take it to the worker of this host');
   addRunOptions(command);
   addExamples(command, [
@@ -25,6 +27,10 @@ export function define(command: Command): Handler {
     [
       'lifeboat extract shop/20260301T020000Z-1a2b3c4d-1 --relation shop.public.orders --to /srv/orders',
       'the files of a table, for pg_filedump and the like',
+    ],
+    [
+      'lifeboat extract shop/20260301T020000Z-1a2b3c4d-1 --all --to /srv/forensic',
+      'the files of a server that was down, as they were found',
     ],
   ]);
   return extract;
@@ -39,7 +45,7 @@ async function extract(call: Call): Promise<Outcome> {
         workflow: 'extract',
         workflowId: workflowId.extract(order.source, order.point),
         order,
-        summary: `take ${order.file ?? order.relation} out of ${order.source}/${order.point}`,
+        summary: `take ${extractedText(order)} out of ${order.source}/${order.point}`,
       };
     },
     answer: (result) => ({
@@ -59,13 +65,14 @@ async function orderFor(session: Session, call: Call): Promise<ExtractOrder> {
     import('../target-flags.ts'),
   ]);
   const { file, relation, host } = call.options as Record<string, string | undefined>;
-  if ((file === undefined) === (relation === undefined))
-    throw new Stop('Usage', 'one of --file and --relation is needed', { hint: 'lifeboat extract --help' });
+  const all = call.options['all'] === true ? (true as const) : undefined;
+  if ([file, relation, all].filter((what) => what !== undefined).length !== 1)
+    throw new Stop('Usage', 'one of --file, --relation and --all is needed', { hint: 'lifeboat extract --help' });
   const to = folderOf(call.options['to'], '--to');
   if (to === undefined) throw new Stop('Usage', 'option --to is needed', { hint: '--to /srv/NAME' });
   const name = checkedPointName(session, call.args[0] ?? '');
   // A point without its source is looked up: point ids are unique within a source only.
   const source =
     name.source ?? (await inspect(session, { what: 'point', point: name.point }, call)).point.summary.source;
-  return { source, point: name.point, to, ...given({ file, relation, host }) };
+  return { source, point: name.point, to, ...given({ file, relation, all, host }) };
 }

@@ -29,12 +29,12 @@ async function list(call: Call): Promise<Outcome> {
 
 function pointsTable(sources: readonly SourcePoints[]): string[] {
   const rows = sources
-    .flatMap(({ points }) => points)
+    .flatMap(({ points, forensic = [] }) => [...points, ...forensic])
     .map((point) => [
       point.source,
       point.point,
-      point.dump ? 'dump' : point.kind,
-      point.stoppedAt,
+      point.dump ? 'dump' : point.forensic ? 'forensic copy' : point.kind,
+      point.forensic ? 'no backup' : point.stoppedAt,
       formatBytes(point.bytes),
       formatBytes(point.storedBytes),
       String(point.timeline),
@@ -47,8 +47,8 @@ function pointsTable(sources: readonly SourcePoints[]): string[] {
   const damaged = sources.flatMap(({ source, damaged }) =>
     damaged.map(({ point, reason }) => `damaged: ${source}/${point}: ${reason}`),
   );
-  const pages = sources.flatMap(({ points }) =>
-    points.flatMap(({ source, point, damaged: wrong }) =>
+  const pages = sources.flatMap(({ points, forensic = [] }) =>
+    [...points, ...forensic].flatMap(({ source, point, damaged: wrong }) =>
       wrong ? [`damaged pages: ${source}/${point}: ${wrong.pages}, the first ${wrong.first[0]}`] : [],
     ),
   );

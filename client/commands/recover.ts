@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { workflowId } from '../../workflows/model/names.ts';
 import type { RecoverOrder, Scenario } from '../../workflows/model/orders.ts';
-import { SCENARIOS } from '../../workflows/model/orders.ts';
+import { FORENSICS, SCENARIOS } from '../../workflows/model/orders.ts';
 import type { RecoverResult } from '../../workflows/model/results.ts';
 import { addIdentityOption } from '../identity.ts';
 import { addRunOptions, collect, given } from '../run-options.ts';
@@ -30,7 +30,13 @@ export function define(command: Command): Handler {
       collect,
       [],
     );
-  command.option('--forensic <what>', 'corruption: backup (default) keeps the damaged state first; none does not');
+  command
+    .option(
+      '--forensic <what>',
+      'corruption: how the damaged state is kept first: backup by its server (default while that answers), files of a server that is down, none',
+    )
+    .option('--forensic-dir <dir>', 'data directory of the server that is down (default: files.dataDirectory)')
+    .option('--forensic-host <host>', 'worker on the host of the server that is down');
   addIdentityOption(command);
   addRunOptions(command);
   addExamples(command, [
@@ -41,6 +47,10 @@ export function define(command: Command): Handler {
     [
       'lifeboat recover shop --scenario corruption --must-hold "select count(*) > 1000 from orders"',
       'look backwards for the last moment where that is true',
+    ],
+    [
+      'lifeboat recover shop --scenario corruption --forensic-host db1 --forensic-dir /var/lib/postgresql/18/main',
+      'the server is down: its files are copied first, by the worker on its host',
     ],
     ['lifeboat recover shop --scenario complete-loss --host db2 --port 5432', 'the newest moment, traffic by steps'],
     ['lifeboat approve recover/shop', 'what it waits for, and how to approve it'],
@@ -85,6 +95,8 @@ async function orderOf(source: string, { options }: Call): Promise<RecoverOrder>
       point: text('point')?.split('/').at(-1),
       host: text('host'),
       forensic: forensicOf(text('forensic')),
+      forensicDirectory: folderOf(options['forensicDir'], '--forensic-dir'),
+      forensicHost: text('forensicHost'),
       mustHold: mustHold.length > 0 ? mustHold : undefined,
     }),
   };
@@ -95,8 +107,12 @@ async function orderOf(source: string, { options }: Call): Promise<RecoverOrder>
 }
 
 function forensicOf(text: string | undefined): RecoverOrder['forensic'] {
-  if (text === undefined || text === 'backup' || text === 'none') return text;
-  throw new Stop('Usage', `option --forensic is backup or none, not "${text}"`, { hint: 'lifeboat recover --help' });
+  if (text === undefined) return undefined;
+  const found = FORENSICS.find((each) => each === text);
+  if (found) return found;
+  throw new Stop('Usage', `option --forensic is ${FORENSICS.join(', ')}, not "${text}"`, {
+    hint: 'lifeboat recover --help',
+  });
 }
 
 function scenarioOf(text: string | undefined): Scenario {

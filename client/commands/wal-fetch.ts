@@ -19,11 +19,19 @@ export function define(command: Command): Handler {
     )
     .option('--wait <duration>', 'how long a store that is away is asked again (default: 1m; 0s with --standby)')
     .option('--keep-inside', 'tablespaces that the WAL makes are made in the data directory')
+    .option(
+      '--agent <socket>',
+      'ask a worker of this host first, at its wal.fetchSocket; without an answer of it as ever',
+    )
     .option('--system <id>', 'system identifier, outside of a data directory; for histories only');
   addExamples(command, [
     [
       'lifeboat wal-fetch shop 000000010000000000000007 pg_wal/RECOVERYXLOG',
       "as a server calls it: restore_command = '/usr/local/bin/lifeboat wal-fetch shop %f %p --config /etc/lifeboat/lifeboat.yml'",
+    ],
+    [
+      'lifeboat wal-fetch shop 000000010000000000000007 pg_wal/RECOVERYXLOG --agent /run/lifeboat/shop-fetch.sock',
+      'the same from a worker that runs on this host, which is many times as fast',
     ],
     [
       'lifeboat wal-fetch shop 00000002.history /tmp/history --system 7312345678901234567',

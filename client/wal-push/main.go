@@ -1,5 +1,5 @@
-// Hands one WAL file to the worker on this host and waits until the worker says that it is durable in the store.
-// PostgreSQL calls it for every file (archive_command), so it is a program of its own that starts at once.
+// Hands one WAL file to the worker on this host and waits until the worker says that it is durable in the store; with --fetch it
+// brings one from there. PostgreSQL calls it for every file, so it is a program of its own that starts at once.
 package main
 
 import (
@@ -15,6 +15,9 @@ const silenceSeconds = 60
 const longestPath = 4096
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "--fetch" {
+		os.Exit(fetch(os.Args[2:]))
+	}
 	if len(os.Args) != 3 || strings.HasPrefix(os.Args[1], "-") {
 		os.Stderr.WriteString("usage: lifeboat-wal-push SOCKET FILE\n" +
 			"archive_command = '/path/to/lifeboat-wal-push /run/lifeboat/shop.sock %p'\n")

@@ -61,6 +61,36 @@ suite('store filesystem', () => {
     });
   });
 
+  test(
+    'on a read-only file system what is there is read, nothing is written, and an empty folder is no store',
+    { skip: noMount() },
+    async () => {
+      await withTempDir(async (dir) => {
+        const store = await made(join(dir, 'store'));
+        await (await open(store)).put('a/b', Buffer.from('x'));
+        const readOnly = join(dir, 'read-only');
+        await mkdir(readOnly);
+        await withReadOnly(dir, async (empty) => assert.rejects(open(empty), isType('Precondition')));
+        for (const hidden of [false, true]) {
+          // A copy need not have what only who writes uses.
+          if (hidden) await rm(join(store, '.staging'), { recursive: true });
+          await mounted(['--bind', store, readOnly], readOnly, async () => {
+            await promisify(execFile)('mount', ['-o', 'remount,ro,bind', readOnly]);
+            const session = await open(readOnly);
+            assert.deepEqual([await keysOf(session), String(await readAll(session, 'a/b'))], [['a/b'], 'x']);
+            assert.equal(await session.stat('a/c'), undefined);
+            for (const call of [() => session.put('new', Buffer.from('x')), () => session.remove('a/b')])
+              await assert.rejects(call, isType('Denied'));
+            await promisify(execFile)('umount', [readOnly]);
+            for (const call of [() => session.stat('a/c'), () => session.get('a/b'), () => keysOf(session)])
+              await assert.rejects(call, isType('NotFound'));
+            await promisify(execFile)('mount', ['--bind', store, readOnly]);
+          });
+        }
+      });
+    },
+  );
+
   test('a folder that this user may not write is Denied', { skip: noOtherUser() }, async () => {
     await withTempDir(async (dir) => {
       await chmod(dir, 0o755);
@@ -209,6 +239,20 @@ function whole(lines: string[]): string[] {
     if (rest !== undefined) return [`${begun.get(pid)}${rest}`];
     return broken === undefined ? [line] : [];
   });
+}
+
+async function mounted(words: string[], place: string, callback: () => Promise<void>): Promise<void> {
+  await promisify(execFile)('mount', words);
+  try {
+    await callback();
+  } finally {
+    await promisify(execFile)('umount', [place]);
+  }
+}
+
+function withReadOnly(dir: string, callback: (place: string) => Promise<void>): Promise<void> {
+  const place = join(dir, 'read-only');
+  return mounted(['-t', 'tmpfs', '-o', 'ro,size=1m', 'tmpfs', place], place, () => callback(place));
 }
 
 async function withSmallDisk(dir: string, callback: (disk: string) => Promise<void>): Promise<void> {

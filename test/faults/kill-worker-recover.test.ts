@@ -20,6 +20,11 @@ const RUNS: readonly (readonly Death[])[] = [
     { activity: 'weighRecovery', side: 'after' },
   ],
   [{ activity: 'listCommits', side: 'after' }],
+  [
+    { activity: 'findDamaged', side: 'after' },
+    { activity: 'copyDamaged', side: 'published' },
+    { activity: 'copyDamaged', side: 'after' },
+  ],
 ];
 
 test('a worker dies around each step that moves traffic', { concurrency: true }, (t) =>

@@ -89,6 +89,23 @@ const ROWS: Row[] = [
     ...{ expected: 'receive: stream, or synchronous: false', found: 'true', next: MEND },
   },
   {
+    ...{
+      name: 'a socket whose path is too long',
+      words: CHECK,
+      change: ['shipEvery: 5s', `fetchSocket: /${'x'.repeat(100)}`],
+    },
+    ...{ type: 'ConfigInvalid', message: /wal\.fetchSocket: is not usable/, place: at(14) },
+    ...{ expected: 'at most 90 letters', found: /xxx/, next: /./ },
+  },
+  {
+    ...{ name: 'one socket for two things', words: CHECK },
+    ...{
+      change: ['shipEvery: 5s', 'receive: archive, host: db1, socket: /run/s, fetchSocket: /run/s'] as [string, string],
+    },
+    ...{ type: 'ConfigInvalid', message: /fetchSocket: is that of sources\.shop\.wal\.socket, too/, place: at(14) },
+    ...{ expected: 'a socket of its own', found: '"/run/s"', next: MEND },
+  },
+  {
     ...{ name: 'a socket mode that is a number', words: CHECK, change: ['shipEvery: 5s', 'socketMode: "660"'] },
     ...{ type: 'ConfigInvalid', message: /wal\.socketMode: is not usable/, place: at(14) },
     ...{ expected: /permission bits in quotes/, found: '"660"', next: MEND },

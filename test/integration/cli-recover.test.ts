@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
 import type { PendingApproval } from '../../workflows/model/approval.ts';
-import type { RecoverResult, WalAnswer } from '../../workflows/model/results.ts';
+import type { RestoreResult } from '../../workflows/model/recovery.ts';
+import type { RecoverResult, SourcePoints, VerifyResult, WalAnswer } from '../../workflows/model/results.ts';
 import type { Expected } from '../support/bad-input.ts';
 import { assertRefused } from '../support/bad-input.ts';
 import { ask } from '../support/cli-ask.ts';
@@ -59,6 +62,20 @@ function orders(): Row[] {
       ...{ expected: 'a service with source: lone', found: 'none', next: /lifeboat restore lone$/ },
     },
     {
+      ...{
+        name: 'files to copy at no absolute path',
+        words: ['recover', 'shop', ...COMPLETE, '--forensic-dir', 'data'],
+      },
+      ...{ type: 'ConfigInvalid', message: /^--forensic-dir "data" is not usable/, place: '--forensic-dir' },
+      ...{ expected: /absolute path/, found: 'data', next: /./ },
+    },
+    {
+      name: 'files to copy where none are copied',
+      words: ['recover', 'shop', ...COMPLETE, '--forensic-dir', '/srv/data'],
+      ...{ type: 'ConfigInvalid', message: /has files to copy, and does not copy any/, place: /forensicDirectory/ },
+      ...{ expected: /corruption/, found: /complete-loss/, next: /--forensic files --forensic-dir DIR/ },
+    },
+    {
       ...{ name: 'a moment that nobody knows', words: ['recover', 'shop', ...COMPLETE, '--to-time', 'noon'] },
       ...{ type: 'ConfigInvalid', message: /noon/, place: /./, expected: /./, found: /noon/, next: /./ },
     },
@@ -71,7 +88,7 @@ async function usage(world: Lifeboat): Promise<void> {
     [['recover', 'shop'], /required option .*--scenario/],
     [['recover', 'shop', '--scenario', 'fire'], /--scenario is recent-loss, .*, not "fire"/],
     [['recover', 'shop', '--scenario', 'recent-loss'], /needs the moment before the loss/],
-    [['recover', 'shop', ...COMPLETE, '--forensic', 'photo'], /--forensic is backup or none, not "photo"/],
+    [['recover', 'shop', ...COMPLETE, '--forensic', 'photo'], /--forensic is backup, files, none, not "photo"/],
     [['recover', 'shop', ...COMPLETE, '--as', ' '], /--as is a name of 1 to 200 letters/],
     [['refuse', 'recover/shop'], /required option .*--reason/],
   ];
@@ -145,12 +162,39 @@ async function words(t: TestContext, world: Lifeboat, { evidence }: PendingAppro
     await t.test(row.name, () => assertRefused((more) => world.cli([...row.words, ...more], realTimeHost()), row));
 }
 
+/** Lists, verifies and restores; what would write is refused. */
+async function readOnly(world: Lifeboat, { config, moment }: { config: string; moment: string }): Promise<void> {
+  const place = join(world.dir, 'read-only');
+  await mkdir(place);
+  for (const words of [
+    ['--bind', world.vault, place],
+    ['-o', 'remount,ro,bind', place],
+  ])
+    assert.equal(spawnSync('mount', words).status, 0, words.join(' '));
+  try {
+    await world.writeConfig(config.replace('path: vault', `path: ${place}`));
+    const worker = await world.startWorker();
+    const { sources } = await ask<{ sources: SourcePoints[] }>(world, 'list', 'shop');
+    const point = sources[0]?.points.at(-1)?.point ?? '';
+    const { verified } = await ask<{ verified: VerifyResult }>(world, 'verify', `shop/${point}`);
+    assert.ok(verified.checks.every(({ ok }) => ok));
+    const target = ['--to-time', moment, '--into', join(world.scratch, 'of-read-only')];
+    const { result } = await ask<{ result: RestoreResult }>(world, 'restore', 'shop', ...target);
+    assert.equal(await valueOf(sqlOf({ port: result.open.port }), 'select count(*) from orders'), '1001');
+    const refused = await world.cli(['hold', `shop/${point}`, '--reason', 'case 12', '--json']);
+    assert.equal((refused.json['error'] as { type: string }).type, 'Denied');
+    await worker.stop();
+  } finally {
+    spawnSync('umount', [place]);
+  }
+}
+
 test('a loss is recovered by the CLI: refused, then approved, and its clients are at the copy', async (t) => {
   await withLifeboat(async (world) => {
     const { server } = world;
     const lb = await fileSwitch(join(world.dir, 'traffic'), OLD);
     await world.writeConfig(configOf(world, lb));
-    await world.startWorker();
+    const worker = await world.startWorker();
     await t.test('command lines that say nothing that could be done', () => usage(world));
     await t.test(PROMISE, (rows) => refuse(rows, world, orders()));
 
@@ -183,6 +227,12 @@ test('a loss is recovered by the CLI: refused, then approved, and its clients ar
       const copy = sqlOf({ port: result.restore.open.port });
       assert.equal(await valueOf(copy, 'select count(*) from orders'), '1001');
       assert.match((await world.cli(['status', 'recover/shop'])).out, /recover\/shop/);
+    });
+
+    const skip = process.getuid?.() === 0 ? false : 'a file system can be mounted by root only';
+    await t.test('out of a copy of the vault on a read-only file system, which is read as any', { skip }, async () => {
+      await worker.stop();
+      await readOnly(world, { config: configOf(world, lb), moment });
     });
   });
 });

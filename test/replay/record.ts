@@ -87,6 +87,17 @@ const RECORDINGS: Record<string, Recording> = {
     },
     meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
   },
+  'recover-files': {
+    workflow: 'recover',
+    options: {
+      ...{ input: { ...LOSS, scenario: 'corruption' }, isInRealTime: true },
+      script: {
+        ...new Switchboard().script,
+        findDamaged: () => ({ from: 'files', host: 'db1', directory: '/data', state: 'not shut down (in production)' }),
+      },
+    },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
   'recover-refused': {
     workflow: 'recover',
     options: { input: LOSS, script: new Switchboard().script, isInRealTime: true },

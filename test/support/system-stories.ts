@@ -88,6 +88,8 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   checkService: { about: 'recover', tell: duringTakeOver },
   weighRecovery: { about: 'recover', tell: duringTakeOver },
   listCommits: { about: 'recover', tell: duringTakeOver },
+  findDamaged: { about: 'recover', tell: duringTakeOver },
+  copyDamaged: { about: 'recover', tell: duringTakeOver, sides: WITH_STORE },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */

@@ -141,6 +141,8 @@ export const answers: Activities = {
       .update(JSON.stringify(facts.filter(({ passing }) => passing !== true)))
       .digest('hex'),
   }),
+  findDamaged: async () => ({ from: 'server' }),
+  copyDamaged: async ({ source }) => pointOf(source),
   listCommits: async ({ fromLsn }) => ({
     ...{ fromLsn, total: 2, reports: ['shop/reports/lost-1.jsonl'] },
     first: [{ xid: '912', lsn: '0/4A00200', at: '2026-01-05T03:00:14.500000Z' }],

@@ -31,7 +31,7 @@ const CASES: {
     path: 'sources.shop.wal.colour',
     at: '17:12',
     expected:
-      /receive, host, socket, socketMode, shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot, from, streams or hosts/,
+      /receive, host, socket, socketMode, fetchSocket, shipEvery, synchronous, newBaseAfterHole, heartbeatEvery, spool, slot, from, streams or hosts/,
     found: /^"colour"$/,
   },
   {

@@ -15,7 +15,7 @@ test('points that a removal took before they were in use are in no list', async 
   const vault = {
     points: () => {
       const points = [...stored].map((point): PointSummary => ({ ...samplePoint(), point }));
-      return Promise.resolve({ points, damaged: [] });
+      return Promise.resolve({ points, forensic: [], damaged: [] });
     },
     uses: {
       put: (_: string, note: UseNote) => Promise.resolve(void notes.push(note)),

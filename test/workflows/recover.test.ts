@@ -198,6 +198,43 @@ test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE
       assert.ok(!run.names().includes('prepareTarget'));
     });
 
+    const down = { from: 'files', host: 'db1', directory: '/data', state: 'not shut down (in production)' } as const;
+    const CORRUPT = { scenario: 'corruption', by: 'anna', target: TARGET };
+
+    tell(
+      'corruption of a server that is down: its files are copied on its host, and no WAL is waited for',
+      async () => {
+        const { run, result } = await begun(world, { input: CORRUPT, script: { findDamaged: () => down } });
+        const { evidence } = await pendingOf(run);
+        const shown = evidence.facts.find(({ name }) => name === 'damaged state');
+        assert.match(shown?.value ?? '', /, a copy of \/data on host db1: not shut down/);
+        await approve(run, { by: 'ben', hash: evidence.hash });
+        assert.equal((await result).forensicPoint, '20260105T030004Z-1a2b3c4d-1');
+        assert.equal(run.of('copyDamaged')[0]?.directory, '/data');
+        const names = run.names();
+        assert.ok(!names.some((name) => ['checkBackup', 'takeBackup', 'awaitWal'].includes(name)));
+        assert.ok(names.indexOf('copyDamaged') < names.indexOf('publishPoint'));
+        assert.ok(names.indexOf('publishPoint') < names.indexOf('prepareTarget'));
+      },
+    );
+
+    tell('cancelled while the files are copied: nothing of them stays, nothing was moved', async () => {
+      const reached = Promise.withResolvers<void>();
+      const { board, run, result } = await begun(world, {
+        ...{ input: { ...CORRUPT, forensic: 'files' }, script: { findDamaged: () => down } },
+        before: async (_, name) => {
+          if (name !== 'copyDamaged') return;
+          reached.resolve();
+          await untilCancelled();
+        },
+      });
+      await reached.promise;
+      await run.handle.cancel();
+      await assert.rejects(result, { message: 'Workflow execution cancelled' });
+      assert.deepEqual([board.moves, run.of('discardDrafts').length], [[], 1]);
+      assert.equal(run.of('findDamaged')[0]?.filesOnly, true);
+    });
+
     tell('corruption without a good moment: nothing is moved, no copy stays', async () => {
       const proveCluster: Script['proveCluster'] = async (given) => ({
         ...(await answers.proveCluster(given)),

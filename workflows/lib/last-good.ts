@@ -1,52 +1,16 @@
-import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { LastGood, LostCommits, Probe } from '../model/last-good.ts';
 import { findLastGood, touchedText } from '../model/last-good.ts';
 import { failure, isFailure } from '../model/failure.ts';
-import { hostQueue, pointPrefix } from '../model/names.ts';
+import { hostQueue } from '../model/names.ts';
 import type { ReachableWindow, RestoreResult } from '../model/recovery.ts';
 import { describeTarget } from '../model/target.ts';
-import { bulk, quick } from '../options.ts';
+import { bulk } from '../options.ts';
 import { Compensations, messageOf } from './conclude.ts';
-import { ensureWal } from './ensure-wal.ts';
 import { recover, replayOf } from './recover.ts';
 import type { Saving } from './take-over.ts';
-import { isoNow } from './time.ts';
 
 const BOUNDS = { most: 40, precisionMicros: 1_000_000 };
-
-/** A full backup of what is damaged, so that whatever happens it can be looked at; its name. */
-export async function keepDamaged(use: Saving): Promise<string> {
-  const { order, journal, undo } = use;
-  const { source } = order;
-  const prefix = pointPrefix(isoNow(), workflowInfo().runId);
-  journal.step('keep a copy of the damaged state');
-  try {
-    await quick({ summary: `check ${source}` }).checkBackup({ source, prefix });
-    await ensureWal(use.facts);
-    undo.push('remove the unfinished backup', () =>
-      bulk({ summary: 'remove drafts' }).discardDrafts({ source, prefix }),
-    );
-    const label = `forensic, before the recovery ${workflowInfo().runId}`;
-    const taking = bulk({ summary: `forensic backup of ${source}` });
-    const draft = await taking.takeBackup({ source, prefix, label, type: 'full' });
-    await bulk({ summary: 'WAL of the forensic backup' }).awaitWal({ source, need: draft });
-    const { point } = await bulk({ summary: `publish ${draft.point}` }).publishPoint({
-      source,
-      point: draft.point,
-      prefix,
-    });
-    journal.note(`the damaged state is kept as ${point}`);
-    return point;
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    throw failure('Precondition', `damaged state of ${source} cannot be kept: ${messageOf(error)}`, {
-      place: source,
-      expected: 'a full backup of it',
-      found: messageOf(error),
-      hint: 'keep a copy of its data directory by hand, then: lifeboat recover ... --forensic none',
-    });
-  }
-}
 
 /** Recovers to one moment after the other, in a scratch place, until the last good one is known. */
 export async function lastGoodOf(use: Saving, windows: readonly ReachableWindow[]): Promise<LastGood> {

@@ -28,7 +28,7 @@ export interface ContentsPage {
 }
 
 /** Which files are taken out of a point. */
-export type Extracted = { file: string } | { relation: string };
+export type Extracted = { file: string } | { relation: string } | { all: true };
 
 /** The whole answer to "what will be taken out", fixed before any byte moves. */
 export interface ExtractPlan {
@@ -39,9 +39,9 @@ export interface ExtractPlan {
   /** Points that it takes, from the full one to itself. */
   chain: string[];
   what: Extracted;
-  /** Path of the file, or of the first file of the relation. */
+  /** Path of the file, or of the first file of the relation; of everything ".". */
   path: string;
-  /** Absolute; a file for a file, a folder for a relation. */
+  /** Absolute; a file for a file, a folder for a relation or everything. */
   to: string;
 }
 
@@ -54,18 +54,36 @@ export interface ExtractResult {
   storedBytes: number;
 }
 
+/** What an order of an extraction says. */
+interface Extraction {
+  file?: string;
+  relation?: string;
+  all?: boolean;
+  to: string;
+}
+
+/** In words. */
+export function extractedText({ file, relation }: Pick<Extraction, 'file' | 'relation'>): string {
+  return file ?? relation ?? 'all files';
+}
+
 /** ConfigInvalid unless an order names one thing, and an absolute place for it. */
-export function extractedOf({ file, relation, to }: { file?: string; relation?: string; to: string }): Extracted {
+export function extractedOf({ file, relation, all, to }: Extraction): Extracted {
   if (!to.startsWith('/')) {
     throw failure('ConfigInvalid', 'order extract.to is not an absolute path', {
       ...{ place: 'extract.to', expected: 'an absolute path on the host that takes it', found: to },
       hint: '"to":"/srv/orders"',
     });
   }
-  if (file !== undefined && relation === undefined) return { file };
-  if (relation !== undefined && file === undefined) return { relation };
+  const named: Extracted[] = [
+    ...(file === undefined ? [] : [{ file }]),
+    ...(relation === undefined ? [] : [{ relation }]),
+    ...(all ? [{ all }] : []),
+  ];
+  const [what, another] = named;
+  if (what && !another) return what;
   throw failure('ConfigInvalid', 'order extract names no file and no relation, or both', {
-    ...{ place: 'extract.file', expected: 'one of file and relation', found: file === undefined ? 'neither' : 'both' },
+    ...{ place: 'extract.file', expected: 'one of file, relation and all', found: what ? 'several' : 'none' },
     hint: 'lifeboat contents POINT --relations shows what there is',
   });
 }

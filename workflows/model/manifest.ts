@@ -1,5 +1,7 @@
 import type { DumpFacts, DumpSummary } from './dump.ts';
 import { summariseDump } from './dump.ts';
+import type { ForensicFacts, ForensicSummary } from './forensic.ts';
+import { summariseForensic } from './forensic.ts';
 import type { Lsn } from './lsn.ts';
 import type { ServerRole } from './server-role.ts';
 
@@ -114,8 +116,11 @@ export interface Manifest {
   stoppedAt: string;
   /** Every transaction below it (64 bits, decimal) had ended when the backup did; absent when it could not be asked. */
   oldestXid?: string;
-  /** consistent: as it is; WAL is not needed, and LSNs and timeline only say when it was. */
-  consistency: 'consistent-after-wal' | 'consistent';
+  /**
+   * consistent: as it is; WAL is not needed, and LSNs and timeline only say when it was. forensic: the files of a server that was
+   * down, as they were found, which is no backup; LSNs are those of its last checkpoint.
+   */
+  consistency: 'consistent-after-wal' | 'consistent' | 'forensic';
   /** Point whose files it changes; absent for a full one. */
   parent?: string;
   /** Why this is a full one although less was ordered. */
@@ -133,6 +138,8 @@ export interface Manifest {
   trees: FileTree[];
   /** Of a dump: what it holds. Its trees are then no cluster. */
   dump?: DumpFacts;
+  /** Of a forensic copy: what it was taken of. */
+  forensic?: ForensicFacts;
 }
 
 /** A point in a listing: small, JSON safe. */
@@ -164,6 +171,13 @@ export interface PointSummary {
   damaged?: { pages: number; first: string[] };
   /** A dump: what it holds. */
   dump?: DumpSummary;
+  /** A forensic copy, which is no backup: nothing is restored from it, and nothing stands on it. */
+  forensic?: ForensicSummary;
+}
+
+/** Whether a point is consistent only with WAL of the vault. */
+export function needsWal({ dump, forensic }: Pick<PointSummary, 'dump' | 'forensic'>): boolean {
+  return dump === undefined && forensic === undefined;
 }
 
 const DAMAGED_SHOWN = 5;
@@ -207,5 +221,6 @@ export function summarise(manifest: Manifest): PointSummary {
     ...(manifest.takenFrom === undefined ? {} : { takenFrom: manifest.takenFrom }),
     ...(manifest.damaged === undefined ? {} : { damaged: describeDamage(manifest.damaged) }),
     ...(manifest.dump === undefined ? {} : { dump: summariseDump(manifest.dump) }),
+    ...(manifest.forensic === undefined ? {} : { forensic: summariseForensic(manifest.forensic) }),
   };
 }

@@ -90,9 +90,19 @@ export interface RecoverOrder extends Pick<
   by: string;
   /** Needed where several services stand on the source. */
   service?: string;
-  /** corruption: a backup of the damaged state first (default), or none, when the server is down or kept otherwise. */
-  forensic?: 'backup' | 'none';
+  /**
+   * corruption: what is kept of the damaged state first. backup: a full backup by its server; files: a copy of the files of a server
+   * that is down, on its host; none: it is kept otherwise. Default: backup while the server answers, else files.
+   */
+  forensic?: Forensic;
+  /** Absolute data directory of the server that is down; default: files.dataDirectory of the source. */
+  forensicDirectory?: string;
+  /** Name of the worker on its host; default: whichever takes the step. */
+  forensicHost?: string;
 }
+
+export const FORENSICS = ['backup', 'files', 'none'] as const;
+export type Forensic = (typeof FORENSICS)[number];
 
 export interface DrillOrder {
   source: string;
@@ -132,6 +142,8 @@ export interface ExtractOrder {
   file?: string;
   /** database.schema.name: all segments and forks. */
   relation?: string;
+  /** Everything, of a forensic copy. */
+  all?: boolean;
   /** Absolute; a file for a file, a folder for a relation. It must not be there. */
   to: string;
   /** Name of the host worker that takes it; default: whichever takes the first step. */

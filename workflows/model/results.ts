@@ -143,6 +143,8 @@ export type ScheduledResult =
 export interface SourcePoints {
   source: string;
   points: PointSummary[];
+  /** Copies that are evidence, and no backups; absent when there is none. */
+  forensic?: PointSummary[];
   damaged: { point: string; reason: string }[];
 }
 

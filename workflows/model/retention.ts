@@ -1,6 +1,7 @@
 import type { Lsn } from './lsn.ts';
 import type { PointSummary } from './manifest.ts';
 import { keptByPeriods } from './retention-periods.ts';
+import { judgeForensic } from './retention-forensic.ts';
 import { goodnessOf } from './retention-good.ts';
 import { neededWal, unneeded } from './retention-wal.ts';
 import { windowBases } from './retention-window.ts';
@@ -51,6 +52,8 @@ export interface RetentionFacts {
   nowMicros: number;
   /** As the vault lists them: oldest first. */
   points: readonly PointSummary[];
+  /** Copies that are evidence and no backups, oldest first. */
+  forensic?: readonly PointSummary[];
   objects: readonly WalObject[];
   histories: readonly TimelineHistory[];
   marks: ReadonlyMap<string, PointMarks>;
@@ -93,9 +96,10 @@ export function planRetention(facts: RetentionFacts): RetentionPlan {
   keepAncestors(points, why);
   const kept = points.filter(({ point }) => why.has(point));
   const needed = neededWal({ ...holdings, points: kept, links: points }, lasting);
+  const evidence = judgeForensic(facts, cutoffMicros);
   return {
-    keep: kept.map(({ point }) => ({ point, why: why.of(point) })),
-    remove: childrenFirst(points.filter(({ point }) => !why.has(point))),
+    keep: [...kept.map(({ point }) => ({ point, why: why.of(point) })), ...evidence.keep],
+    remove: [...childrenFirst(points.filter(({ point }) => !why.has(point))), ...evidence.remove],
     wal: { remove: unneeded(objects, needed), keepFrom: needed.keepFrom },
   };
 }

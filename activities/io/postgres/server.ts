@@ -33,6 +33,36 @@ export async function runningServer(path: string): Promise<number | undefined> {
   return startingServer([path, data]);
 }
 
+/**
+ * Who works on a data directory, in words: a server, whoever the lock file names unless it is known to be somebody else, or what a
+ * killed postmaster left behind. Undefined when nobody does. What runs in another container is not seen.
+ */
+export async function occupantOf(path: string): Promise<string | undefined> {
+  const data = await realpath(path).catch(() => path);
+  const server = await runningServer(data);
+  if (server !== undefined) return `postmaster ${server}`;
+  const pid = Math.abs(Number((await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0]));
+  if (pid > 0 && isAlive(pid)) {
+    // Of somebody else's process we may not be told where it is.
+    const cwd = await readlink(`/proc/${pid}/cwd`).catch(({ code }: NodeJS.ErrnoException) =>
+      // One that has ended, and that nobody has asked for yet.
+      code === 'ENOENT' ? '' : undefined,
+    );
+    if (cwd === undefined || cwd === data) return `process ${pid}, which postmaster.pid names`;
+  }
+  const left = await serverProcessIn(data);
+  return left === undefined ? undefined : `server process ${left} without a postmaster`;
+}
+
+async function serverProcessIn(data: string): Promise<string | undefined> {
+  for (const name of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(name)) continue;
+    const program = await readFile(`/proc/${name}/comm`, 'utf8').catch(() => '');
+    if (program.trim() === 'postgres' && (await readlink(`/proc/${name}/cwd`).catch(() => '')) === data) return name;
+  }
+  return undefined;
+}
+
 /** One that was launched a moment ago has no pid file yet: it is known by its command line, which its children change. */
 async function startingServer(paths: string[]): Promise<number | undefined> {
   for (const name of await readdir('/proc')) {

@@ -3,6 +3,7 @@ import { defineSource } from '../source.ts';
 import { takeBackup } from './backup/index.ts';
 import { checkSource } from './check-servers.ts';
 import { createPointFiles } from './files/index.ts';
+import { createForensicCopying } from './forensic/index.ts';
 import { identityOf } from './identity.ts';
 import { postgresSchema } from './options.ts';
 import { createRecovery } from './recovery/index.ts';
@@ -22,6 +23,7 @@ export const postgresSource = defineSource({
     log: createLogShipping(name, options, run),
     files: createPointFiles(options, run),
     rows: createRowRescue(options, run),
+    forensic: createForensicCopying(options, run),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }),
 });

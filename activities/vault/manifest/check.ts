@@ -22,7 +22,7 @@ export function checkManifest(
     firstWrongEntry(manifest.trees) ??
     wrongName(manifest, at) ??
     wrongParent(manifest) ??
-    wrongDump(manifest) ??
+    wrongForm(manifest) ??
     wrongParts(manifest.parts) ??
     firstOf(manifest.trees, manifest.parts);
   return wrong === undefined ? { manifest } : { wrong };
@@ -48,6 +48,10 @@ function wrongParent({ kind, parent, point }: Manifest): string | undefined {
   return parent === undefined || parent === point ? `a point of kind ${kind} without a parent` : undefined;
 }
 
+function wrongForm(manifest: Manifest): string | undefined {
+  return wrongDump(manifest) ?? wrongForensic(manifest);
+}
+
 /** A dump taken for a cluster, or a cluster for a dump, would be restored as what it is not. */
 function wrongDump({ dump, consistency, trees }: Manifest): string | undefined {
   if ((dump !== undefined) !== (consistency === 'consistent')) return 'a dump that says it needs WAL, or the reverse';
@@ -58,6 +62,13 @@ function wrongDump({ dump, consistency, trees }: Manifest): string | undefined {
   const wanted = dump.databases.flatMap(({ schemaFile, dataFiles }) => [schemaFile, ...dataFiles]);
   const absent = wanted.find((path) => !held.has(path));
   return absent === undefined ? undefined : `${absent} is not among the files of the dump`;
+}
+
+/** Evidence that somebody takes for a backup would be restored as one. */
+function wrongForensic({ forensic, consistency, kind }: Manifest): string | undefined {
+  if ((forensic !== undefined) !== (consistency === 'forensic'))
+    return 'a forensic copy that does not say so everywhere';
+  return forensic && kind !== 'full' ? `a forensic copy of kind ${kind}` : undefined;
 }
 
 function wrongParts(parts: PartRef[]): string | undefined {

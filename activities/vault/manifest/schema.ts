@@ -45,13 +45,33 @@ const takenFrom = z.object({
   unseen: z.string().optional(),
 });
 
+const forensic = z.object({
+  directory: z.string(),
+  control: z
+    .object({
+      ...{ state: z.string(), clean: z.boolean(), checkpointLsn: lsn, redoLsn: lsn },
+      ...{ timeline: count, writtenAt: z.string() },
+    })
+    .optional(),
+  controlWrong: z.string().optional(),
+  unread: z
+    .array(
+      z.object({
+        ...{ tree: z.string(), path: z.string(), reason: z.string() },
+        ...{ from: count.optional(), bytes: count.optional() },
+      }),
+    )
+    .optional(),
+  unreadCount: count.optional(),
+});
+
 /** All of it but the files of the trees. */
 export const manifestSchema = z.object({
   format: z.literal(MANIFEST_FORMAT),
   ...{ point: z.string(), source: z.string(), kind: z.enum(POINT_KINDS), tool: z.string(), identity },
   ...{ timeline: count, startLsn: lsn, stopLsn: lsn, startedAt: z.string(), stoppedAt: z.string() },
   oldestXid: z.string().regex(/^\d+$/).optional(),
-  ...{ consistency: z.enum(['consistent-after-wal', 'consistent']), pageChecksums: z.boolean() },
+  ...{ consistency: z.enum(['consistent-after-wal', 'consistent', 'forensic']), pageChecksums: z.boolean() },
   ...{ parent: z.string().optional(), fallback: z.string().optional() },
   takenFrom: takenFrom.optional(),
   blockSums: z.object({ key: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
@@ -60,4 +80,5 @@ export const manifestSchema = z.object({
   parts: z.array(part),
   trees: z.array(tree),
   dump: dumpSchema.optional(),
+  forensic: forensic.optional(),
 }) as unknown as z.ZodType<Manifest>;

@@ -10,10 +10,11 @@ import type { SetupContext, SetUpTool } from './tool.ts';
 const SOURCE = join(dirname(fileURLToPath(import.meta.url)), '../../../client/wal-push');
 export const WAL_PUSH = 'lifeboat-wal-push';
 
-/** The helper for archive_command, of the source as it is now. */
+/** The helper for archive_command and restore_command, of the source as it is now. */
 export const setUpWalPush: SetUpTool = async (context) => {
-  const source = await readFile(join(SOURCE, 'main.go'));
-  const version = createHash('sha256').update(source).digest('hex').slice(0, 12);
+  const hash = createHash('sha256');
+  for (const name of ['main.go', 'fetch.go']) hash.update(await readFile(join(SOURCE, name)));
+  const version = hash.digest('hex').slice(0, 12);
   const folder = join(cacheFolder(), `wal-push-${version}`);
   let how = 'cache';
   await ensureFolder(folder, context, async (staging) => {

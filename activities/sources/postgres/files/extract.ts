@@ -9,6 +9,7 @@ import { fileFailure } from '../../../io/file-failure.ts';
 import { runCommand } from '../../../io/run-command.ts';
 import type { Gathering } from './gather.ts';
 import { gather } from './gather.ts';
+import { listedFiles } from './list.ts';
 import { relationFile } from './paths.ts';
 
 /** Precondition when something stands at the target, or its folder is not there: nothing is ever written over. */
@@ -47,6 +48,7 @@ export async function extractFiles(plan: ExtractPlan, use: Gathering): Promise<E
     await checkExtractTarget(plan.to);
     await rm(staging, { recursive: true, force: true });
     await mkdir(staging, { mode: 0o700 });
+    if ('all' in plan.what) await makeFolders(use, content);
     const gathered = await gather(use, wantedBy(plan, content));
     const result: ExtractResult = { plan, ...gathered };
     await writeFile(said, JSON.stringify(result));
@@ -87,7 +89,15 @@ function stagingOf({ to, run }: ExtractPlan): string {
   return join(dirname(to), `.${basename(to)}.lifeboat-${shortRun(run)}`);
 }
 
+/** A server does not start without those of its folders in which nothing is. */
+async function makeFolders({ reader }: Gathering, content: string): Promise<void> {
+  await mkdir(content, { mode: 0o700 });
+  for (const { path, type } of listedFiles(reader.manifest))
+    if (type === 'directory') await mkdir(join(content, path), { recursive: true, mode: 0o700 });
+}
+
 function wantedBy({ what, path }: ExtractPlan, content: string): (found: string) => string | undefined {
+  if ('all' in what) return (found) => join(content, found);
   if ('file' in what) return (found) => (found === path ? content : undefined);
   const main = relationFile(path);
   return (found) => {

@@ -22,7 +22,10 @@ export function createPointFiles(options: PostgresOptions, run: Run): PointFiles
     list: ({ reader }) => listedFiles(reader.manifest),
     names,
     choose: (from, wish) => inFolder((folder) => chooseDatabase({ ...from, run }, { wish, folder })),
-    find: async (from, what) => ('file' in what ? findFile(from, what.file) : findRelation(from, what.relation, names)),
+    find: async (from, what) => {
+      if ('all' in what) return findAll(from);
+      return 'file' in what ? findFile(from, what.file) : findRelation(from, what.relation, names);
+    },
     checkTarget: checkExtractTarget,
     // A late attempt would write into what its successor has published.
     extract: (plan, from) => exclusively(plan.to, run, () => extractFiles(plan, { ...from, run })),
@@ -41,6 +44,18 @@ async function withCatalogs<T>({ restore }: PostgresOptions, work: (folder: stri
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** Of a backup they are no cluster without its WAL: what makes one of it is a restore. */
+function findAll({ reader }: Chained): string {
+  const { source, point, forensic } = reader.manifest;
+  if (forensic) return '.';
+  throw failure('Precondition', `point ${point} is a backup: its files alone are no cluster`, {
+    place: `${source}/${point}`,
+    expected: 'a forensic copy, which is taken out as it is',
+    found: 'a backup',
+    hint: `lifeboat restore ${source} --point ${point} --into DIR`,
+  });
 }
 
 function findFile({ reader }: Chained, wanted: string): string {

@@ -7,6 +7,7 @@ import { translateFileError } from '../../../io/file-failure.ts';
 import type { Run } from '../../../io/run.ts';
 import type { WalVault } from '../../source.ts';
 import type { WalFileWish } from '../../standby-wishes.ts';
+import { controlSizes } from '../control-sizes.ts';
 import { readControlFile } from '../backup/local/control-file.ts';
 import type { Neighbours } from '../recovery/inside-copy.ts';
 import { InsideCopy, undefinedIfDamaged } from '../recovery/inside-copy.ts';
@@ -32,6 +33,8 @@ export async function walFile(vault: WalVault, wish: WalFileWish, run: Run): Pro
 }
 
 async function clusterOf(wish: WalFileWish, run: Run): Promise<Partial<Cluster> & Pick<Cluster, 'systemId'>> {
+  const { systemId: told, segmentBytes: size } = wish;
+  if (told !== undefined && size !== undefined) return { systemId: told, segmentBytes: size };
   const path = join(wish.data, 'global/pg_control');
   try {
     const { bytes, systemId } = await readControlFile(path, run);
@@ -52,15 +55,10 @@ function noDataDirectory({ data }: WalFileWish, why: string): Error {
   });
 }
 
-/** floatFormat of ControlFileData, the same in every file; four sizes of 32 bits follow it, the last that of a segment (pg_control.h). */
-const FLOAT_FORMAT = Buffer.alloc(8);
-FLOAT_FORMAT.writeDoubleLE(1234567);
-const SEGMENT_BYTES_AT = FLOAT_FORMAT.length + 12;
 const SEGMENT = { least: 1 << 20, most: 1 << 30 };
 
 function segmentBytesIn(control: Buffer, path: string): number {
-  const at = control.indexOf(FLOAT_FORMAT);
-  const bytes = at < 0 ? 0 : control.readUInt32LE(at + SEGMENT_BYTES_AT);
+  const bytes = controlSizes(control)?.segmentBytes ?? 0;
   if (bytes >= SEGMENT.least && bytes <= SEGMENT.most && (bytes & (bytes - 1)) === 0) return bytes;
   throw failure('Unsupported', `${path} does not say how long a WAL segment is`, {
     place: path,
@@ -78,7 +76,7 @@ interface Wanted {
 async function segmentFile(vault: WalVault, wanted: Wanted, run: Run): Promise<Buffer | undefined> {
   const { cluster, file, wish } = wanted;
   const found = await segmentUpToEnd(vault, { cluster, place: file, waitMs: wish.waitMs }, run);
-  if (!found) return undefined;
+  if (!found || (wish.wholeOnly && found.knownBytes < cluster.segmentBytes)) return undefined;
   const { bytes, knownBytes } = found;
   const asStored = wish.keepInside ? Buffer.from(bytes.subarray(0, knownBytes)) : bytes.subarray(0, knownBytes);
   if (wish.keepInside) await new InsideCopy().keep(bytes, file, neighboursOf(vault, cluster, file));

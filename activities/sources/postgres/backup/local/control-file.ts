@@ -21,7 +21,7 @@ const SUM = { least: 128, most: 508, step: 4 };
 export async function readControlFile(path: string, run: Run): Promise<ControlFile> {
   for (let tries = 0; tries < TRIES; tries++) {
     const [bytes, stats] = await translateFileError(path, () => Promise.all([readFile(path), stat(path)]));
-    if (isWhole(bytes)) {
+    if (isWholeControl(bytes)) {
       const { mtimeMs, mode } = stats;
       return { bytes, mtimeMs, mode: mode & 0o7777, systemId: String(bytes.readBigUInt64LE(0)) };
     }
@@ -35,7 +35,8 @@ export async function readControlFile(path: string, run: Run): Promise<ControlFi
   });
 }
 
-function isWhole(bytes: Buffer): boolean {
+/** Whether its own checksum fits. */
+export function isWholeControl(bytes: Buffer): boolean {
   for (let at = SUM.least; at <= SUM.most && at + 4 <= bytes.length; at += SUM.step) {
     if (crc32c(bytes.subarray(0, at)) === bytes.readUInt32LE(at)) return true;
   }

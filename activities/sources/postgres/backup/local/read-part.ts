@@ -13,6 +13,19 @@ export interface ReadJob {
   since?: string;
   /** Of the sums that are wanted of pages; absent when none are. */
   key?: Uint8Array;
+  /** Nobody writes to the files: what cannot be read is zeros and told, and what is wrong is wrong. */
+  asFound?: true;
+}
+
+/** A range of a file that could not be read. */
+export interface UnreadRange {
+  /** Index among the pieces. */
+  piece: number;
+  /** Offset in the file, bytes. */
+  from: number;
+  bytes: number;
+  /** "EIO" */
+  reason: string;
 }
 
 export interface DamagedPage {
@@ -30,6 +43,8 @@ export interface ReadSaid {
   pageSums: Map<number, Uint8Array>;
   /** Of the pages that were not checked, the highest LSN, 64 bits in decimal, and whose it is; absent when all were. */
   newest?: { lsn: string; piece: number };
+  /** Of files that are taken as they are found; absent when all could be read. */
+  unread?: UnreadRange[];
 }
 
 /** A page may be read while the server writes it: again, a few times, before it counts as damaged. */
@@ -105,19 +120,54 @@ function readPiece(reading: Reading, bytes: Uint8Array, { index, at }: At): bool
     const file = opened(reading, path);
     for (let done = 0; done < bytes.length; done += STEP_BYTES) {
       const step = bytes.subarray(done, done + STEP_BYTES);
-      readWhole(file, step, piece.position + done);
+      readStep(reading, step, { piece: index, from: piece.position + done, file });
       checkPages(reading, step, { index, at, done, file });
       sum = crc32c(step, sum);
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileFailure(path, error);
-    reading.said.sums.push(undefined);
-    return false;
+    if (reading.job.asFound) sum = leaveOut(reading.said, bytes, { piece: index, from: piece.position, error });
+    else if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileFailure(path, error);
+    else {
+      reading.said.sums.push(undefined);
+      return false;
+    }
   }
   reading.said.sums.push(sum);
   const { key, pageBytes } = reading.job;
   if (piece.summed && key) reading.said.pageSums.set(index, sumsOfPages(bytes, { key, pageBytes }));
   return true;
+}
+
+function readStep({ job, said }: Reading, bytes: Uint8Array, at: { piece: number; from: number; file: number }): void {
+  const { piece, from, file } = at;
+  try {
+    return readWhole(file, bytes, from);
+  } catch (error) {
+    if (!job.asFound) throw error;
+  }
+  // Page by page: around a sector that is bad everything is read.
+  for (let done = 0; done < bytes.length; done += job.pageBytes) {
+    const page = bytes.subarray(done, done + job.pageBytes);
+    try {
+      readWhole(file, page, from + done);
+    } catch (error) {
+      leaveOut(said, page, { piece, from: from + done, error });
+    }
+  }
+}
+
+/** Zeros in place of what cannot be read, which is told; their CRC-32C. */
+function leaveOut(said: ReadSaid, bytes: Uint8Array, at: { piece: number; from: number; error: unknown }): number {
+  const { piece, from, error } = at;
+  const { code: reason } = error as NodeJS.ErrnoException;
+  if (reason === undefined) throw error;
+  bytes.fill(0);
+  const unread = (said.unread ??= []);
+  const last = unread.at(-1);
+  const goesOn = last?.piece === piece && last.reason === reason && last.from + last.bytes === from;
+  if (goesOn) last.bytes += bytes.length;
+  else unread.push({ piece, from, bytes: bytes.length, reason });
+  return crc32c(bytes);
 }
 
 /** What a file has lost since it was listed is zeros, as in the server's own backups: replay cuts it off again. */
@@ -152,7 +202,7 @@ function checkPages(reading: Reading, bytes: Uint8Array, step: Step): void {
       readWhole(file, page, position + offset);
       return pages.wrongPages({ at: at + offset, pages: 1, block: wrong, pageBytes }, sinceLsn).length === 0;
     };
-    if (!tryAgain(again)) said.damaged.push({ piece: index, block: wrong });
+    if (job.asFound || !tryAgain(again)) said.damaged.push({ piece: index, block: wrong });
   }
   const lsn = pages.takeNewest();
   if (lsn > BigInt(said.newest?.lsn ?? 0)) said.newest = { lsn: String(lsn), piece: index };

@@ -1,3 +1,4 @@
+import type { Unread } from '../../../../../workflows/model/forensic.ts';
 import type { DamagedPage, FileEntry, FileSlice, FileTree, PartRef } from '../../../../../workflows/model/manifest.ts';
 import { isoTime } from '../../../../io/clock.ts';
 import { crc32cCombine } from '../../../../io/crc32c.ts';
@@ -10,7 +11,7 @@ import { SUM_BYTES } from './block-sums.ts';
 import type { ListedTree, LocalFile } from './list-files.ts';
 import type { PartLimits, PlannedPart } from './part-pieces.ts';
 import { planParts } from './part-pieces.ts';
-import type { ReadJob, ReadSaid } from './read-part.ts';
+import type { ReadJob, ReadSaid, UnreadRange } from './read-part.ts';
 
 const READ_PART = threadModule('read-part', import.meta.url).href;
 /** More than anybody looks at, and a manifest stays small however bad the disk is. */
@@ -28,6 +29,8 @@ export interface ReadUse {
   numbers: PartNumbers;
   /** How sums of pages are made; absent when none are wanted. */
   form?: SumForm;
+  /** Nobody writes to the files: what cannot be read of them is zeros, and told. */
+  asFound?: true;
 }
 
 export interface FilesRead {
@@ -36,6 +39,8 @@ export interface FilesRead {
   damaged: DamagedPage[];
   /** Highest LSN of a page that was passed over, and whose it is. */
   newest?: { lsn: bigint; tree: string; path: string };
+  /** What could not be read of files that are taken as found: how many ranges, and the first of them; absent when there is none. */
+  unread?: { count: number; first: Unread[] };
   /** What each file of the trees was listed as, with the sums of its pages where they are wanted. */
   origins: Map<FileEntry, LocalFile>;
 }
@@ -62,9 +67,11 @@ export async function readFiles(use: ReadUse): Promise<FilesRead> {
         pageBytes: use.limits.pageBytes,
         ...(use.since === undefined ? {} : { since: String(use.since) }),
         ...(form ? { key: form.key } : {}),
+        ...(use.asFound ? { asFound: true } : {}),
       };
       const { part, said } = await out.fill<ReadSaid>(planned.number, { module: READ_PART, job });
       gathered.add(planned, said);
+      gathered.addUnread(planned, said.unread);
       refs.push(part);
       doneBytes += part.bytes;
       run.progress({ phase: 'copy', doneBytes, totalBytes });
@@ -98,6 +105,7 @@ class Gathering {
   readonly #gone = new Set<FileEntry>();
   readonly #damaged: DamagedPage[] = [];
   #newest: FilesRead['newest'];
+  #unread: FilesRead['unread'];
 
   constructor(trees: ListedTree[], pageBytes: number) {
     this.#listed = trees;
@@ -134,11 +142,25 @@ class Gathering {
     this.#newest = { lsn: BigInt(newest.lsn), tree: tree.id, path: file.path };
   }
 
-  result(): Pick<FilesRead, 'trees' | 'damaged' | 'newest' | 'origins'> {
+  addUnread({ owners }: PlannedPart, ranges: readonly UnreadRange[] = []): void {
+    for (const { piece, ...range } of ranges) {
+      const { tree, file } = this.#owned(owners[piece]);
+      this.#unread ??= { count: 0, first: [] };
+      this.#unread.count += 1;
+      const { first } = this.#unread;
+      if (first.length < MOST_DAMAGED) first.push({ tree: tree.id, path: file.path, ...range });
+    }
+  }
+
+  result(): Omit<FilesRead, 'parts'> {
     const origins = this.#origins();
     const trees = this.#trees.map((tree) => ({ ...tree, files: tree.files.filter((file) => !this.#gone.has(file)) }));
     for (const file of trees.flatMap(({ files }) => files)) sumUp(file);
-    return { trees, origins, damaged: this.#damaged, ...(this.#newest ? { newest: this.#newest } : {}) };
+    return {
+      ...{ trees, origins, damaged: this.#damaged },
+      ...(this.#newest ? { newest: this.#newest } : {}),
+      ...(this.#unread ? { unread: this.#unread } : {}),
+    };
   }
 
   /** What was read may be newer than what was compared: the sums are those of what is in the backup. */

@@ -1,13 +1,6 @@
-import { once } from 'node:events';
-import { chmod, rename, rm } from 'node:fs/promises';
-import type { Server, Socket } from 'node:net';
-import { createServer } from 'node:net';
-import { findFailure } from '../../../../../workflows/model/failure.ts';
-import { translateFileError } from '../../../../io/file-failure.ts';
-
-/** Shorter than the silence after which the helper gives up. */
-const WAIT_EVERY_MS = 5_000;
-const LONGEST_REQUEST = 8192;
+import type { LineServer, Reply } from '../../../../io/line-server.ts';
+import { serveLines } from '../../../../io/line-server.ts';
+import { reasonLine } from '../../../../io/one-line.ts';
 
 export interface Listening {
   socket: string;
@@ -16,71 +9,19 @@ export interface Listening {
   push(path: string): Promise<void>;
 }
 
-export interface Listener {
-  /** Ends every connection; who waits for an answer sees that there is none. */
-  close(): Promise<void>;
+/** Takes requests of the helper, "push PATH"; answers "ok" or "no REASON". */
+export function listen({ socket, mode, push }: Listening): Promise<LineServer> {
+  return serveLines({ socket, mode, answer: (request) => answer(request, push) });
 }
 
-/**
- * Takes requests of the helper, "push PATH", one line on a connection of its own; answers "ok" or "no REASON", and "wait"
- * now and then before. The socket appears with its permissions, in the place of one that a dead worker left.
- */
-export async function listen({ socket, mode, push }: Listening): Promise<Listener> {
-  const sockets = new Set<Socket>();
-  const server = createServer((connection) => {
-    sockets.add(connection);
-    connection.on('close', () => sockets.delete(connection));
-    connection.on('error', () => connection.destroy());
-    serve(connection, push);
-  });
-  await open(server, socket, mode);
-  return {
-    close: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const connection of sockets) connection.destroy();
-      await closed;
-      await rm(socket, { force: true });
-    },
-  };
-}
-
-async function open(server: Server, socket: string, mode: number): Promise<void> {
-  const staged = `${socket}.new`;
-  await translateFileError(socket, async () => {
-    await rm(staged, { force: true });
-    server.listen(staged);
-    await once(server, 'listening');
-    await chmod(staged, mode);
-    await rename(staged, socket);
-  });
-}
-
-function serve(connection: Socket, push: Listening['push']): void {
-  let said = '';
-  connection.setEncoding('utf8');
-  connection.on('data', (text: string) => {
-    const isAnswered = said.includes('\n');
-    said = `${said}${text}`.slice(0, LONGEST_REQUEST);
-    if (isAnswered) return;
-    const end = said.indexOf('\n');
-    if (end >= 0) void answer(connection, said.slice(0, end), push);
-    else if (said.length >= LONGEST_REQUEST) connection.destroy();
-  });
-}
-
-async function answer(connection: Socket, request: string, push: Listening['push']): Promise<void> {
-  const waiting = setInterval(() => connection.write('wait\n'), WAIT_EVERY_MS);
+async function answer(request: string, push: Listening['push']): Promise<Reply> {
   try {
     const path = /^push (\/.+)$/.exec(request)?.[1];
     if (path === undefined)
       throw new Error(`request "${request.slice(0, 100)}" is not understood: is the helper of this version?`);
     await push(path);
-    connection.end('ok\n');
+    return { line: 'ok' };
   } catch (error) {
-    const message = findFailure(error)?.message ?? (error instanceof Error ? error.message : String(error));
-    connection.end(`no ${message.replaceAll(/\s+/g, ' ').trim() || 'without a reason'}\n`);
-  } finally {
-    clearInterval(waiting);
+    return { line: `no ${reasonLine(error)}` };
   }
 }
