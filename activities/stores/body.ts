@@ -26,6 +26,11 @@ export class BodyReader {
     this.#signal = signal;
   }
 
+  /** The whole of it, where it is in memory. */
+  get whole(): Uint8Array | undefined {
+    return this.#body instanceof Uint8Array ? this.#body : undefined;
+  }
+
   async *chunks(): AsyncIterable<Uint8Array> {
     const iterator = chunksOf(this.#body)[Symbol.asyncIterator]();
     try {

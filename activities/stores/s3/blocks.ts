@@ -1,3 +1,5 @@
+import type { BodyReader } from '../body.ts';
+
 /** Bodies up to this go in one request; larger ones in parts of this size. S3 takes 5 MiB to 5 GiB, at most 10,000 parts. */
 const BLOCK_BYTES = 8 * 1024 * 1024;
 
@@ -33,8 +35,11 @@ export interface Split {
   blocks: AsyncIterable<Buffer>;
 }
 
-/** Reads ahead until it is known whether there is a second block. */
-export async function splitBody(chunks: AsyncIterable<Uint8Array>): Promise<Split> {
+/** Reads ahead until it is known whether there is a second block; bytes that are there already are sent from where they are. */
+export async function splitBody(body: BodyReader): Promise<Split> {
+  const { whole } = body;
+  const chunks = body.chunks();
+  if (whole && whole.length <= BLOCK_BYTES) return { single: view(whole, 0, whole.length), blocks: inBlocks(chunks) };
   const iterator = inBlocks(chunks)[Symbol.asyncIterator]();
   const ahead: Buffer[] = [];
   while (ahead.length < 2) {

@@ -89,7 +89,7 @@ class S3Session implements StoreSession {
   }
 
   async #send(target: { Bucket: string; Key: string }, body: BodyReader, ifAbsent: boolean): Promise<void> {
-    const { single, blocks } = await splitBody(body.chunks());
+    const { single, blocks } = await splitBody(body);
     const headers = this.#headers();
     const { signal } = this.#run;
     if (single) {

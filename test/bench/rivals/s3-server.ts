@@ -11,7 +11,7 @@ import type { Place } from './place.ts';
 const HOST = '127.0.0.1';
 const [ACCESS_KEY, SECRET_KEY] = ['bench-access', 'bench-secret'];
 
-/** versitygw with TLS, because pgBackRest speaks nothing else to S3, on a folder beside the other stores. */
+/** versitygw with TLS, because pgBackRest speaks nothing else to S3, on a folder beside the other stores; connections stay, as in S3. */
 export async function withS3<T>(dir: string, use: (place: Place) => Promise<T>): Promise<T> {
   const { versitygw } = await ensureTools(['versitygw'], { log: (line) => console.error(line) });
   const data = join(dir, 's3');
@@ -23,7 +23,18 @@ export async function withS3<T>(dir: string, use: (place: Place) => Promise<T>):
   // Every process of ours reads it at its start.
   process.env['NODE_EXTRA_CA_CERTS'] = certFile;
   const port = await freePort();
-  const args = ['--quiet', '--port', `${HOST}:${port}`, '--cert', certFile, '--key', keyFile, 'posix', data];
+  const args = [
+    '--quiet',
+    '--keep-alive',
+    '--port',
+    `${HOST}:${port}`,
+    '--cert',
+    certFile,
+    '--key',
+    keyFile,
+    'posix',
+    data,
+  ];
   const env = { ...process.env, ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY };
   const server = spawn(versitygw, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(server, 'exit');
