@@ -33,7 +33,8 @@ export interface RivalOptions {
   hugeBytes: number;
 }
 
-const PAGE = 'docs/benchmarks-rivals.md';
+/** Where the figures stand that everything else is read beside. */
+export const PAGE = 'docs/benchmarks-rivals.md';
 const BYTES_PER_SCALE = 16 << 20;
 const LEAST_WAL_BYTES = 256 << 20;
 const MOST_WAL_BYTES = 2 ** 31;

@@ -1,4 +1,6 @@
+import { basename } from 'node:path';
 import type { PlaceKind } from './options.ts';
+import { PAGE, ROWS } from './options.ts';
 import { ratiosOf } from './ratios.ts';
 import type { Outcome } from './report.ts';
 import { mebibytes, tables } from './report.ts';
@@ -29,6 +31,7 @@ export function goals({ results }: Outcome): string {
     const found = ratios[key as keyof typeof GOALS];
     return `| ${name} | <= ${most.toFixed(2)} | ${found?.toFixed(2) ?? 'not measured, the table says why'} | ${said(found, most)} |`;
   });
+  if (lagP99Ms === null && Object.values(ratios).every((ratio) => ratio === null)) return '';
   const lag = lagP99Ms === null ? 'not measured' : `${lagP99Ms.toFixed(0)} ms`;
   return [
     '| lifeboat to the best rival, by medians | wanted | found | met |',
@@ -38,11 +41,13 @@ export function goals({ results }: Outcome): string {
   ].join('\n');
 }
 
-/** docs/benchmarks-rivals.md, whole. */
+/** A page, whole; how it is measured stands on the first one. */
 export function page(outcome: Outcome): string {
   const { options, results, failures, absent } = outcome;
+  const isFirst = options.report === undefined || options.report === PAGE;
+  const only = options.rows.length < ROWS.length ? ` --only ${options.rows.join(',')}` : '';
   const trial = options.scale < WANTED.scale || options.runs < WANTED.runs;
-  const command = `npm run bench -- rivals --scale ${options.scale} --runs ${options.runs} --store ${options.places.join(',')}`;
+  const command = `npm run bench -- rivals --scale ${options.scale} --runs ${options.runs} --store ${options.places.join(',')}${only}`;
   return `# Benchmarks beside pgBackRest and WAL-G
 
 Written by \`${command}\`; run it on the machine that matters to you. Medians, with the least and the most in brackets.
@@ -62,8 +67,13 @@ ${absent.length + failures.length === 0 ? '' : `\n## Without figures\n\n${[...ab
 
 ${outcome.contestants.map(({ name, program, settings }) => `- **${name}** (${program})\n${settings.map((line) => `  - ${line}`).join('\n')}`).join('\n')}
 
-${METHOD}
-${BUILD}`;
+${
+  isFirst
+    ? `${METHOD}
+${BUILD}`
+    : `What is measured, and what bounds it: [${basename(PAGE)}](${basename(PAGE)}).
+`
+}`;
 }
 
 const METHOD = `## What is measured
