@@ -44,6 +44,8 @@ export async function serveLines({ socket, mode, answer }: Serving): Promise<Lin
     close: async () => {
       const closed = once(server, 'close');
       server.close();
+      // What is decided by now is still said.
+      await new Promise((next) => setImmediate(next));
       for (const connection of sockets) connection.destroy();
       await closed;
       // Another worker of this host may have put its own there.
