@@ -6,7 +6,7 @@ import { withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import type { Run } from './io/run.ts';
 import { findSwitch } from './switches/index.ts';
-import type { SwitchSession } from './switches/switch.ts';
+import type { SwitchCheck, SwitchSession } from './switches/switch.ts';
 
 export interface SwitchTask {
   source: string;
@@ -14,15 +14,37 @@ export interface SwitchTask {
   name: string;
 }
 
+export interface LocateTask extends SwitchTask {
+  /** Also tries what a move will need, and refuses what would be in its way: nothing has been touched yet. */
+  check?: true;
+}
+
 export type MoveTask = SwitchTask & Move;
 
 const LOOK_MS = 500;
 /** Looks from outside before the step is said to be unconfirmed, and tried again from the start. */
 const LOOKS = 20;
+/** Longest that we wait for what a switch says is cached. */
+const LONGEST_MS = 600_000;
 
 /** Where a switch sends traffic now. */
-export function locateTraffic(deps: Deps, task: SwitchTask): Promise<Observed> {
-  return withSwitch(deps, task, (session) => session.where());
+export function locateTraffic(deps: Deps, task: LocateTask): Promise<Observed> {
+  return withSwitch(deps, task, async (session) => {
+    const seen = await session.where();
+    const checks = task.check ? ((await session.check?.()) ?? []) : [];
+    const wrong = checks.find(({ ok }) => !ok);
+    if (wrong) throw inTheWay(task.name, wrong);
+    return seen;
+  });
+}
+
+function inTheWay(name: string, { name: what, found, hint = 'lifeboat doctor' }: SwitchCheck): Error {
+  return failure('Precondition', `switch ${name} is not ready to move traffic: ${what}`, {
+    place: `switches.${name}`,
+    expected: what,
+    found,
+    hint,
+  });
 }
 
 /**
@@ -84,13 +106,17 @@ async function awaitConfirmed(
   { task, run }: { task: MoveTask; run: Run },
 ): Promise<Confirmation> {
   const { name, to } = task;
+  let untilMs: number | undefined;
   for (let look = 1; ; look++) {
     const seen = await session.where();
     const confirmed = sameTraffic(seen.traffic, to) ? await session.confirm(to) : undefined;
     if (confirmed?.ok) return confirmed;
     if (seen.token > task.token) throw stale(name, { token: task.token, seen: seen.token });
     const found = confirmed?.found ?? describeTraffic(seen.traffic);
-    if (look >= LOOKS) {
+    const nowMs = run.clock.nowMs();
+    // Said once: a cache that is filled with what is old again and again is no cache that runs out.
+    if (confirmed?.withinMs !== undefined) untilMs ??= nowMs + Math.min(confirmed.withinMs, LONGEST_MS);
+    if (look >= LOOKS && nowMs >= (untilMs ?? 0)) {
       throw failure('Unavailable', `switch ${name} has moved, and it is not seen from outside`, {
         place: `switches.${name}`,
         expected: describeTraffic(to),

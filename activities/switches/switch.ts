@@ -17,6 +17,17 @@ export interface SwitchSession extends AsyncDisposable {
   move(move: Move): Promise<void>;
   /** A look from outside, where a client stands. `ok: false` may be true a moment later. */
   confirm(to: Traffic): Promise<Confirmation>;
+  /** What else has to be right for a move to succeed one day, for `doctor`; `where` is asked beside it. Changes nothing. */
+  check?(): Promise<SwitchCheck[]>;
+}
+
+/** One thing that was looked at. */
+export interface SwitchCheck {
+  name: string;
+  ok: boolean;
+  found: string;
+  /** How to mend it; of one that is ok, a warning. */
+  hint?: string;
 }
 
 export interface Switch {

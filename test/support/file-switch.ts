@@ -1,11 +1,9 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Traffic } from '../../workflows/model/traffic.ts';
+import type { SwitchFault } from './switch-contract.ts';
 
 const SCRIPT = fileURLToPath(new URL('./switch-script.sh', import.meta.url));
-
-/** What goes wrong at the next move. */
-export type SwitchFault = 'lost' | 'hang' | 'garbage' | 'busy';
 
 /** A switch whose traffic stands in a file, moved by a script, as `switch-script.sh` describes it. */
 export interface FileSwitch {

@@ -44,12 +44,12 @@ export class TrafficControl {
     this.#at = new Map(found);
   }
 
-  /** Looks where traffic goes, and takes a number for our moves. Nothing is moved yet. */
+  /** Looks where traffic goes and whether it can be moved, and takes a number for our moves. Nothing is moved yet. */
   static async open(use: Surroundings): Promise<TrafficControl> {
     const found = new Map<string, Traffic>();
     let atLeast = 1;
     for (const each of use.service.traffic) {
-      const { traffic, token } = await locate(use.service, each);
+      const { traffic, token } = await locate(use.service, each, { check: true });
       found.set(each.name, traffic);
       atLeast = Math.max(atLeast, Math.floor(token / TOKENS) + 1);
       use.journal.note(`switch ${each.name}: ${describeTraffic(traffic)}`);
@@ -146,9 +146,9 @@ export class TrafficControl {
   }
 }
 
-function locate({ source }: ServiceFacts, each: SwitchFacts): Promise<Observed> {
+function locate({ source }: ServiceFacts, each: SwitchFacts, more: { check?: true } = {}): Promise<Observed> {
   const acts: Activities = quick({ summary: `look where switch ${each.name} sends traffic`, ...queueOf(each) });
-  return acts.locateTraffic({ source, name: each.name });
+  return acts.locateTraffic({ source, name: each.name, ...more });
 }
 
 function queueOf({ host }: SwitchFacts): { taskQueue?: string } {

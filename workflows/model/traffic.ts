@@ -25,6 +25,8 @@ export interface Move {
 export interface Confirmation {
   ok: boolean;
   found: string;
+  /** Of one that is not ok: it becomes so by itself within this time, milliseconds (what is cached runs out). */
+  withinMs?: number;
 }
 
 export function addressText({ host, port }: { host: string; port: number }): string {

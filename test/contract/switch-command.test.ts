@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { plainRun } from '../../activities/io/run.ts';
+import { findSwitch } from '../../activities/switches/index.ts';
+import { failureTypeOf } from '../../workflows/model/failure.ts';
+import { fileSwitch } from '../support/file-switch.ts';
+import { switchContract } from '../support/switch-contract.ts';
+import { withTempDir } from '../support/temp-dir.ts';
+
+const HOME = { '10.0.0.7:5432': 100 };
+const AWAY = { '10.0.0.9:5433': 100 };
+
+switchContract('command', async (dir) => {
+  const file = await fileSwitch(join(dir, 'state'), HOME);
+  return {
+    ...{ home: HOME, away: AWAY, fail: file.fail, changes: file.log },
+    open: ({ signal, timeout } = {}) =>
+      findSwitch('command').open(
+        'lb',
+        { ...file.options, ...(timeout === undefined ? {} : { timeout }) },
+        plainRun(signal ? { signal } : {}),
+      ),
+  };
+});
+
+test('switch command: what a script answers is checked, field by field', async (t) => {
+  const bad = {
+    'no JSON': ['echo here', /one JSON object/, /here/],
+    'no traffic': [`echo '{"token":1}'`, /"traffic"/, /not an object/],
+    'a share of nothing': [`echo '{"traffic":{"a:1":0},"token":1}'`, /"traffic"/, /"a:1": 0/],
+    'an address without a port': [`echo '{"traffic":{"a":100},"token":1}'`, /"traffic"/, /"a": 100/],
+    'more than all': [`echo '{"traffic":{"a:1":60,"b:1":60},"token":1}'`, /"traffic"/, /120 % together/],
+    'no token': [`echo '{"traffic":{}}'`, /"token"/, /nothing/],
+  } as const;
+  for (const [name, [body, expected, found]] of Object.entries(bad)) {
+    await t.test(name, () =>
+      withTempDir(async (dir) => {
+        const path = join(dir, 'script');
+        await writeFile(path, `#!/bin/sh\n${body}\n`);
+        await chmod(path, 0o755);
+        await using session = findSwitch('command').open('lb', { run: [path] }, plainRun());
+        await assert.rejects(session.where(), (error: unknown) => {
+          assert.equal(failureTypeOf(error), 'ConfigInvalid');
+          const [facts] = (error as { details: { expected: string; found: string }[] }).details;
+          assert.match(facts?.expected ?? '', expected);
+          assert.match(facts?.found ?? '', found);
+          return true;
+        });
+      }),
+    );
+  }
+  await t.test('a script that does not exist', async () => {
+    await using session = findSwitch('command').open('lb', { run: ['/nowhere/script'] }, plainRun());
+    await assert.rejects(session.where(), (error: unknown) => failureTypeOf(error) === 'Unsupported');
+  });
+});
