@@ -5,6 +5,7 @@ import { describeTraffic, sameTraffic } from '../workflows/model/traffic.ts';
 import { withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import type { Run } from './io/run.ts';
+import { stale, stillToDo } from './switches/compare.ts';
 import { findSwitch } from './switches/index.ts';
 import type { SwitchCheck, SwitchSession } from './switches/switch.ts';
 
@@ -53,32 +54,8 @@ function inTheWay(name: string, { name: what, found, hint = 'lifeboat doctor' }:
  */
 export function moveTraffic(deps: Deps, task: MoveTask): Promise<Confirmation> {
   return withSwitch(deps, task, async (session, run) => {
-    if (await isStillToMove(session, task)) await moveOnce(session, task);
+    if (stillToDo(task.name, await session.where(), task) !== 'nothing') await moveOnce(session, task);
     return awaitConfirmed(session, { task, run });
-  });
-}
-
-/** False when it is there already. Precondition when it is neither there nor where it should come from. */
-async function isStillToMove(session: SwitchSession, { name, from, to, token }: MoveTask): Promise<boolean> {
-  const seen = await session.where();
-  if (seen.token > token) throw stale(name, { token, seen: seen.token });
-  // The same place under an older token: only a move of ours makes it ours.
-  if (sameTraffic(seen.traffic, to)) return seen.token < token;
-  if (sameTraffic(seen.traffic, from)) return true;
-  throw failure('Precondition', `switch ${name} sends traffic elsewhere than expected`, {
-    place: `switches.${name}`,
-    expected: describeTraffic(from),
-    found: describeTraffic(seen.traffic),
-    hint: 'somebody else has moved it: look, then start again',
-  });
-}
-
-function stale(name: string, { token, seen }: { token: number; seen: number }): Error {
-  return failure('Precondition', `switch ${name} obeys a newer run`, {
-    place: `switches.${name}`,
-    expected: `no token above ${token}`,
-    found: `token ${seen}`,
-    hint: 'lifeboat status: another run has taken over; this one must not move anything any more',
   });
 }
 
