@@ -1,13 +1,11 @@
-import { failure, failureFacts, findFailure, isRetryable } from '../workflows/model/failure.ts';
+import { failure, findFailure, isRetryable } from '../workflows/model/failure.ts';
 import { chainsOf } from '../workflows/model/chain.ts';
 import type { DumpedDatabase } from '../workflows/model/dump.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
 import { needsWal, summarise } from '../workflows/model/manifest.ts';
-import { streamSlots } from '../workflows/model/names.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
 import { windowsOf } from '../workflows/model/reachable.ts';
 import type {
-  DoctorCheck,
   DumpedDatabaseFacts,
   InspectAnswer,
   PointDetails,
@@ -15,16 +13,14 @@ import type {
   SourcePoints,
 } from '../workflows/model/results.ts';
 import { rangeHolding } from '../workflows/model/wal-coverage.ts';
-import { withRun } from './activity-run.ts';
 import { contentsOf } from './contents.ts';
 import type { Deps } from './deps.ts';
+import { examine } from './examine.ts';
 import { holdingsOf } from './holdings.ts';
 import { forecastRecovery } from './measurements.ts';
 import { readReach } from './reachable.ts';
-import { checkStore } from './stores/check.ts';
-import { findStore } from './stores/index.ts';
 import type { SourceUse } from './use-source.ts';
-import { fromOf, useSource, wantsIncrements } from './use-source.ts';
+import { useSource } from './use-source.ts';
 import { readWal } from './wal.ts';
 
 /** Questions that change nothing and that only a host with keys and stores can answer. */
@@ -142,65 +138,4 @@ function databaseFacts({ name, tables, largeObjects, extensions }: DumpedDatabas
 function treeFacts({ id, location, files }: Manifest['trees'][number]): PointDetails['trees'][number] {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return { id, ...(location === undefined ? {} : { location }), files: files.length, bytes };
-}
-
-/** Tries every store, the keys and every source as this worker would use them. */
-async function examine(deps: Deps): Promise<InspectAnswer & { what: 'doctor' }> {
-  const checks = [
-    ...(await attempt(`worker ${deps.host}`, 'keys', async () => [await keysCheck(deps)])),
-    ...(await Promise.all(Object.keys(deps.config.stores).map((name) => examineStore(deps, name)))).flat(),
-    ...(await Promise.all(Object.keys(deps.config.sources).map((name) => examineSource(deps, name)))).flat(),
-  ];
-  return { what: 'doctor', host: deps.host, ok: checks.every((check) => check.ok), checks };
-}
-
-async function keysCheck(deps: Deps): Promise<DoctorCheck> {
-  const { root, signing } = await deps.loadKeys();
-  return { scope: `worker ${deps.host}`, name: 'keys', ok: true, found: `root ${root.id}, signing ${signing.id}` };
-}
-
-function examineStore(deps: Deps, name: string): Promise<DoctorCheck[]> {
-  const scope = `store ${name}`;
-  return attempt(scope, 'open', () =>
-    withRun(deps, async (run) => {
-      const { kind = '', options } = deps.config.stores[name] ?? {};
-      await using session = await findStore(kind).open(options, run);
-      return (await checkStore(session)).map((check) => ({ scope, ...check }));
-    }),
-  );
-}
-
-function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
-  const scope = `source ${name}`;
-  return attempt(scope, 'open', () =>
-    useSource(deps, name, async ({ session, vault, config }) => {
-      const checks = (
-        await session.check({
-          increments: wantsIncrements(config),
-          archive: config.wal.archive !== undefined,
-          slots: config.wal.archive ? [] : streamSlots(config.wal.slot, config.wal.streams),
-          from: fromOf(config),
-          every: true,
-        })
-      ).map((check) => ({
-        scope,
-        ...check,
-      }));
-      const { points, damaged } = await vault.points();
-      const found =
-        damaged.length > 0 ? damaged.map((each) => each.point).join(', ') : `${points.length}, all readable`;
-      return [...checks, { scope, name: 'recovery points', ok: damaged.length === 0, found }];
-    }),
-  );
-}
-
-/** A thing that cannot even be opened is a finding of its own, and hides no other one. */
-async function attempt(scope: string, name: string, work: () => Promise<DoctorCheck[]>): Promise<DoctorCheck[]> {
-  try {
-    return await work();
-  } catch (error) {
-    const { hint } = failureFacts(error);
-    const found = findFailure(error)?.message ?? String(error);
-    return [{ scope, name, ok: false, found, ...(hint === undefined ? {} : { hint }) }];
-  }
 }

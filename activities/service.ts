@@ -1,4 +1,4 @@
-import type { ServiceFacts } from '../workflows/model/service.ts';
+import type { ServiceFacts, SwitchFacts } from '../workflows/model/service.ts';
 import { failure } from '../workflows/model/failure.ts';
 import { nearestName } from '../workflows/model/nearest.ts';
 import { addressText, parseAddress } from '../workflows/model/traffic.ts';
@@ -21,15 +21,24 @@ export async function describeService(deps: Deps, task: ServiceTask): Promise<Se
   sourceConfig(deps, task.source);
   const [service, config] = findService(deps, task);
   const { listen, address, approval, steps } = config;
-  const traffic = config.traffic.map((name) => {
-    const { kind = '', options, host } = deps.config.switches[name] ?? {};
-    const weighted = findSwitch(kind).weighted(options);
-    return { name, kind, weighted, ...(host === undefined ? {} : { host }) };
-  });
+  const traffic = config.traffic.map((name) => ({ name, ...switchFacts(deps, name) }));
   return {
     ...{ service, source: task.source, traffic, listen, address, approval },
     steps: traffic.every(({ weighted }) => weighted) ? steps : [100],
     checks: config.checks.map(({ name }) => name),
+  };
+}
+
+function switchFacts(deps: Deps, name: string): Omit<SwitchFacts, 'name'> {
+  const { kind = '', options, host } = deps.config.switches[name] ?? {};
+  const found = findSwitch(kind);
+  const sites = found.sites(options);
+  return {
+    ...{ kind, weighted: found.weighted(options) },
+    ...(sites === undefined ? {} : { sites }),
+    ...(found.overlaps(options) ? { overlaps: true as const } : {}),
+    ...(found.stops(options) ? {} : { stops: false as const }),
+    ...(host === undefined ? {} : { host }),
   };
 }
 

@@ -92,18 +92,25 @@ async function awaitConfirmed(
     const found = confirmed?.found ?? describeTraffic(seen.traffic);
     const nowMs = run.clock.nowMs();
     // Said once: a cache that is filled with what is old again and again is no cache that runs out.
-    if (confirmed?.withinMs !== undefined) untilMs ??= nowMs + Math.min(confirmed.withinMs, LONGEST_MS);
-    if (look >= LOOKS && nowMs >= (untilMs ?? 0)) {
-      throw failure('Unavailable', `switch ${name} has moved, and it is not seen from outside`, {
-        place: `switches.${name}`,
-        expected: describeTraffic(to),
-        found,
-        hint: 'it is looked at again by itself',
-      });
-    }
+    untilMs ??= endOfCache(confirmed, nowMs);
+    if (look >= LOOKS && nowMs >= (untilMs ?? 0)) throw unseen(task, found);
     run.progress({ phase: `confirm ${name}`, note: found });
     await run.clock.sleep(LOOK_MS, run.signal);
   }
+}
+
+function endOfCache(confirmed: Confirmation | undefined, nowMs: number): number | undefined {
+  const { withinMs } = confirmed ?? {};
+  return withinMs === undefined ? undefined : nowMs + Math.min(withinMs, LONGEST_MS);
+}
+
+function unseen({ name, to }: MoveTask, found: string): Error {
+  return failure('Unavailable', `switch ${name} has moved, and it is not seen from outside`, {
+    place: `switches.${name}`,
+    expected: describeTraffic(to),
+    found,
+    hint: 'it is looked at again by itself',
+  });
 }
 
 function withSwitch<T>(

@@ -14,6 +14,7 @@ import { failure } from './model/failure.ts';
 import type { RecoverOrder, Scenario } from './model/orders.ts';
 import { FORENSICS, SCENARIOS } from './model/orders.ts';
 import type { RecoverResult, SourceFacts } from './model/results.ts';
+import type { ServiceFacts } from './model/service.ts';
 import { quick } from './options.ts';
 
 /**
@@ -43,6 +44,7 @@ export async function recover(given: RecoverOrder): Promise<RecoverResult> {
         if (facts.dumps) throw noReplay(facts);
         const asked = { source: order.source, ...(order.service === undefined ? {} : { service: order.service }) };
         const service = await quick({ summary: `read the service of ${order.source}` }).describeService(asked);
+        checkSides(service);
         saving = { ...begun, service, approvals, undo, clock, said: {} };
         return SCENARIO_STEPS[order.scenario](saving);
       },
@@ -173,6 +175,18 @@ async function guarding<T>(use: Saving, traffic: TrafficControl, work: () => Pro
     }
     throw error;
   }
+}
+
+/** What was recovered is an address, which is not known before. */
+function checkSides({ service, traffic }: ServiceFacts): void {
+  const bySite = traffic.find(({ sites }) => sites !== undefined);
+  if (!bySite) return;
+  throw failure('ConfigInvalid', `service ${service} has switch ${bySite.name}, which goes by sites`, {
+    place: `services.${service}.traffic`,
+    expected: 'switches that take any "host:port"',
+    found: `kind ${bySite.kind} with sites ${bySite.sites?.join(', ')}`,
+    hint: `take ${bySite.name} out of services.${service}.traffic: a recovered cluster is at no site`,
+  });
 }
 
 function noReplay({ source, kind }: SourceFacts): Error {

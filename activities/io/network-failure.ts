@@ -24,6 +24,13 @@ const NO_ANSWER: Record<string, string> = {
   ERR_STREAM_PREMATURE_CLOSE: `the connection was cut; ${AGAIN}`,
 };
 
+const NEVER_SENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/;
+
+/** With this code a request has never left: it has changed nothing. */
+export function wasNeverSent(code: string): boolean {
+  return NEVER_SENT.test(code);
+}
+
 /** Codes of OpenSSL and of Node's certificate check. */
 const NOT_TRUSTED = /^(ERR_TLS_CERT|CERT_|CRL_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA)/;
 const NO_TLS = /^(ERR_SSL|ERR_OSSL|EPROTO)/;

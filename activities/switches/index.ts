@@ -1,8 +1,20 @@
 import { registryOf } from '../io/registry.ts';
 import { commandSwitch } from './command.ts';
+import { ecsSwitch } from './ecs/index.ts';
+import { kubernetesSwitch } from './kubernetes/index.ts';
+import { rdsSwitch } from './rds/index.ts';
+import { route53Switch } from './route53/index.ts';
+import { ssmSwitch } from './ssm/index.ts';
 import type { Switch } from './switch.ts';
 
-const registry = registryOf<Switch>('switch', [commandSwitch]);
+const registry = registryOf<Switch>('switch', [
+  commandSwitch,
+  ecsSwitch,
+  kubernetesSwitch,
+  rdsSwitch,
+  route53Switch,
+  ssmSwitch,
+]);
 
 /** Every kind of switch. */
 export const SWITCHES: readonly Switch[] = registry.kinds;

@@ -36,6 +36,15 @@ export interface Switch {
   describe(options: unknown): string;
   /** It can give an address a share of the traffic. */
   weighted(options: unknown): boolean;
+  /** Names of the sites it moves between, which its traffic goes by; undefined: it takes any "host:port". */
+  sites(options: unknown): readonly string[] | undefined;
+  /**
+   * What it moves works at two sites at once. A move then changes one of them (else Precondition): the new side comes up first,
+   * and the old one goes down when everything else has moved.
+   */
+  overlaps(options: unknown): boolean;
+  /** It can send traffic nowhere; else a run that stops traffic leaves it as it is. */
+  stops(options: unknown): boolean;
   open(name: string, options: unknown, run: Run): SwitchSession;
 }
 
@@ -44,16 +53,25 @@ export interface SwitchOf<Options> {
   schema: ZodType<Options>;
   describe(options: Options): string;
   weighted(options: Options): boolean;
+  /** Absent: it takes any "host:port". */
+  sites?(options: Options): readonly string[] | undefined;
+  overlaps?(options: Options): boolean;
+  /** Absent: it does, where it does not overlap. */
+  stops?(options: Options): boolean;
   open(name: string, options: Options, run: Run): SwitchSession;
 }
 
 export function defineSwitch<Options>(definition: SwitchOf<Options>): Switch {
   const { kind, schema } = definition;
+  const overlaps = (options: Options): boolean => definition.overlaps?.(options) === true;
   return Object.freeze({
     kind,
     schema,
     describe: (options: unknown) => definition.describe(schema.parse(options)),
     weighted: (options: unknown) => definition.weighted(schema.parse(options)),
+    sites: (options: unknown) => definition.sites?.(schema.parse(options)),
+    overlaps: (options: unknown) => overlaps(schema.parse(options)),
+    stops: (options: unknown) => definition.stops?.(schema.parse(options)) ?? !overlaps(schema.parse(options)),
     open: (name: string, options: unknown, run: Run) => definition.open(name, schema.parse(options), run),
   });
 }

@@ -52,7 +52,48 @@ const CHECK = ['config', 'check'];
 const MEND = 'mend the file, then: lifeboat config check';
 const at = (line: number): RegExp => new RegExp(`/lifeboat\\.yml:${line}:\\d+$`);
 
+/** What stands instead of a switch, where it is told, and what is expected there. */
+const SWITCHES: [name: string, options: string, path: string, expected: RegExp][] = [
+  ['a TTL that is too high', 'kind: route53, zone: Z1, record: a.b.org, port: 1, ttl: 3600', 'ttl', /^at most 300$/],
+  ['a zone by its name', 'kind: route53, zone: b.org, record: a.b.org, port: 1', 'zone', /the id of a hosted zone/],
+  ['a record without sides', 'kind: route53, zone: Z1, record: a.b.org', 'port', /either port, .* or sites/],
+  ['a site that is named twice', 'kind: ssm, parameter: /a, region: r, sites: [dc1, dc1]', 'sites', /every site once/],
+  [
+    ...(['two sites of one service', 'kind: ecs, sites: { a: ECS, b: ECS }', 'sites\\.b'] as const),
+    /a service of its own: a has r default s/,
+  ],
+  [
+    'more than there is',
+    'kind: ecs, sites: { a: { region: r, service: s, desired: 1, minimum: 2 } }',
+    'sites',
+    /at most as/,
+  ],
+  [
+    ...([
+      'an Aurora of no name',
+      'kind: rds, way: aurora, region: r, sites: { a: { instance: a }, b: { instance: b } }',
+    ] as const),
+    ...(['cluster', /the name of the cluster/] as const),
+  ],
+  [
+    'a Service of no name',
+    'kind: kubernetes, way: selector, sites: { a: { labels: { a: b } } }',
+    'service',
+    /needs it/,
+  ],
+  [
+    ...(['half an identity', 'kind: ssm, parameter: /a, region: r, sites: [a], accessKeyId: { env: HOME }'] as const),
+    ...(['secretAccessKey', /together, or neither/] as const),
+  ],
+];
+const ECS = '{ region: r, service: s, desired: 1 }';
+
 const ROWS: Row[] = [
+  ...SWITCHES.map(([name, options, path, expected]): Row => ({
+    ...{ name, words: CHECK, change: serving('kind: command, run: [/srv/lb]', options.replaceAll('ECS', ECS)) },
+    ...{ type: 'ConfigInvalid', message: new RegExp(`switches\\.lb\\.${path}`), place: at(17) },
+    ...{ expected, found: /./, next: MEND },
+  })),
   {
     ...{ name: 'an unknown key', words: CHECK, change: ['    store: local\n', '    store: local\n    colour: red\n'] },
     ...{ type: 'ConfigInvalid', message: /has 1 problem\n {2}14:5 sources\.shop\.colour: unknown key;/, place: at(14) },

@@ -16,6 +16,8 @@ export type SwitchFault = 'lost' | 'hang' | 'garbage' | 'busy';
 export interface SwitchPlace {
   home: Traffic;
   away: Traffic;
+  /** Somewhere else still; absent: stopped. */
+  third?: Traffic;
   open(options?: { signal?: AbortSignal; timeout?: string }): SwitchSession;
   fail(fault: SwitchFault): Promise<void>;
   /** Changes that were made, oldest first; a new token for the same traffic is none. */
@@ -32,14 +34,14 @@ export function switchContract(kind: string, placeIn: (dir: string) => Promise<S
   };
 
   at('says where traffic goes, moves it, and confirms it from outside', async (place) => {
-    const { home, away } = place;
+    const { home, away, third = STOPPED } = place;
     await using session = place.open();
     assert.deepEqual(await session.where(), { traffic: home, token: 0 });
-    await session.move({ from: home, to: STOPPED, token: 2 });
-    assert.deepEqual(await session.where(), { traffic: STOPPED, token: 2 });
-    assert.equal((await session.confirm(STOPPED)).ok, true);
+    await session.move({ from: home, to: third, token: 2 });
+    assert.deepEqual(await session.where(), { traffic: third, token: 2 });
+    assert.equal((await session.confirm(third)).ok, true);
     assert.equal((await session.confirm(away)).ok, false);
-    await session.move({ from: STOPPED, to: away, token: 2 });
+    await session.move({ from: third, to: away, token: 2 });
     assert.deepEqual(await session.where(), { traffic: away, token: 2 });
   });
 
@@ -51,12 +53,12 @@ export function switchContract(kind: string, placeIn: (dir: string) => Promise<S
   });
 
   at('a stale token and another place are refused, and nothing is changed', async (place) => {
-    const { home, away } = place;
+    const { home, away, third = STOPPED } = place;
     await using session = place.open();
-    await session.move({ from: home, to: STOPPED, token: 6 });
-    await assert.rejects(session.move({ from: STOPPED, to: away, token: 5 }), typeOf('Precondition'));
+    await session.move({ from: home, to: third, token: 6 });
+    await assert.rejects(session.move({ from: third, to: away, token: 5 }), typeOf('Precondition'));
     await assert.rejects(session.move({ from: home, to: away, token: 7 }), typeOf('Precondition'));
-    assert.deepEqual(await session.where(), { traffic: STOPPED, token: 6 });
+    assert.deepEqual(await session.where(), { traffic: third, token: 6 });
     assert.equal((await place.changes()).length, 1);
   });
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { evidenceOf } from '../../activities/weigh.ts';
 import type { PendingApproval } from '../../workflows/model/approval.ts';
 import { approvalProblem, isApproved, refusalProblem } from '../../workflows/model/approval.ts';
-import { parseAddress, sameTraffic, trafficProblem } from '../../workflows/model/traffic.ts';
+import { parseAddress, sameTraffic, SITE_FORM, siteProblem, trafficProblem } from '../../workflows/model/traffic.ts';
 
 const HASH = 'ab'.repeat(32);
 
@@ -94,4 +94,14 @@ test('traffic: addresses, shares, and what is the same', () => {
   assert.equal(trafficProblem({ 'a:1': 40, 'b:1': 60 }), undefined);
   for (const bad of [null, [], 'a', { a: 1 }, { 'a:1': 101 }, { 'a:1': -1 }, { 'a:1': '5' }, { 'a:1': NaN }])
     assert.notEqual(trafficProblem(bad), undefined, JSON.stringify(bad));
+});
+
+test('traffic by site: what works at two sites is at both, and no site is an address', () => {
+  const sites = ['dc1', 'dc2'];
+  for (const good of [{}, { dc1: 100 }, { dc1: 100, dc2: 100 }, { dc2: 33.33 }])
+    assert.equal(siteProblem(good, sites), undefined, JSON.stringify(good));
+  for (const bad of [{ dc3: 100 }, { dc1: 101 }, { dc1: 0 }, { 'dc1:5432': 100 }])
+    assert.notEqual(siteProblem(bad, sites), undefined, JSON.stringify(bad));
+  for (const name of ['dc1', 'eu-west-1', 'A.b_c']) assert.match(name, SITE_FORM);
+  for (const name of ['', 'a:1', '[::1]:1', '-a', 'a b', 'a'.repeat(64)]) assert.doesNotMatch(name, SITE_FORM);
 });

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../activities/config/index.ts';
+import { SWITCHES } from '../../activities/switches/index.ts';
 import { EXIT_CODES } from '../../client/exit-codes.ts';
 import { VERBS } from '../../client/verbs.ts';
 import { checkTarget } from '../../workflows/model/order-check.ts';
@@ -108,6 +109,21 @@ test('every other piece of configuration in README is taken beside the first', a
       Object.assign(into, parse(piece));
       const path = join(dir, 'lifeboat.yml');
       await writeFile(path, stringify(whole));
+      assert.doesNotThrow(() => loadConfig({ path, environment: {} }), piece);
+    }
+  });
+});
+
+test('README has every kind of switch, and docs/switches.md one of each that it describes', async () => {
+  const kinds = SWITCHES.map(({ kind }) => `\`${kind}\``);
+  assert.deepEqual(tableRows('switch').map(([kind]) => kind).toSorted(), kinds.toSorted()); // prettier-ignore
+  const [first = ''] = blocks('yaml');
+  const pieces = blocks('yaml', await readFile(join(ROOT, 'docs/switches.md'), 'utf8'));
+  assert.ok(pieces.length >= 5, `${pieces.length} pieces`);
+  await withTempDir(async (dir) => {
+    const path = join(dir, 'lifeboat.yml');
+    for (const piece of pieces) {
+      await writeFile(path, stringify({ ...parse(first), ...parse(piece) }));
       assert.doesNotThrow(() => loadConfig({ path, environment: {} }), piece);
     }
   });

@@ -81,6 +81,12 @@ test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE
   await withWorkflows({}, async (world) => {
     const told: Promise<void>[] = [];
     const tell = (name: string, work: () => Promise<void>): void => void told.push(t.test(name, work));
+    tell('a switch that goes by sites is refused before anything is touched', async () => {
+      const compute = { name: 'compute', kind: 'ecs', weighted: false, sites: ['dc1', 'dc2'] };
+      const { board, run, result } = await begun(world, { service: { traffic: [compute] } });
+      await endedWith(result, 'ConfigInvalid', /has switch compute, which goes by sites/);
+      assert.deepEqual([board.moves, run.of('takeEpoch')], [[], []]);
+    });
     tell('recent loss: stopped, recovered, proven, approved, served', async () => {
       const { run, board, result } = await begun(world);
       const { evidence, what, rule } = await pendingOf(run);

@@ -23,29 +23,46 @@ interface Surroundings {
   notices: Notices;
 }
 
+interface Opened {
+  epoch: number;
+  found: Map<string, Traffic>;
+  elsewhere: readonly SwitchFacts[];
+}
+
 /** The switches of one service in the hands of one run. */
 export class TrafficControl {
   readonly epoch: number;
   /** Where each switch sent traffic when the run began. */
   readonly found: ReadonlyMap<string, Traffic>;
   readonly #use: Surroundings;
+  /** Switches that are at none of the sites of this run. */
+  readonly #elsewhere: readonly SwitchFacts[];
   /** As we left it, or found it. */
   readonly #at: Map<string, Traffic>;
   /** What we have asked for, so what an attempt that nobody heard of may have made of it. */
   readonly #asked: Traffic[] = [STOPPED];
   readonly #seen = new Map<string, string>();
-  /** Where clients may have written since. */
-  #address: string | undefined;
+  /** Where clients may have written since: the address, and the site where there is one. */
+  #sides: readonly string[] = [];
 
-  private constructor(use: Surroundings, { epoch, found }: { epoch: number; found: Map<string, Traffic> }) {
+  private constructor(use: Surroundings, { epoch, found, elsewhere }: Opened) {
+    this.#elsewhere = elsewhere;
     this.#use = use;
     this.epoch = epoch;
     this.found = found;
     this.#at = new Map(found);
   }
 
-  /** Looks where traffic goes and whether it can be moved, and takes a number for our moves. Nothing is moved yet. */
-  static async open(use: Surroundings): Promise<TrafficControl> {
+  /**
+   * Looks where traffic goes and whether it can be moved (to the site `to`, where there are sites), and takes a number for our
+   * moves. Nothing is moved yet.
+   */
+  static async open(given: Surroundings, to?: string): Promise<TrafficControl> {
+    const { service } = given;
+    // What is only at other sites is not needed for this one, and may be away with them.
+    const isNeeded = ({ sites }: SwitchFacts): boolean => to === undefined || !sites || sites.includes(to);
+    const use = { ...given, service: { ...service, traffic: service.traffic.filter(isNeeded) } };
+    const elsewhere = service.traffic.filter((each) => !isNeeded(each));
     const found = new Map<string, Traffic>();
     let atLeast = 1;
     for (const each of use.service.traffic) {
@@ -57,21 +74,53 @@ export class TrafficControl {
     const { source } = use.service;
     const acts = quick({ summary: `take a number, ${atLeast} or more` });
     const { epoch } = await acts.takeEpoch({ source, run: workflowInfo().runId, atLeast });
-    return new TrafficControl(use, { epoch, found });
+    return new TrafficControl(use, { epoch, found, elsewhere });
   }
 
   get #token(): number {
     return this.epoch * TOKENS;
   }
 
-  stop(): Promise<void> {
-    return this.#moveAll(STOPPED);
+  /** Of what can be stopped: compute stays up, and a managed database has a writer always. */
+  async stop(): Promise<void> {
+    this.#asked.push(STOPPED);
+    for (const each of this.#use.service.traffic)
+      if (each.stops !== false) await this.#move(each, { to: STOPPED, token: this.#token });
   }
 
-  /** `percent` of the traffic goes to `address`, the rest nowhere. */
-  async send(address: string, percent: number): Promise<void> {
-    this.#address = address;
-    await this.#moveAll({ [address]: percent });
+  /** Brings up what works at both sites for a while; where it was it stays up. Nobody is sent there yet. */
+  async raise(site: string): Promise<void> {
+    for (const each of this.#use.service.traffic) {
+      if (!each.overlaps || !each.sites?.includes(site)) continue;
+      const to = { ...(this.#at.get(each.name) ?? STOPPED), [site]: 100 };
+      this.#asked.push(to);
+      await this.#move(each, { to, token: this.#token });
+    }
+  }
+
+  /** `percent` of the traffic goes to `address`, the rest nowhere; what goes by sites goes to `site`, which is raised before. */
+  async send(address: string, percent: number, site?: string): Promise<void> {
+    this.#sides = [address, ...(site === undefined ? [] : [site])];
+    for (const each of this.#use.service.traffic) {
+      if (each.overlaps) continue;
+      const side = each.sites ? site : address;
+      if (side === undefined) throw failure('Bug', `switch ${each.name} goes by sites, and none is named`);
+      const to = { [side]: percent };
+      this.#asked.push(to);
+      await this.#move(each, { to, token: this.#token });
+    }
+  }
+
+  /** Takes down what still works at a site that all traffic has left. */
+  async leave(site: string): Promise<void> {
+    for (const each of [...this.#use.service.traffic, ...this.#elsewhere]) {
+      if (!each.overlaps || !each.sites?.includes(site)) continue;
+      const now = this.#at.get(each.name) ?? (await locate(this.#use.service, each)).traffic;
+      const { [site]: _left, ...rest } = now;
+      this.#at.set(each.name, now);
+      this.#asked.push(rest);
+      await this.#move(each, { to: rest, token: this.#token });
+    }
   }
 
   /** Where each switch sends traffic now. */
@@ -91,17 +140,24 @@ export class TrafficControl {
   async putBack(): Promise<void> {
     const { journal } = this.#use;
     const now = await this.look();
-    const address = this.#address;
-    const arrived = address !== undefined && now.some(({ traffic }) => Object.hasOwn(traffic, address));
+    const arrived = now.some(({ name, traffic }) => this.#hasArrived(this.#switch(name), traffic));
     for (const { name, traffic } of now.toReversed()) {
+      const each = this.#switch(name);
       const found = this.found.get(name) ?? STOPPED;
-      const isOurs = [found, ...this.#asked].some((each) => sameTraffic(each, traffic));
+      const isOurs = [found, ...this.#asked].some((asked) => sameTraffic(asked, traffic));
       if (!isOurs) throw foreign(name, traffic);
       this.#at.set(name, traffic);
-      await this.#move(this.#switch(name), { to: arrived ? STOPPED : found, token: this.#token + 1 });
+      if (arrived && each.stops === false) continue;
+      await this.#move(each, { to: arrived ? STOPPED : found, token: this.#token + 1 });
     }
-    if (arrived) journal.attention(`clients have reached ${address}: traffic is stopped, not put back; decide by hand`);
+    if (arrived)
+      journal.attention(`clients have reached ${this.#sides[0]}: traffic is stopped, not put back; decide by hand`);
     else journal.note('traffic is put back as it was');
+  }
+
+  /** Compute that is up somewhere has served nobody yet. */
+  #hasArrived({ overlaps }: SwitchFacts, traffic: Traffic): boolean {
+    return !overlaps && this.#sides.some((side) => Object.hasOwn(traffic, side));
   }
 
   /** What was moved, for the result. */
@@ -112,11 +168,6 @@ export class TrafficControl {
       to: this.#at.get(name) ?? STOPPED,
       found: this.#seen.get(name) ?? '',
     }));
-  }
-
-  async #moveAll(to: Traffic): Promise<void> {
-    this.#asked.push(to);
-    for (const each of this.#use.service.traffic) await this.#move(each, { to, token: this.#token });
   }
 
   async #move(each: SwitchFacts, { to, token }: { to: Traffic; token: number }): Promise<void> {

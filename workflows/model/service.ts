@@ -15,6 +15,12 @@ export interface SwitchFacts {
   kind: string;
   /** It can give an address a share of the traffic. */
   weighted: boolean;
+  /** It goes by the names of these sites; absent: by "host:port". */
+  sites?: readonly string[];
+  /** What it moves is at both sites for a while: up at the new one is one move, down at the old one another. */
+  overlaps?: true;
+  /** It cannot be stopped, or need not be: somebody always has what it moves. */
+  stops?: false;
   /** Host whose worker has to move it; absent: any. */
   host?: string;
 }

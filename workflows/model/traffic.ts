@@ -1,6 +1,8 @@
 /**
- * Where the traffic of a service goes: per cent by "host:port", together at most 100. What is missing to 100 is served by
- * nobody; {} is stopped.
+ * Where the traffic of a service goes: per cent by side, together at most 100. What is missing to 100 is served by
+ * nobody; {} is stopped. A side is "host:port" or, of a switch that moves compute, databases or a named place, the name of a
+ * site. What works at a site is there beside another one's for a while, so the shares of sites are each at most 100: of
+ * `{"dc1":100,"dc2":100}` both are up.
  */
 export type Traffic = Readonly<Record<string, number>>;
 
@@ -11,6 +13,8 @@ export interface Observed {
   traffic: Traffic;
   /** The highest token that it has accepted; 0 before the first. */
   token: number;
+  /** What a person has to know of it, where traffic does not say it: a copy that was cut off, a capacity that is missing. */
+  note?: string;
 }
 
 /** One wish to a switch: compare and set. */
@@ -41,7 +45,10 @@ export function parseAddress(text: string): { host: string; port: number } | und
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
-/** Why a value is no Traffic; undefined when it is one. */
+/** What a site may be called: it has no ":", so that no site is an address. */
+export const SITE_FORM = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** Why a value is no Traffic by address; undefined when it is one. */
 export function trafficProblem(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not an object';
   const entries = Object.entries(value as Record<string, unknown>);
@@ -49,6 +56,12 @@ export function trafficProblem(value: unknown): string | undefined {
   if (bad) return `${JSON.stringify(bad[0])}: ${JSON.stringify(bad[1])}`;
   const sum = entries.reduce((total, [, share]) => total + (share as number), 0);
   return sum > 100 ? `${sum} % together` : undefined;
+}
+
+/** Why a Traffic is none by these sites; undefined when it is one. */
+export function siteProblem(traffic: Traffic, sites: readonly string[]): string | undefined {
+  const bad = Object.entries(traffic).find(([site, share]) => !sites.includes(site) || !isShare(share));
+  return bad ? `${JSON.stringify(bad[0])}: ${JSON.stringify(bad[1])}` : undefined;
 }
 
 function isShare(value: unknown): boolean {

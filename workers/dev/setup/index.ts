@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { failure, failureFacts, failureTypeOf } from '../../../workflows/model/failure.ts';
 import { setUpPgBackRest } from './pgbackrest.ts';
 import { setUpEmbeddedPostgres, setUpPostgres } from './postgres.ts';
-import { setUpPython } from './python.ts';
+import { setUpMoto, setUpPython } from './python.ts';
 import { setUpTemporal } from './temporal.ts';
 import type { SetupContext, SetUpTool, ToolName, Tools } from './tool.ts';
 import { setUpWalPush } from './wal-push.ts';
@@ -18,6 +18,7 @@ const SET_UP: Readonly<Record<ToolName, SetUpTool>> = {
   postgres18: setUpPostgres(18),
   versitygw: setUpVersitygw,
   python: setUpPython,
+  moto: setUpMoto,
   walPush: setUpWalPush,
   pgbackrest: setUpPgBackRest,
 };

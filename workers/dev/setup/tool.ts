@@ -12,6 +12,8 @@ export interface Tools {
   versitygw: string;
   /** Python 3 with the packages that docs/read-backup.py needs. */
   python: string;
+  /** Python 3 with the simulator of AWS that the tests use. */
+  moto: string;
   /** The helper for archive_command. */
   walPush: string;
   /** Of the benchmark beside it. */
