@@ -3,11 +3,28 @@ import { compactWal } from './compact-wal.ts';
 import type { Deps } from './deps.ts';
 import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
+import { describeCluster, readSample, weighFacts } from './describe-cluster.ts';
 import { discardExtract, extractFiles, planExtract } from './extract.ts';
 import { copyDamaged, findDamaged } from './forensic.ts';
 import { markPoint } from './hold.ts';
 import { inspectVault } from './inspect.ts';
 import { notify } from './notify.ts';
+import {
+  awaitFollowing,
+  awaitReceived,
+  checkpointNode,
+  demoteNode,
+  fenceNode,
+  freezeNode,
+  observeNode,
+  promoteNode,
+  quiesceNode,
+  reinstateNode,
+  startNode,
+  thawNode,
+  unquiesceNode,
+  writeMarker,
+} from './nodes.ts';
 import { chooseDrillTarget, planRestore } from './plan.ts';
 import { compareRows, writeRows } from './rescue.ts';
 import { planRetention, removePoints, removeWal } from './retention.ts';
@@ -75,6 +92,23 @@ const ACTIVITIES = {
   listCommits,
   compareRows,
   writeRows,
+  describeCluster,
+  weighFacts,
+  readSample,
+  observeNode,
+  writeMarker,
+  awaitFollowing,
+  quiesceNode,
+  unquiesceNode,
+  demoteNode,
+  reinstateNode,
+  awaitReceived,
+  promoteNode,
+  checkpointNode,
+  startNode,
+  freezeNode,
+  thawNode,
+  fenceNode,
 } as const;
 
 type Bound<F> = F extends (deps: Deps, argument: infer Argument) => infer Result

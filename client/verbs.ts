@@ -50,6 +50,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/recover.ts'),
   },
   {
+    name: 'failover',
+    summary: 'make another server of a service the primary, fenced, approved and measured',
+    load: () => import('./commands/failover.ts'),
+  },
+  {
     name: 'rescue',
     summary: 'bring rows of an earlier moment back, shown and approved before',
     load: () => import('./commands/rescue.ts'),

@@ -3,6 +3,7 @@ export { backup } from './backup.ts';
 export { compactWal } from './compact-wal.ts';
 export { drill } from './drill.ts';
 export { extract } from './extract.ts';
+export { failover } from './failover.ts';
 export { hold } from './hold.ts';
 export { inspect } from './inspect.ts';
 export { recover } from './recover.ts';

@@ -61,6 +61,36 @@ export function moving(use: Use): Activities {
 }
 
 /**
+ * Looks at a server whose host may be gone: an answer that does not come soon is one, too. What a look throws that is no matter of
+ * time is thrown at once.
+ */
+export function looking(use: Use, patienceMs: number): Activities {
+  return proxied(use, {
+    startToCloseTimeout: '30s',
+    scheduleToStartTimeout: patienceMs,
+    retry: { initialInterval: '500ms', maximumAttempts: 2 },
+  });
+}
+
+/** Keeps a server from serving whose host may be gone: somebody waits, and the next step of the ladder, too. */
+export function fencing(use: Use, patienceMs: number): Activities {
+  return proxied(use, {
+    startToCloseTimeout: '5m',
+    scheduleToStartTimeout: patienceMs,
+    retry: { initialInterval: '500ms', maximumAttempts: 2 },
+  });
+}
+
+/** Brings a server back that nobody waits for: it ends, well or not, so that the run does. */
+export function settling(use: Use): Activities {
+  return proxied(use, {
+    startToCloseTimeout: '15m',
+    scheduleToStartTimeout: '5m',
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumAttempts: 4 },
+  });
+}
+
+/**
  * Moves data by a program of others, whose failures carry no code: what comes again and again cannot get better by itself,
  * so it gives up after about five minutes of failures.
  */

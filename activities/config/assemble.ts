@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ApprovalConfig, Config, ScheduleConfig, SourceConfig } from './config.ts';
+import type { ApprovalConfig, ClusterConfig, Config, ScheduleConfig, ServiceConfig, SourceConfig } from './config.ts';
+import type { ClusterFile } from './cluster-schema.ts';
 import { SCHEDULE_NAMES } from './config.ts';
 import { slotOf } from './cross-checks.ts';
 import { isDumped } from './registries.ts';
@@ -41,12 +42,26 @@ export function assembleConfig(file: CheckedFile, environment: Environment): Con
       ]),
     ),
     switches: switchesOf(parsed.switches, memberOf(file.data, 'switches')),
-    services: Object.fromEntries(
-      Object.entries(parsed.services).map(([name, service]) => [
-        name,
-        { ...service, approval: approvalOf(service.approval) },
-      ]),
-    ),
+    services: Object.fromEntries(Object.entries(parsed.services).map(([name, service]) => [name, serviceOf(service)])),
+  };
+}
+
+function serviceOf({ cluster, ...service }: ConfigFile['services'][string]): ServiceConfig {
+  return {
+    ...{ ...service, approval: approvalOf(service.approval) },
+    ...(cluster ? { cluster: clusterOf(cluster) } : {}),
+  };
+}
+
+function clusterOf({ approvals, ...cluster }: ClusterFile): ClusterConfig {
+  const { planned, unplanned, breakGlass } = approvals;
+  return {
+    ...cluster,
+    approvals: {
+      ...(planned ? { planned: approvalOf(planned) } : {}),
+      ...(unplanned ? { unplanned: approvalOf(unplanned) } : {}),
+      breakGlass: approvalOf(breakGlass),
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { RetentionPolicy } from '../../workflows/model/retention.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { Program } from '../io/program.ts';
+import type { ClusterFile } from './cluster-schema.ts';
 
 /** A secret by reference; resolved as late as possible. Its value's string form is a placeholder. */
 export type { SecretRef } from '../io/secret.ts';
@@ -44,7 +45,15 @@ export interface ServiceConfig {
   address: string;
   approval: ApprovalConfig;
   checks: ({ name: string } & Program)[];
+  cluster?: ClusterConfig;
 }
+
+/** As the schema has it, but for who has to agree. Durations in milliseconds, sizes in bytes, paths absolute. */
+export interface ClusterConfig extends Omit<ClusterFile, 'approvals'> {
+  approvals: { planned?: ApprovalConfig; unplanned?: ApprovalConfig; breakGlass: ApprovalConfig };
+}
+
+export type NodeConfig = ClusterConfig['nodes'][string];
 
 /** Who has to agree. */
 export interface ApprovalConfig {

@@ -1,5 +1,6 @@
 import { slotName, streamSlots } from '../../workflows/model/names.ts';
 import { nearestName } from '../../workflows/model/nearest.ts';
+import { clusterProblems } from './cluster-checks.ts';
 import { isDumped } from './registries.ts';
 import type { Path, RawProblem } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
@@ -10,6 +11,7 @@ export function crossProblems(file: ConfigFile): RawProblem[] {
     ...[...unknownNames(file), ...sharedSlots(file), ...archives(file), ...severalStreams(file)],
     ...sharedSockets(file),
     ...[...retentionWithoutRules(file), ...serviceProblems(file), ...ofDumps(file)],
+    ...clusterProblems(file),
   ];
 }
 

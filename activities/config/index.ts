@@ -14,7 +14,15 @@ import { secretProblems } from './secrets.ts';
 import type { Environment } from './temporal.ts';
 
 export { SCHEDULE_NAMES } from './config.ts';
-export type { Config, ScheduleConfig, ScheduleName, ServiceConfig, SourceConfig } from './config.ts';
+export type {
+  ClusterConfig,
+  Config,
+  NodeConfig,
+  ScheduleConfig,
+  ScheduleName,
+  ServiceConfig,
+  SourceConfig,
+} from './config.ts';
 export type { Explained } from './explain.ts';
 export type { Problem } from './problem.ts';
 export type { CronFields } from './cron.ts';

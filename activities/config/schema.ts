@@ -5,8 +5,9 @@ import { NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
 import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
+import { approvalSchema } from './approval-schema.ts';
 import { parseCron } from './cron.ts';
-import { approvalSchema, serviceSchema, switchShape } from './service-schema.ts';
+import { serviceSchema, switchShape } from './service-schema.ts';
 import { timezoneProblem } from './timezone.ts';
 
 const MIB = 2 ** 20;

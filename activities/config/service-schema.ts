@@ -1,28 +1,7 @@
-import type { ZodType } from 'zod';
 import { z } from 'zod';
-import { durationOption } from '../io/option-types.ts';
 import { programShape } from '../io/program.ts';
-
-const SHORTEST_MS = 60_000;
-const LONGEST_MS = 30 * 86_400_000;
-
-const within: ZodType<number, string> = durationOption.refine(
-  (ms) => ms >= SHORTEST_MS && ms <= LONGEST_MS,
-  'at least 1m, at most 30d',
-);
-
-const person = z.string().min(1).max(200);
-
-/** Who has to agree before traffic moves, or rows are written. */
-export const approvalSchema = z
-  .strictObject({
-    of: z.int().min(1).max(20).default(1),
-    from: z.array(person).default([]),
-    byAnother: z.boolean().default(true),
-    within: within.prefault('1h'),
-  })
-  .refine(({ from }) => new Set(from).size === from.length, 'everybody in "from" once')
-  .refine(({ of, from }) => from.length === 0 || from.length >= of, 'at least as many names in "from" as "of" wants');
+import { approvalSchema } from './approval-schema.ts';
+import { clusterSchema } from './cluster-schema.ts';
 
 /** Exit 0 says that the service works. It gets LIFEBOAT_SERVICE, LIFEBOAT_CHECK, LIFEBOAT_HOST and LIFEBOAT_PORT. */
 const check = z.strictObject({ name: z.string().min(1).max(100), ...programShape });
@@ -50,6 +29,8 @@ export const serviceSchema = z.strictObject({
     .default('127.0.0.1'),
   approval: approvalSchema.prefault({}),
   checks: z.array(check).default([]),
+  /** Servers that can take each other's place: what failover needs. */
+  cluster: clusterSchema.optional(),
 });
 
 /** What every kind of switch takes beside its own options. */

@@ -11,6 +11,8 @@ export interface AtomicWrite {
   /** Fail (false) rather than replace when `path` exists: link(2) has one winner. */
   ifAbsent?: boolean;
   mode?: number;
+  /** Absent: whoever we are. */
+  owner?: { uid: number; gid: number };
 }
 
 /**
@@ -23,16 +25,21 @@ export async function writeAtomically(
 ): Promise<{ created: boolean }> {
   const temporary = join(target.staging, `${randomBytes(12).toString('hex')}.part`);
   try {
-    await writeSynced(temporary, body, target.mode ?? 0o640);
+    await writeSynced(temporary, body, target);
     return await publish(temporary, target);
   } finally {
     await rm(temporary, { force: true });
   }
 }
 
-async function writeSynced(path: string, body: AsyncIterable<Uint8Array>, mode: number): Promise<void> {
+async function writeSynced(
+  path: string,
+  body: AsyncIterable<Uint8Array>,
+  { mode = 0o640, owner }: AtomicWrite,
+): Promise<void> {
   const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
   try {
+    if (owner) await file.chown(owner.uid, owner.gid);
     for await (const chunk of body) await file.writeFile(chunk);
     await file.sync();
   } finally {

@@ -12,7 +12,7 @@ import { timelineSvg } from './timeline-svg.ts';
 
 /** One self-contained page: no script, no request, opens offline and prints. */
 export function renderHtml(report: Report, reach: readonly CopyReach[] = []): string {
-  const verdict = report.outcome === 'proven' ? 'Recovered and proven' : 'Not recovered';
+  const verdict = verdictOf(report);
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(report.title)}</title><style>${STYLE}</style></head><body><main>
@@ -30,6 +30,12 @@ ${reach.map(reachSection).join('')}
 ${report.links.map((link) => `<p><a href="${escapeHtml(link.url)}">${escapeHtml(link.label)}</a></p>`).join('')}
 </main></body></html>
 `;
+}
+
+function verdictOf({ kind, outcome }: Report): string {
+  const well = outcome === 'proven';
+  if (kind === 'failover') return well ? 'Failed over and proven' : 'Not failed over';
+  return well ? 'Recovered and proven' : 'Not recovered';
 }
 
 interface Figure {

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { failure } from '../../workflows/model/failure.ts';
+import { DEAD } from '../support/failover-story.ts';
 import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
 import { answers, dumpAnswers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
@@ -110,6 +111,42 @@ const RECORDINGS: Record<string, Recording> = {
     workflow: 'recover',
     options: { input: LOSS, script: { ...new Switchboard().script, replayWal: broken } },
   },
+  'failover-planned': {
+    workflow: 'failover',
+    options: { order: orderOf({ mode: 'planned' }), script: new Switchboard().script, isInRealTime: true },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'failover-taken-back': {
+    workflow: 'failover',
+    options: {
+      ...{ order: orderOf({ mode: 'planned' }), isInRealTime: true },
+      script: { ...new Switchboard().script, awaitReceived: broken },
+    },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'failover-preview': { workflow: 'failover', options: { order: orderOf({ mode: 'planned', dryRun: true }) } },
+  'failover-unplanned': {
+    workflow: 'failover',
+    options: {
+      ...{ order: orderOf({ mode: 'unplanned', breakGlass: 'the site burns' }), isInRealTime: true },
+      script: { ...new Switchboard().script, ...DEAD },
+    },
+    meanwhile: async (run) => {
+      const { evidence } = await pendingOf(run);
+      for (const by of ['ben', 'carl']) await approve(run, { by, hash: evidence.hash });
+    },
+  },
+  'failover-refused': {
+    workflow: 'failover',
+    options: {
+      ...{ order: orderOf({ mode: 'unplanned', breakGlass: 'the site burns' }), isInRealTime: true },
+      script: { ...new Switchboard().script, ...DEAD },
+    },
+    meanwhile: async (run) => {
+      await pendingOf(run);
+      await refuse(run, { by: 'ben', reason: 'not today' });
+    },
+  },
   'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },
   'verifyAll-done': { workflow: 'verifyAll' },
   'verifyWal-done': { workflow: 'verifyWal', options: { input: { since: '2026-01-05T00:00:00Z' } } },
@@ -151,6 +188,10 @@ function badAtFirst(): (given: Parameters<typeof answers.proveCluster>[0]) => un
     looks += 1;
     return looks === 1 ? { ...proof, ok: false } : proof;
   };
+}
+
+function orderOf(order: object): (service: string) => unknown {
+  return (service) => ({ service, to: 'west', by: 'anna', ...order });
 }
 
 function afterHole(): () => unknown {

@@ -12,6 +12,7 @@ import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
+import { duringFailover, duringTakenBack, duringUnplanned } from './system-failover.ts';
 import { duringBringOver, duringRescue } from './system-rescue.ts';
 import type { CompactResult, VerifyAllResult } from '../../workflows/model/verify-result.ts';
 import { duringTakeOver } from './system-take-over.ts';
@@ -37,7 +38,7 @@ export type Tell = (stage: Stage, activity: keyof Activities, deaths: readonly D
 
 export interface Story {
   /** backup: on a source of its own that it backs up. The others: on SHOP, which is there. */
-  about: 'backup' | 'restore' | 'proof' | 'recover';
+  about: 'backup' | 'restore' | 'proof' | 'recover' | 'failover';
   tell: Tell;
   sides?: readonly Side[];
 }
@@ -90,6 +91,23 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   listCommits: { about: 'recover', tell: duringTakeOver },
   findDamaged: { about: 'recover', tell: duringTakeOver },
   copyDamaged: { about: 'recover', tell: duringTakeOver, sides: WITH_STORE },
+  describeCluster: { about: 'failover', tell: duringFailover },
+  weighFacts: { about: 'failover', tell: duringFailover },
+  observeNode: { about: 'failover', tell: duringFailover },
+  writeMarker: { about: 'failover', tell: duringFailover },
+  awaitFollowing: { about: 'failover', tell: duringFailover },
+  quiesceNode: { about: 'failover', tell: duringFailover },
+  demoteNode: { about: 'failover', tell: duringFailover },
+  awaitReceived: { about: 'failover', tell: duringFailover },
+  promoteNode: { about: 'failover', tell: duringFailover },
+  checkpointNode: { about: 'failover', tell: duringFailover },
+  startNode: { about: 'failover', tell: duringFailover },
+  reinstateNode: { about: 'failover', tell: duringTakenBack },
+  unquiesceNode: { about: 'failover', tell: duringTakenBack },
+  readSample: { about: 'failover', tell: duringUnplanned },
+  freezeNode: { about: 'failover', tell: duringUnplanned },
+  fenceNode: { about: 'failover', tell: duringUnplanned },
+  thawNode: { about: 'failover', tell: duringUnplanned },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */

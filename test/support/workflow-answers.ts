@@ -8,6 +8,7 @@ import type { RestorePreview, SourceFacts } from '../../workflows/model/results.
 import type { ServiceFacts } from '../../workflows/model/service.ts';
 import type { PointsVerified } from '../../workflows/model/verify-result.ts';
 import type { WalVerified } from '../../workflows/model/wal-verify.ts';
+import { failoverAnswers } from './failover-answers.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
 
 /** A source with objectives and somebody who wants to be told. */
@@ -148,6 +149,7 @@ export const answers: Activities = {
     first: [{ xid: '912', lsn: '0/4A00200', at: '2026-01-05T03:00:14.500000Z' }],
   }),
   inspectVault: async () => ({ what: 'points', sources: [] }),
+  ...failoverAnswers,
 };
 
 /** A dump, which needs no WAL and no replay. */

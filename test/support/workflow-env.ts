@@ -145,13 +145,13 @@ function runOf(client: Client, source: string, workflowId: string): TestRun {
   };
 }
 
-/** Every argument names its source, itself or through its plan. */
+/** Every argument names its source, itself or through its plan; a service has the name of its source here. */
 async function answer(
   runs: Map<string, { run: TestRun; options: StartOptions }>,
   name: ActivityName,
-  given: { source?: string; plan?: { source: string } },
+  given: { source?: string; service?: string; plan?: { source: string } },
 ): Promise<unknown> {
-  const known = runs.get(given.source ?? given.plan?.source ?? '');
+  const known = runs.get(given.source ?? given.plan?.source ?? given.service ?? '');
   if (!known || isStreamOfAnother(known.run)) return answers[name](given as never);
   const { run, options } = known;
   const index = run.calls.push({ name, argument: given }) - 1;

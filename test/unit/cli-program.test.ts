@@ -49,6 +49,22 @@ const WRONG: [words: string[], message: RegExp, next: string][] = [
   ],
   [['rescue', 'shop', '--only-database', 'crm'], /option --table is missing/, 'lifeboat rescue --help'],
   [['rescue', 'shop', '--table', 'x'], /--only-database <name>' not specified/, 'lifeboat rescue --help'],
+  [['failover', 'web', '--planned'], /--to <site>' not specified/, 'lifeboat failover --help'],
+  [
+    ['failover', 'web', '--to', 'west'],
+    /option --planned or --unplanned is missing/,
+    'lifeboat failover web --to SITE --planned --dry-run',
+  ],
+  [
+    ['failover', 'web', '--to', 'west', '--planned', '--unplanned'],
+    /either --planned or --unplanned/,
+    'lifeboat failover web --to SITE --planned --dry-run',
+  ],
+  [
+    ['failover', 'web', '--to', 'west', '--planned', '--break-glass', 'x'],
+    /--break-glass goes with --unplanned/,
+    'lifeboat failover --help',
+  ],
   [['restore', 'shop', '--exclusive'], /--exclusive needs --to-time/, 'a name, immediate and latest'],
   [['status', '--limit', 'many'], /--limit is a number from 1 to 9999, not "many"/, 'lifeboat status --help'],
   [['status', '--follow'], /--follow needs a run/, 'lifeboat status'],

@@ -82,7 +82,8 @@ test('what README gives Temporal is a workflow and an order', async () => {
     const type = / --type (\w+)/.exec(line)?.[1] ?? '';
     assert.match(types, new RegExp(`export \\{ ${type} \\}`), line);
     const order = JSON.parse(/--input '([^']*)'/.exec(line)?.[1] ?? '') as Record<string, unknown>;
-    assert.equal(order['source'] ?? (order['input'] as { source: string }).source, 'shop', line);
+    const about = order['service'] ?? order['source'] ?? (order['input'] as { source: string }).source;
+    assert.equal(about, type === 'failover' ? 'web' : 'shop', line);
     if (order['target'] !== undefined) checkTarget(type, order['target']);
   }
 });

@@ -2,7 +2,7 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import { failureFacts, failureTypeOf } from '../model/failure.ts';
 import type { RestoreResult, StoredReport } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
-import type { Report, ReportSection } from '../model/report.ts';
+import type { Report, ReportSection, ReportSpan } from '../model/report.ts';
 import type { SourceFacts } from '../model/results.ts';
 import { hostQueue } from '../model/names.ts';
 import { quick } from '../options.ts';
@@ -15,12 +15,19 @@ export interface Reporting {
   journal: Journal;
   facts: SourceFacts;
   result?: RestoreResult;
+  /** It has ended well although nothing was restored. */
+  done?: true;
   error?: unknown;
   rpoMs?: number;
   sections?: ReportSection[];
+  /** Instead of the phases of a recovery. */
+  spans?: ReportSpan[];
 }
 
-const TITLES = { restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery', rescue: 'Rescue of rows' } as const;
+const TITLES = {
+  ...{ restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery', rescue: 'Rescue of rows' },
+  failover: 'Failover',
+} as const;
 
 /**
  * Writes the report of a run. What it is about is over: a cancellation comes too late for it, and a report that cannot be
@@ -38,7 +45,9 @@ export async function report(use: Reporting): Promise<StoredReport | undefined> 
   }
 }
 
-function reportOf({ kind, journal, facts, result, error, rpoMs, sections }: Reporting): Report {
+function reportOf(use: Reporting): Report {
+  const { kind, journal, facts, result, error, rpoMs, sections } = use;
+  const isWell = (result !== undefined || use.done === true) && error === undefined;
   const { workflowId, runId } = workflowInfo();
   const { progress } = journal;
   const type = failureTypeOf(error) ?? 'Bug';
@@ -48,16 +57,16 @@ function reportOf({ kind, journal, facts, result, error, rpoMs, sections }: Repo
     title: `${TITLES[kind]} of ${facts.source}`,
     source: facts.source,
     run: `${workflowId} ${runId}`,
-    outcome: result && error === undefined ? 'proven' : 'failed',
+    outcome: isWell ? 'proven' : 'failed',
     startedAt: progress.startedAt,
     finishedAt: isoNow(),
     ...(result ? { result } : {}),
-    ...(result && error === undefined ? {} : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
+    ...(isWell ? {} : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
     ...(sections && sections.length > 0 ? { sections } : {}),
     ...(rpoMs === undefined ? {} : { rpoMs }),
     ...(facts.rpoMs === undefined ? {} : { rpoObjectiveMs: facts.rpoMs }),
     events: progress.timeline.map(({ at, what }) => ({ at, lane: 'run', what, tone: 'mark' })),
-    spans: spansOf(journal),
+    spans: use.spans ?? spansOf(journal),
     series: [],
     links: [],
   };

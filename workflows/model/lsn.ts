@@ -41,6 +41,30 @@ export function segmentStart(position: bigint, segmentBytes: number): bigint {
   return position - (position % BigInt(segmentBytes));
 }
 
+/** Bytes of the header of a page of WAL, and of the first one of a segment (src/include/access/xlog_internal.h). */
+const PAGE_HEADER = { short: 24n, long: 40n };
+
+/**
+ * First byte behind a record of `length` bytes at `start`, as the server counts what it has written: headers of the pages that it
+ * goes on in lie between, records begin at multiples of eight, and one that ends with its page ends there.
+ */
+export function recordEnd(
+  start: bigint,
+  length: number,
+  { segmentBytes, pageBytes }: { segmentBytes: number; pageBytes: number },
+): bigint {
+  const [segment, page] = [BigInt(segmentBytes), BigInt(pageBytes)];
+  let at = start;
+  let left = BigInt(length);
+  for (;;) {
+    const room = page - (at % page);
+    if (left <= room) return ((at + left + 7n) / 8n) * 8n;
+    left -= room;
+    at += room;
+    at += at % segment === 0n ? PAGE_HEADER.long : PAGE_HEADER.short;
+  }
+}
+
 /** Name of the WAL segment file that holds `position` (src/include/access/xlog_internal.h, XLogFileName). */
 export function segmentName(timeline: number, position: bigint, segmentBytes: number): string {
   const segment = position / BigInt(segmentBytes);

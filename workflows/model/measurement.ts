@@ -30,7 +30,7 @@ export interface Measurement {
 /** No phase that moved less than it had to is measured: an attempt went on where another stopped, or a copy stood there. */
 export function measurementOf({ kind, run, finishedAt, result }: Report): Measurement | undefined {
   // A recovery that takes over also waits for switches and for people.
-  if (!result || kind === 'demo' || kind === 'recover' || kind === 'rescue') return undefined;
+  if (!result || (kind !== 'restore' && kind !== 'drill')) return undefined;
   const { plan, replay, rtoMs } = result;
   // A standby waits for whom it follows.
   if (isPart(plan) || plan.standby) return undefined;

@@ -4,6 +4,7 @@ export const workflowId = {
   restore: (source: string): string => `restore/${source}`,
   recover: (source: string): string => `recover/${source}`,
   rescue: (source: string): string => `rescue/${source}`,
+  failover: (service: string): string => `failover/${service}`,
   drill: (source: string): string => `drill/${source}`,
   /** Streams count from 1. */
   wal: (source: string, stream = 1): string => (stream === 1 ? `wal/${source}` : `wal/${source}/${stream}`),

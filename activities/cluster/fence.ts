@@ -1,0 +1,65 @@
+import type { FenceStep } from '../../workflows/model/cluster.ts';
+import type { FenceOutcome, FenceResult } from '../../workflows/model/failover-verdict.ts';
+import { describeFence } from '../../workflows/model/failover-plan.ts';
+import { failure, findFailure } from '../../workflows/model/failure.ts';
+import { runProgram } from '../io/program.ts';
+import { runningServer } from '../io/postgres/server.ts';
+import type { Mover } from './epoch.ts';
+import { claim } from './epoch.ts';
+import { STANDBY_SIGNAL, writeNodeFile } from './files.ts';
+import type { NodeUse } from './node.ts';
+import { endNode } from './power.ts';
+
+export type ActedFence = Extract<FenceStep, { by: 'agent-stop' | 'command' }>;
+
+/** How long a shutdown in good order is waited for: nobody is served meanwhile. */
+const FAST_MS = 10_000;
+
+/** One rung of the ladder. What it could not do is an answer; it never says confirmed without having seen it. */
+export async function fence(use: NodeUse, order: Mover & { step: ActedFence }): Promise<FenceResult> {
+  const { step } = order;
+  const { outcome, found } = step.by === 'agent-stop' ? await agentStop(use, order) : await program(use, order, step);
+  return { step: describeFence(step), outcome, found };
+}
+
+type Said = Pick<FenceResult, 'outcome' | 'found'>;
+
+/** The signal first: whatever starts the server again, a supervisor or a host that comes up, finds a standby. */
+async function agentStop(use: NodeUse, mover: Mover): Promise<Said> {
+  await claim(use, mover);
+  await writeNodeFile(use, STANDBY_SIGNAL, '');
+  try {
+    const ended = await endNode(use, FAST_MS);
+    const still = await runningServer(use.node.dataDir);
+    if (ended && still === undefined) return { outcome: 'confirmed', found: `no server runs on ${use.node.dataDir}` };
+    return { outcome: 'unconfirmed', found: `postmaster ${still ?? 'unknown'} still runs` };
+  } catch (error) {
+    use.run.signal.throwIfAborted();
+    const message = findFailure(error)?.message ?? (error as NodeJS.ErrnoException).code ?? String(error);
+    return { outcome: 'unconfirmed', found: message };
+  }
+}
+
+const OUTCOMES: Record<number, FenceOutcome> = { 0: 'confirmed', 1: 'unconfirmed', 2: 'impossible' };
+
+async function program(use: NodeUse, mover: Mover, step: Extract<FenceStep, { by: 'command' }>): Promise<Said> {
+  const { cluster, service, name, node, run } = use;
+  const found = cluster.fence.find((each) => each.by === 'command' && each.name === step.name);
+  if (found?.by !== 'command')
+    throw failure('NotFound', `fence ${step.name} is not configured on host ${use.host}`, {
+      place: `services.${service}.cluster.fence`,
+      expected: 'a step of this name',
+      found: 'none',
+      hint: 'give every worker the same lifeboat.yml',
+    });
+  const environment = {
+    ...{ LIFEBOAT_SERVICE: service, LIFEBOAT_NODE: name, LIFEBOAT_EPOCH: String(mover.epoch) },
+    ...{ LIFEBOAT_HOST: node.address, LIFEBOAT_PORT: String(node.port) },
+  };
+  const place = `services.${service}.cluster.fence.${step.name}`;
+  const end = await runProgram(found, { args: [], environment, place }, run);
+  if (end.timedOut) return { outcome: 'unconfirmed', found: `no end within ${end.after}` };
+  const words = (end.stdout.trim() || end.stderr.trim()).split('\n').at(-1)?.slice(0, 300) ?? '';
+  const outcome = OUTCOMES[end.code ?? -1] ?? 'unconfirmed';
+  return { outcome, found: `exit ${end.code ?? 'by a signal'}${words === '' ? '' : `: ${words}`}` };
+}

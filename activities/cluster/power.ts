@@ -1,0 +1,164 @@
+import { spawn } from 'node:child_process';
+import { readdir, readlink, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failure, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
+import { formatDuration } from '../../workflows/model/units.ts';
+import type { Program } from '../io/program.ts';
+import { runProgram } from '../io/program.ts';
+import { removeStalePid, runningServer } from '../io/postgres/server.ts';
+import { exitOf, spawnOptions } from '../io/run-command.ts';
+import type { NodeUse } from './node.ts';
+import { binariesOf, ownerOf, withNode } from './node.ts';
+
+const POLL_MS = 40;
+/** A server that takes no sessions by then has a reason, which stands in its log. */
+const UP_MS = 60_000;
+/** After a shutdown that does not end by itself. */
+const FORCED_MS = 10_000;
+
+/** Starts the server unless it runs, as whatever its directory says, and returns when it takes sessions. */
+export async function startNode(use: NodeUse): Promise<void> {
+  const { node, run } = use;
+  if ((await runningServer(node.dataDir)) === undefined) {
+    await removeStalePid(node.dataDir);
+    if (node.start.by === 'command') await callProgram(use, 'start', node.start.start);
+    else await pgCtlStart(use);
+  }
+  const deadline = run.clock.nowMs() + UP_MS;
+  for (;;) {
+    const error = await session(use);
+    if (error === undefined) return;
+    if (failureTypeOf(error) === 'Denied') throw error;
+    if (run.clock.nowMs() > deadline) throw notUp(use, error);
+    run.progress({ phase: `${use.name} starts`, note: findFailure(error)?.message ?? '' });
+    await run.clock.sleep(POLL_MS, run.signal);
+  }
+}
+
+async function session(use: NodeUse): Promise<unknown> {
+  try {
+    await withNode(use, () => Promise.resolve());
+    return undefined;
+  } catch (error) {
+    use.run.signal.throwIfAborted();
+    if (!findFailure(error)) throw error;
+    return error;
+  }
+}
+
+/** Its pipes are nobody's: the server that it leaves behind would hold them open. */
+async function pgCtlStart(use: NodeUse): Promise<void> {
+  const { node, name } = use;
+  if (node.start.by !== 'pg_ctl') return;
+  const { configDir = node.dataDir, log = join(node.dataDir, 'lifeboat.start.log') } = node.start;
+  const [binaries, as] = [await binariesOf(use), await ownerOf(use)];
+  const args = ['-D', configDir, '-W', '-s', '-l', log, 'start'];
+  const child = spawn(join(binaries, 'pg_ctl'), args, { ...spawnOptions(as ? { as } : {}), stdio: 'ignore' });
+  const code = await exitOf(child, 'pg_ctl');
+  if (code === 0) return;
+  throw failure('Unavailable', `${name} cannot be started`, {
+    place: log,
+    expected: 'exit 0 of pg_ctl start',
+    found: `exit ${code ?? 'by a signal'}`,
+    hint: `see ${log}; it is tried again by itself`,
+  });
+}
+
+async function callProgram(use: NodeUse, what: 'start' | 'stop', program: Program): Promise<void> {
+  const place = `services.${use.service}.cluster.nodes.${use.name}.start.${what}`;
+  const environment = { LIFEBOAT_NODE: use.name, LIFEBOAT_DATA: use.node.dataDir };
+  const end = await runProgram(program, { args: [], environment, place }, use.run);
+  if (!end.timedOut && end.code === 0) return;
+  const found = end.timedOut ? `no end within ${end.after}` : `exit ${end.code ?? 'by a signal'}: ${end.stderr.trim().split('\n').at(-1) ?? ''}`; // prettier-ignore
+  throw failure('Unavailable', `${use.name}: its program to ${what} it failed`, {
+    ...{ place, expected: 'exit 0', found: found.slice(0, 300) },
+    hint: `try it: ${program.run.join(' ')}`,
+  });
+}
+
+function notUp({ name, node }: NodeUse, cause: unknown): Error {
+  return failure('Unavailable', `${name} takes no sessions: ${findFailure(cause)?.message ?? String(cause)}`, {
+    place: node.dataDir,
+    expected: `sessions within ${formatDuration(UP_MS)}`,
+    found: 'none',
+    hint: `see the log of the server in ${node.dataDir}`,
+    cause,
+  });
+}
+
+/**
+ * Fast shutdown, and returns when no server runs there any more. `withinMs` has to be longer than wal_sender_timeout: a shutdown waits
+ * so long for a standby that was cut off. Unavailable when it still runs then.
+ */
+export async function stopNode(use: NodeUse, withinMs: number): Promise<void> {
+  const { node } = use;
+  const pid = await runningServer(node.dataDir);
+  if (pid === undefined) return;
+  if (node.start.by === 'command') await callProgram(use, 'stop', node.start.stop);
+  else process.kill(pid, 'SIGINT');
+  if (await gone(use, withinMs)) return;
+  throw failure('Unavailable', `${use.name} does not stop`, {
+    place: node.dataDir,
+    expected: `no server within ${formatDuration(withinMs)}`,
+    found: `postmaster ${pid} still runs`,
+    hint: 'it waits for a standby that does not answer, or for a session; it is tried again by itself',
+  });
+}
+
+/** By what the server leaves behind: a process that nobody has waited for stays in the list. */
+async function gone({ run, node }: NodeUse, withinMs: number): Promise<boolean> {
+  const deadline = run.clock.nowMs() + withinMs;
+  while ((await runningServer(node.dataDir)) !== undefined) {
+    if (run.clock.nowMs() > deadline) return false;
+    await run.clock.sleep(POLL_MS, run.signal);
+  }
+  return true;
+}
+
+/**
+ * Ends a server for good, whatever state it is in: fast, then at once, then by the kernel, which ends one that is frozen, too, and sessions
+ * that have outlived their postmaster. What was acknowledged is on its disk. True when no process of it is left.
+ */
+export async function endNode(use: NodeUse, fastMs: number): Promise<boolean> {
+  const { dataDir } = use.node;
+  const pid = await runningServer(dataDir);
+  try {
+    await stopNode(use, fastMs);
+  } catch (error) {
+    use.run.signal.throwIfAborted();
+    if (!findFailure(error) || pid === undefined) throw error;
+    process.kill(pid, 'SIGQUIT');
+    await gone(use, FORCED_MS);
+  }
+  for (const each of await processesOn(dataDir)) killed(each);
+  const deadline = use.run.clock.nowMs() + FORCED_MS;
+  while ((await processesOn(dataDir)).length > 0) {
+    if (use.run.clock.nowMs() > deadline) return false;
+    await use.run.clock.sleep(POLL_MS, use.run.signal);
+  }
+  return (await runningServer(dataDir)) === undefined;
+}
+
+function killed(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Every process of a server works in its data directory. */
+async function processesOn(path: string): Promise<number[]> {
+  const data = await realpath(path);
+  const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    numbers.map(async (name) => {
+      const [cwd, program] = await Promise.all([
+        readlink(`/proc/${name}/cwd`).catch(() => ''),
+        readlink(`/proc/${name}/exe`).catch(() => ''),
+      ]);
+      return cwd === data && /\/postgres( \(deleted\))?$/.test(program) ? [Number(name)] : [];
+    }),
+  );
+  return found.flat();
+}

@@ -1,0 +1,112 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
+import { serverSchema } from '../io/postgres/options.ts';
+import { programShape } from '../io/program.ts';
+import { secretRefSchema } from '../io/secret.ts';
+import { approvalSchema } from './approval-schema.ts';
+
+const NAME = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+const nodeName = z.string().regex(NAME, 'lower case letters, digits and "-" inside').max(40, 'at most 40 characters');
+const worker = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'the name of a worker');
+const program = z.strictObject(programShape);
+
+/** How a server is started and stopped by the worker of its host. */
+const startSchema = z.discriminatedUnion('by', [
+  z.strictObject({
+    by: z.literal('pg_ctl'),
+    /** Folder with the programs of its major version; absent: the usual places. */
+    binaries: pathOption.optional(),
+    /** Who runs it, where the worker is root. */
+    runAs: z.string().min(1).optional(),
+    /** Folder with postgresql.conf, where it is not the data directory. */
+    configDir: pathOption.optional(),
+    /** File that it writes to until its own logging works; absent: lifeboat.start.log in the data directory. */
+    log: pathOption.optional(),
+  }),
+  z.strictObject({
+    by: z.literal('command'),
+    binaries: pathOption.optional(),
+    /** Exit 0: it is started, or was; it is looked at afterwards. */
+    start: program,
+    /** Exit 0: it is stopped, or was; a fast shutdown. */
+    stop: program,
+  }),
+]);
+
+const nodeSchema = z.strictObject({
+  site: nodeName,
+  /** Name of the worker on the host of this server. */
+  host: worker,
+  dataDir: pathOption,
+  /** Under which the other nodes and the clients reach it. */
+  address: z
+    .string()
+    .refine((text) => isIP(text) !== 0 || /^[^\s:[\]/]+$/.test(text), 'a host name or an address, without a port'),
+  port: z.int().min(1).max(65_535).default(5432),
+  /** Folder of its Unix socket, over which its own worker speaks to it; absent: its address. */
+  socket: pathOption.optional(),
+  start: startSchema.prefault({ by: 'pg_ctl' }),
+});
+
+/** One way to make sure that the old primary serves nobody. They are tried in their order until one is confirmed. */
+const fenceSchema = z.discriminatedUnion('by', [
+  /** The worker of its host stops it, and sees that it is stopped. */
+  z.strictObject({ by: z.literal('agent-stop') }),
+  /**
+   * A program of the user's that stops an instance, cuts a network or revokes credentials. Exit 0: confirmed; 1: unconfirmed;
+   * 2: impossible; any other, or none within the timeout: unconfirmed.
+   */
+  z.strictObject({
+    by: z.literal('command'),
+    name: z.string().min(1).max(60),
+    host: worker.optional(),
+    ...programShape,
+  }),
+  /** All switches of the service are stopped. It confirms only where no client has another way in. */
+  z.strictObject({ by: z.literal('traffic'), confirms: z.boolean().default(false) }),
+  /** Something of the user's demotes a primary that has lost its lease: after the time it is confirmed. */
+  z.strictObject({ by: z.literal('lease'), after: durationOption }),
+]);
+
+export const MODES = ['planned', 'unplanned'] as const;
+
+/** The servers of a service's database, how they are fenced, and who lets them change places. */
+export const clusterSchema = z.strictObject({
+  nodes: z.record(nodeName, nodeSchema),
+  /** How the workers log in, at every node: a superuser, or a role with pg_monitor, pg_checkpoint and what README names. */
+  connection: serverSchema.omit({ host: true, port: true }).extend({ connectTimeout: durationOption.prefault('3s') }),
+  /** How a standby logs in at its primary. */
+  replication: z.strictObject({ user: z.string().min(1), password: secretRefSchema.optional() }),
+  limits: z
+    .strictObject({
+      /** WAL by which the candidate may be behind when a switchover begins. */
+      lag: bytesOption.prefault('16MiB'),
+      /** Longest time without a writer, before a switchover gives up and goes back. */
+      outage: durationOption.prefault('30s'),
+      /** For transactions to end by themselves before they are ended. */
+      drain: durationOption.prefault('5s'),
+      /** For the worker of a host to take a look or a fence; then it counts as gone. */
+      look: durationOption.prefault('10s'),
+      /** A transaction older than this keeps a switchover from beginning. */
+      transaction: durationOption.prefault('1m'),
+    })
+    .prefault({}),
+  fence: z
+    .array(fenceSchema)
+    .min(1)
+    .default([{ by: 'agent-stop' }]),
+  objectives: z.strictObject({ rto: durationOption.optional(), rpo: durationOption.optional() }).prefault({}),
+  /** Who has to agree; absent: services.NAME.approval, and two for a promotion against the rules. */
+  approvals: z
+    .strictObject({
+      planned: approvalSchema.optional(),
+      unplanned: approvalSchema.optional(),
+      breakGlass: approvalSchema.prefault({ of: 2 }),
+    })
+    .prefault({}),
+  /** What goes ahead without an approval. Break-glass never does. */
+  automatic: z.array(z.enum(MODES)).default([]),
+});
+
+export type ClusterFile = z.output<typeof clusterSchema>;

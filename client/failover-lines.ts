@@ -1,0 +1,63 @@
+import type { FailoverPreview, FailoverResult } from '../workflows/model/failover.ts';
+import { describeLoss, describeTail } from '../workflows/model/failover-loss.ts';
+import { describeTraffic } from '../workflows/model/traffic.ts';
+import { formatDuration } from '../workflows/model/units.ts';
+import { pairLines } from './table.ts';
+
+/** What a failover did. */
+export function failoverLines(result: FailoverResult): string[] {
+  const {
+    service,
+    mode,
+    from,
+    to,
+    address,
+    promotion,
+    zeroLoss,
+    loss,
+    lost,
+    fence = [],
+    rejoined,
+    checks,
+    next,
+  } = result;
+  const bad = checks.filter(({ ok }) => !ok);
+  return [
+    `${service} is failed over from ${from} to ${to} (${mode})`,
+    ...pairLines([
+      ['  serves', address],
+      ['  timeline', `${promotion.oldTimeline} to ${promotion.timeline} at ${promotion.forkLsn}`],
+      ['  lost', zeroLoss ? zeroText(zeroLoss) : loss ? `${describeLoss(loss)} (as quoted before)` : undefined],
+      ['  measured', lost && `${describeTail(lost)} that only ${from} has`],
+      ...fence.map(({ step, outcome, found }): [string, string] => ['  fence', `${step}: ${outcome}, ${found}`]),
+      ...result.traffic.map(({ name, from: was, to: is }): [string, string] => [
+        `  switch ${name}`,
+        `${describeTraffic(was)} to ${describeTraffic(is)}`,
+      ]),
+      ['  approved by', result.approvals.map(({ by }) => by).join(', ') || undefined],
+      ['  nobody served for', formatDuration(result.outageMs)],
+      ['  in all', formatDuration(result.rtoMs)],
+      ['  old primary', rejoined && (rejoined.ok ? `${rejoined.node} follows` : `${rejoined.node} DOES NOT FOLLOW`)],
+      ['  NOT WELL', bad.length > 0 ? bad.map(({ name, found }) => `${name}: ${found}`).join('; ') : undefined],
+      ['  report', result.report && `${result.report.file} on host ${result.report.host}`],
+    ]),
+    ...next.map((each) => `next: ${each}`),
+  ];
+}
+
+function zeroText({ shutdownEndLsn, receivedLsn, forkLsn }: NonNullable<FailoverResult['zeroLoss']>): string {
+  return `nothing: ended at ${shutdownEndLsn}, received ${receivedLsn}, forked at ${forkLsn}`;
+}
+
+/** What was checked, and what would be done. */
+export function previewLines({ plan, ok, checks }: FailoverPreview): string[] {
+  return [
+    `${plan.service} ${ok ? 'can' : 'CANNOT'} be failed over from ${plan.from} to ${plan.to} (${plan.mode}); nothing was touched`,
+    ...checks.map(({ ok: holds, name, expected, found }) =>
+      holds ? `  ok    ${name}: ${found}` : `  NOT   ${name}: ${found}, expected ${expected}`,
+    ),
+    ...plan.steps.map(({ what, pointOfNoReturn }, index) => {
+      return `  ${String(index + 1).padStart(2)}. ${what}${pointOfNoReturn ? '   <- no way back from here' : ''}`;
+    }),
+  ];
+}

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { stringify } from 'yaml';
+import { runningServer } from '../../activities/io/postgres/server.ts';
+import type { FailoverPreview, FailoverResult } from '../../workflows/model/failover.ts';
+import { lsnDistanceBytes } from '../../workflows/model/lsn.ts';
+import type { WalAnswer } from '../../workflows/model/results.ts';
+import { ask } from '../support/cli-ask.ts';
+import type { Pair } from '../support/failover-pair.ts';
+import { addressIn, Hammer, hammeredIn, isStandby, pairConfig, withPair } from '../support/failover-pair.ts';
+import type { FileSwitch } from '../support/file-switch.ts';
+import { fileSwitch } from '../support/file-switch.ts';
+import type { Lifeboat } from '../support/lifeboat.ts';
+import { LOCAL_STORE, withLifeboat } from '../support/lifeboat.ts';
+import type { TestPostgres } from '../support/postgres.ts';
+import { withPostgres } from '../support/postgres.ts';
+import { until } from '../support/system-until.ts';
+
+interface Scene extends Pair {
+  world: Lifeboat;
+  lb: FileSwitch;
+}
+
+/** Only of what hangs. */
+const LONG = { timeout: 300_000 };
+
+const WEB = ['failover', 'web', '--as', 'anna'];
+
+/** A service on two servers, each with a worker of its own. */
+async function withScene(
+  use: { version: 15 | 18; more?: Record<string, unknown> },
+  callback: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  await withLifeboat(async (world) => {
+    const onPair = (primary: TestPostgres): Promise<void> =>
+      withPair(primary, async (pair) => {
+        const lb = await fileSwitch(join(world.dir, 'traffic'), { [addressIn(pair.a)]: 100 });
+        const { version, ...own } = use;
+        const commands = version === 15 ? { commands: true as const } : {};
+        const service = pairConfig(pair, { lb, source: 'shop', hosts: ['a', 'b'], ...commands, ...own });
+        const [here, there] = [pair.a, pair.b].map(addressIn);
+        const connection = `connection: { host: ["${here}", "${there}"], user: postgres, database: postgres }`;
+        const source = world.source('shop', [connection]);
+        await world.writeConfig(['name: test', LOCAL_STORE, stringify(service), 'sources:', source].join('\n'));
+        await world.startWorker('a');
+        await world.startWorker('b');
+        await callback({ ...pair, world, lb });
+      });
+    if (use.version === 18) return onPair(world.server);
+    return withPostgres({ version: use.version, settings: { full_page_writes: 'on' } }, onPair);
+  });
+}
+
+function resultOf({ world }: Scene, ...words: string[]): Promise<FailoverResult> {
+  return ask<{ result: FailoverResult }>(world, ...WEB, ...words).then(({ result }) => result);
+}
+
+/** The two servers change places under load; everything that was acknowledged is on the new primary, and one at a time wrote. */
+async function switchOver(
+  scene: Scene,
+  hammer: Hammer,
+  { to, site }: { to: 'db-a' | 'db-b'; site: string },
+): Promise<void> {
+  const { a, b, lb } = scene;
+  const [next, last] = to === 'db-b' ? [b, a] : [a, b];
+  const from = to === 'db-b' ? 'db-a' : 'db-b';
+  await hammer.hits(from);
+  const turns = hammer.turns().length;
+  const { zeroLoss, promotion, rejoined, traffic, loss } = await resultOf(scene, '--to', site, '--planned');
+  await hammer.hits(to);
+  assert.ok(zeroLoss?.ok);
+  assert.equal(zeroLoss.shutdownEndLsn, zeroLoss.forkLsn);
+  assert.deepEqual([promotion.node, loss], [to, undefined]);
+  assert.deepEqual(traffic[0]?.to, { [addressIn(next)]: 100 });
+  assert.deepEqual((await lb.state()).traffic, { [addressIn(next)]: 100 });
+  assert.deepEqual(hammer.turns().slice(turns - 1), [from, to]);
+  const there = await hammeredIn(next);
+  assert.deepEqual(hammer.of(from).filter((id) => !there.has(id)), []); // prettier-ignore
+  assert.ok(rejoined?.ok, JSON.stringify(rejoined));
+  assert.deepEqual([await isStandby(next), await isStandby(last)], [false, true]);
+  // What the marker proves is proven by rows, too.
+  await hammer.hits(to);
+  const [mark] = hammer.of(to).slice(-1);
+  await until('the old primary has what the new one takes', async () => (await hammeredIn(last)).has(mark ?? '') || undefined); // prettier-ignore
+  assert.equal(await readFile(join(last.dataDir, 'standby.signal'), 'utf8'), '');
+  const [own] = await last.sql(`select count(*)::int as slots from pg_replication_slots where not active`);
+  assert.equal(own?.['slots'], 0, 'a slot that nobody uses keeps WAL for ever');
+}
+
+/** The process that takes sessions ends as a host does that loses its power; its children follow. */
+async function killed({ dataDir }: TestPostgres): Promise<void> {
+  const pid = await runningServer(dataDir);
+  assert.ok(pid !== undefined);
+  process.kill(pid, 'SIGKILL');
+  await until('it is gone', async () => ((await runningServer(dataDir)) === undefined ? true : undefined));
+}
+
+test('planned, there and back under load, on PostgreSQL 18: nothing is lost, one writes at a time', LONG, () =>
+  withScene({ version: 18 }, async (scene) => {
+    await using hammer = new Hammer({ 'db-a': scene.a, 'db-b': scene.b });
+    await hammer.hits('db-a');
+    const { preview } = await ask<{ preview: FailoverPreview }>(
+      scene.world,
+      ...WEB,
+      '--to',
+      'west',
+      '--planned',
+      '--dry-run',
+    );
+    assert.ok(preview.ok);
+    assert.ok(
+      !existsSync(join(scene.a.dataDir, 'lifeboat.epoch')) && !existsSync(join(scene.b.dataDir, 'lifeboat.epoch')),
+    );
+    await switchOver(scene, hammer, { to: 'db-b', site: 'west' });
+    await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
+    const epochs = await Promise.all(
+      [scene.a, scene.b].map(({ dataDir }) => readFile(join(dataDir, 'lifeboat.epoch'), 'utf8')),
+    );
+    assert.deepEqual(epochs.map((text) => (JSON.parse(text) as { epoch: number }).epoch), [2, 2]); // prettier-ignore
+    assert.deepEqual(hammer.turns(), ['db-a', 'db-b', 'db-a']);
+    const again = await scene.world.cli([...WEB, '--to', 'east', '--planned', '--json']);
+    assert.equal(again.code, 5);
+    assert.match(JSON.stringify(again.json['error']), /db-a is the primary already/);
+  }),
+);
+
+test(
+  'unplanned on PostgreSQL 18: the loss is quoted, the rules are kept, the old primary never writes again',
+  LONG,
+  () =>
+    withScene({ version: 18, more: { objectives: { rpo: '1h' } } }, async (scene) => {
+      const { world, a, b, lb } = scene;
+      await using hammer = new Hammer({ 'db-a': a, 'db-b': b });
+      await ask(world, 'backup', 'shop');
+      const lives = await world.cli([...WEB, '--to', 'west', '--unplanned', '--json']);
+      assert.equal(lives.code, 5);
+      assert.match(JSON.stringify(lives.json['error']), /it lives: lifeboat failover web/);
+      const before = hammer.of('db-a').length;
+      // From here on the standby gets nothing, and the vault does.
+      await b.sql(`alter system set primary_conninfo = ''`);
+      await b.sql('select pg_reload_conf()');
+      await until('no receiver', async () => ((await b.sql('select 1 from pg_stat_wal_receiver')).length === 0 ? true : undefined)); // prettier-ignore
+      for (let i = 0; i < 20; i++) await hammer.hits('db-a');
+      hammer.pause();
+      const [at] = await a.sql('select pg_current_wal_flush_lsn()::text as lsn');
+      const end = String(at?.['lsn']);
+      await until('the vault has it', async () => {
+        const { wal } = await ask<{ wal: WalAnswer }>(world, 'wal', 'shop');
+        return lsnDistanceBytes(end, wal.ranges.at(-1)?.endLsn ?? '0/0') >= 0 || undefined;
+      });
+      await killed(a);
+      const { loss, lost: tail, fence, promotion, next } = await resultOf(scene, '--to', 'west', '--unplanned');
+      assert.deepEqual(fence?.map(({ outcome }) => outcome), ['confirmed']); // prettier-ignore
+      assert.ok(loss?.known);
+      const lostBytes = lsnDistanceBytes(promotion.forkLsn, end);
+      // All that was acknowledged lies before what was quoted, and what was quoted is more than nothing.
+      assert.ok(lsnDistanceBytes(end, loss.sample.lsn) >= 0 && loss.bytes > 0 && lostBytes > 0, JSON.stringify(loss));
+      const there = await hammeredIn(b);
+      const lost = hammer.of('db-a').filter((id) => !there.has(id));
+      assert.ok(lost.length > 0 && lost.length <= hammer.of('db-a').length - before + 1, `${lost.length} rows`);
+      // Each row was a transaction of its own; heartbeats are some, too.
+      assert.ok(tail && tail.commits >= lost.length && tail.bytes >= lostBytes, JSON.stringify(tail));
+      assert.deepEqual((await lb.state()).traffic, { [addressIn(b)]: 100 });
+      assert.match(next[0] ?? '', /keep db-a away/);
+      // A supervisor that brings it back finds a standby.
+      assert.ok(existsSync(join(a.dataDir, 'standby.signal')));
+      await a.start();
+      assert.equal(await isStandby(a), true);
+      await b.sql(`insert into hammer values ('new')`);
+    }),
+);
+
+test('unplanned on PostgreSQL 15 without a vault that knows: taken back, then with --break-glass', LONG, () =>
+  withScene({ version: 15, more: { approvals: { breakGlass: { of: 1 } } } }, async (scene) => {
+    const { world, a, b, lb } = scene;
+    {
+      await using hammer = new Hammer({ 'db-a': a, 'db-b': b });
+      await hammer.hits('db-a');
+      await switchOver(scene, hammer, { to: 'db-b', site: 'west' });
+      await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
+    }
+    await killed(a);
+    const refused = await world.cli([...WEB, '--to', 'west', '--unplanned', '--json']);
+    assert.equal(refused.code, 5, refused.out);
+    assert.match(JSON.stringify(refused.json['error']), /what is lost is unknown.*--break-glass/);
+    assert.deepEqual((await lb.state()).traffic, { [addressIn(a)]: 100 });
+    assert.ok(!existsSync(join(a.dataDir, 'standby.signal')), 'it is as it was found');
+    await a.start();
+    assert.deepEqual([await isStandby(a), await isStandby(b)], [false, true]);
+    await until(
+      'it follows again',
+      async () =>
+        (await b.sql(`select 1 from pg_stat_wal_receiver where status = 'streaming'`)).length === 1 || undefined,
+    );
+    await killed(a);
+    await ask(world, ...WEB, '--to', 'west', '--unplanned', '--break-glass', 'the site burns', '--detach');
+    const evidence = await until('it asks', async () => {
+      const { code, json } = await world.cli(['approve', 'failover/web', '--json']);
+      return code === 0 ? (json['pending'] as { evidence: { hash: string } }).evidence.hash : undefined;
+    });
+    await ask(world, 'approve', 'failover/web', '--evidence', evidence, '--as', 'ben');
+    const { approvals } = (await world.client.workflow.getHandle('failover/web').result()) as FailoverResult;
+    assert.deepEqual(approvals.map(({ by }) => by), ['ben']); // prettier-ignore
+    assert.equal(await isStandby(b), false);
+    assert.equal(await runningServer(a.dataDir), undefined);
+  }),
+);

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { check, GOOD, problemsIn } from '../support/config-file.ts';
+
+const SERVICE = `switches:
+  lb: { kind: command, run: [/srv/lb] }
+services:
+  web:
+    source: shop
+    traffic: [lb]
+    cluster:
+      nodes:
+        db1: { site: east, host: db1, dataDir: /srv/one, address: 10.0.0.1 }
+        db2: { site: west, host: db2, dataDir: /srv/two, address: 10.0.0.2, start: { by: pg_ctl } }
+      connection: { user: postgres }
+      replication: { user: replicator, password: { env: A } }
+      fence: [{ by: command, name: power, run: [/srv/off] }, { by: lease, after: 60s }]
+      automatic: [planned]
+`;
+
+const CLUSTER = 'services.web.cluster';
+
+/** What a person writes, and what they must be told. */
+const CASES: [name: string, from: string, to: string, path: string, reason: RegExp, expected: RegExp][] = [
+  ['one site twice', 'site: west', 'site: east', 'nodes.db2.site', /has the site of node db1/, /one of its own/],
+  ['one address twice', '10.0.0.2', '10.0.0.1', 'nodes.db2.port', /has the address of node db1/, /one of its own/],
+  [
+    'a site with the name of another node',
+    'site: west',
+    'site: db1',
+    'nodes.db2.site',
+    /name of another node/,
+    /its own/,
+  ],
+  ['a way to start that is none', 'by: pg_ctl', 'by: magic', 'nodes.db2.start.by', /is unknown/, /pg_ctl or command/],
+  [
+    'a fence that is none',
+    'by: lease, after: 60s',
+    'by: hope',
+    'fence.1.by',
+    /is unknown/,
+    /agent-stop, command, traffic or lease/,
+  ],
+  ['a lease without its time', 'by: lease, after: 60s', 'by: lease', 'fence.1.after', /is missing/, /./],
+  ['what goes by itself twice', '[planned]', '[planned, planned]', 'automatic.1', /is named twice/, /each once/],
+  ['what never goes by itself', '[planned]', '[breakGlass]', 'automatic.0', /is unknown/, /planned or unplanned/],
+  ['an address with a port', '10.0.0.2,', '"10.0.0.2:5432",', 'nodes.db2.address', /is not usable/, /without a port/],
+  ['a worker that has no name', 'host: db2', 'host: " "', 'nodes.db2.host', /is not usable/, /the name of a worker/],
+  [
+    'a secret in the file',
+    'password: { env: A }',
+    'password: hunter2',
+    'replication.password',
+    /is not usable/,
+    /a reference/,
+  ],
+  ['a misspelt key', 'automatic:', 'automatik:', 'automatik', /did you mean "automatic"/, /"automatic"/],
+];
+
+test('a cluster of two nodes is taken, with its defaults', () => {
+  const { parsed } = check(GOOD + SERVICE);
+  const cluster = parsed.services['web']?.cluster;
+  assert.ok(cluster);
+  const { limits, approvals, nodes, connection } = cluster;
+  assert.deepEqual(limits, { lag: 16_777_216, outage: 30_000, drain: 5_000, look: 10_000, transaction: 60_000 });
+  assert.deepEqual([approvals.breakGlass.of, approvals.planned], [2, undefined]);
+  assert.deepEqual([nodes['db1']?.port, nodes['db1']?.start.by, connection.database], [5432, 'pg_ctl', 'postgres']);
+});
+
+test('a cluster that cannot be: place, reason and what is expected', () => {
+  for (const [name, from, to, path, reason, expected] of CASES) {
+    assert.ok(SERVICE.includes(from), name);
+    const problems = problemsIn(GOOD + SERVICE.replace(from, to));
+    const [first] = problems;
+    assert.ok(first && problems.length === 1, `${name}: ${JSON.stringify(problems)}`);
+    assert.equal(first.path, `${CLUSTER}.${path}`, name);
+    assert.match(first.reason, reason, name);
+    assert.match(first.expected, expected, name);
+    assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
+  }
+});
+
+test('a cluster of one node, and two nodes in one directory', () => {
+  const one = problemsIn((GOOD + SERVICE).replace(/^ {8}db2:.*\n/m, ''));
+  assert.deepEqual(one.map(({ path, reason }) => [path, reason]), [[`${CLUSTER}.nodes`, 'has no node to fail over to']]); // prettier-ignore
+  const same = problemsIn((GOOD + SERVICE).replace('host: db2, dataDir: /srv/two', 'host: db1, dataDir: /srv/one'));
+  assert.deepEqual(same.map(({ path }) => path), [`${CLUSTER}.nodes.db2.dataDir`]); // prettier-ignore
+});

@@ -1,0 +1,156 @@
+import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import type { Approval, Evidence } from '../model/approval.ts';
+import { approvalSections } from '../model/approval-sections.ts';
+import type { ClusterFacts, NodeFacts, WalTail } from '../model/cluster.ts';
+import type { FailoverOrder, FailoverPlan, Following, Promotion, ZeroLossProof } from '../model/failover.ts';
+import type { Loss } from '../model/failover-loss.ts';
+import { describeLoss, describeTail } from '../model/failover-loss.ts';
+import type { FenceResult } from '../model/failover-verdict.ts';
+import { failure } from '../model/failure.ts';
+import type { Check } from '../model/recovery.ts';
+import type { ReportSection, ReportSpan } from '../model/report.ts';
+import { formatDuration } from '../model/units.ts';
+import type { Approvals } from './approval.ts';
+import type { BegunService } from './begin-service.ts';
+import type { Compensations } from './conclude.ts';
+import type { RtoClock } from './rto-clock.ts';
+import { isoNow, nowMs } from './time.ts';
+import type { TrafficControl } from './traffic.ts';
+
+/** What a failover has in its hands. */
+export interface FailingOver extends BegunService<FailoverOrder> {
+  /** The node that becomes the primary. */
+  to: NodeFacts;
+  approvals: Approvals;
+  undo: Compensations;
+  clock: RtoClock;
+  said: Said;
+}
+
+/** What is known so far, for the report of one that fails. */
+export interface Said {
+  /** What is looked at is looked at: from here on something is touched. */
+  begun?: true;
+  plan?: FailoverPlan;
+  checks?: Check[];
+  evidence?: Evidence;
+  approvals?: Approval[];
+  zeroLoss?: ZeroLossProof;
+  promotion?: Promotion;
+  loss?: Loss;
+  lost?: WalTail;
+  fence?: FenceResult[];
+  rejoined?: Following;
+  steps: { name: string; ms: number; from: string; to: string }[];
+}
+
+/** Who moves, for every node that is touched. */
+export interface Mover {
+  epoch: number;
+  run: string;
+}
+
+/** Both sides are known, and the number of the run is taken. */
+export interface Switching extends FailingOver {
+  /** The node that is the primary, or was. */
+  from: NodeFacts;
+  traffic: TrafficControl;
+  mover: Mover;
+}
+
+export function moverOf(traffic: TrafficControl): Mover {
+  return { epoch: traffic.epoch, run: workflowInfo().runId };
+}
+
+/** One step with its place in the timeline, and how long it took. */
+export async function timed<T>({ journal, said }: FailingOver, name: string, work: () => Promise<T>): Promise<T> {
+  journal.step(name);
+  const [from, startedMs] = [isoNow(), nowMs()];
+  try {
+    return await work();
+  } finally {
+    said.steps.push({ name, ms: nowMs() - startedMs, from, to: isoNow() });
+  }
+}
+
+/** Precondition, naming each check that does not hold; nothing is touched then. */
+export function refuseUnless(checks: readonly Check[], { service }: ClusterFacts, hint: string): void {
+  const bad = checks.filter(({ ok }) => !ok);
+  if (bad.length === 0) return;
+  const said = bad.map(({ name, expected, found }) => `${name}: ${found}, expected ${expected}`);
+  throw failure('Precondition', `service ${service} cannot be failed over: ${said.join('; ')}`, {
+    place: `services.${service}.cluster`,
+    expected: bad.map(({ name, expected }) => `${name}: ${expected}`).join('; '),
+    found: bad.map(({ name, found }) => `${name}: ${found}`).join('; '),
+    hint,
+  });
+}
+
+/** Work that has to be done within a time, or is taken back: what runs is cancelled, and has ended when this throws. */
+export async function within<T>(limitMs: number, what: string, work: () => Promise<T>): Promise<T> {
+  const scope = new CancellationScope();
+  const timer = new CancellationScope();
+  let late = false;
+  const watching = timer.run(async () => {
+    await sleep(limitMs, { summary: `${what}: at most ${formatDuration(limitMs)}` });
+    late = true;
+    scope.cancel();
+  });
+  watching.catch(() => undefined);
+  try {
+    return await scope.run(work);
+  } catch (error) {
+    if (!late || !isCancellation(error)) throw error;
+    throw failure('Precondition', `${what} takes too long`, {
+      place: 'limits.outage',
+      expected: `an end within ${formatDuration(limitMs)}`,
+      found: 'none',
+      hint: 'it is taken back: see which step it was in the timeline, then start again or give limits.outage more time',
+    });
+  } finally {
+    timer.cancel();
+  }
+}
+
+export function sectionsOf({ said }: Pick<FailingOver, 'said'>): ReportSection[] {
+  const { plan, checks, zeroLoss, promotion, loss, lost, fence, rejoined, steps, evidence, approvals } = said;
+  const sections: ReportSection[] = [];
+  const add = (title: string, head: string[], rows: string[][]): void => void sections.push({ title, head, rows });
+  if (zeroLoss) add('Nothing is lost', ['', ''], proofRows(zeroLoss));
+  if (loss) add('Loss, as quoted before', ['', ''], [['', describeLoss(loss)]]);
+  if (lost) add('Loss, as measured behind it', ['', ''], [['', describeTail(lost)]]);
+  if (fence) add('Fence', ['step', 'outcome', 'seen'], fence.map(({ step, outcome, found }) => [step, outcome, found])); // prettier-ignore
+  if (promotion)
+    add(
+      'Promotion',
+      ['', ''],
+      [
+        ['node', promotion.node],
+        ['timeline', `${promotion.oldTimeline} to ${promotion.timeline}, at ${promotion.forkLsn}`],
+      ],
+    );
+  if (rejoined) add(`${rejoined.node} follows`, CHECK_HEAD, checkRows(rejoined.checks));
+  add('Steps', ['step', 'took'], steps.map(({ name, ms }) => [name, formatDuration(ms)])); // prettier-ignore
+  if (checks) add('Checks', CHECK_HEAD, checkRows(checks));
+  if (plan)
+    add('Plan', ['step', 'taken back by'], plan.steps.map(({ what, undo, pointOfNoReturn }) => [what, pointOfNoReturn ? 'nothing: only forward from here' : (undo ?? '')])); // prettier-ignore
+  return [...sections, ...approvalSections({ evidence, approvals })];
+}
+
+const CHECK_HEAD = ['', 'check', 'expected', 'found'];
+
+function checkRows(checks: readonly Check[]): string[][] {
+  return checks.map(({ ok, name, expected, found }) => [ok ? 'passed' : 'FAILED', name, expected, found]);
+}
+
+function proofRows(proof: ZeroLossProof): string[][] {
+  return [
+    ['the old primary ended at', `${proof.shutdownEndLsn} on timeline ${proof.timeline}`],
+    ['the new one had received', proof.receivedLsn],
+    ['its timeline begins at', `${proof.forkLsn}, as timeline ${proof.newTimeline}`],
+  ];
+}
+
+export function spansOf({ steps }: Said): ReportSpan[] {
+  return steps.map(({ name, from, to }) => ({ lane: 'failover', label: name, from, to, tone: 'work' as const }));
+}

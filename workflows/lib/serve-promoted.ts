@@ -1,0 +1,204 @@
+import { CancellationScope, sleep } from '@temporalio/workflow';
+import type { Approval } from '../model/approval.ts';
+import type { FailoverMode, NodeFacts, NodeState } from '../model/cluster.ts';
+import { nodeAddress } from '../model/cluster.ts';
+import type { FailoverResult, Following, Promotion } from '../model/failover.ts';
+import { wasNotAsked } from '../model/failover.ts';
+import { stateOf } from '../model/failover-checks.ts';
+import { failure } from '../model/failure.ts';
+import type { Lsn } from '../model/lsn.ts';
+import { compareLsn } from '../model/lsn.ts';
+import { hostQueue } from '../model/names.ts';
+import type { Check } from '../model/recovery.ts';
+import { quick, settling } from '../options.ts';
+import { messageOf } from './conclude.ts';
+import type { Said, Switching } from './failing-over.ts';
+import { sectionsOf, spansOf, timed } from './failing-over.ts';
+import { at, lookAt, taskOf } from './nodes.ts';
+import { whenLonger } from './patience.ts';
+import { report } from './report.ts';
+import { nowMs } from './time.ts';
+
+const PATIENCE_MS = 60_000;
+const FOLLOW_MS = 60_000;
+
+export interface Serving {
+  mode: FailoverMode;
+  approvals: Approval[];
+  /** When nobody was served any more. */
+  startedMs: number;
+  /** Before anything was touched. */
+  states: readonly NodeState[];
+  /** Timeline of the candidate, and what it has to have received. */
+  timeline: number;
+  lsn: Lsn;
+  receivedLsn: Lsn;
+  /** The old primary was stopped as a standby of the new one, and has lost nothing. */
+  rejoin: boolean;
+}
+
+/**
+ * The point of no return, and all behind it: there is only forward. A cancellation is heard, and told that it comes too late. The old
+ * primary is not started before the new one is promoted, whatever happens.
+ */
+export function serve(use: Switching, what: Serving): Promise<FailoverResult> {
+  const { journal, to } = use;
+  void CancellationScope.current().cancelRequested.catch(() =>
+    journal.note(`cancelled too late: ${to.name} is being promoted, there is only forward`),
+  );
+  return CancellationScope.nonCancellable(() => forward(use, what));
+}
+
+async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
+  const { cluster, service, to, traffic, mover, said, journal, clock } = use;
+  const promotion = await promote(use, what);
+  checkFork(use, promotion, what);
+  const marked = await timed(use, `write a marker on ${to.name}`, () =>
+    at(to, `write a marker on ${to.name}`).writeMarker({
+      ...taskOf(cluster, to),
+      ...mover,
+      marker: `${mover.run}/after`,
+    }),
+  );
+  // A primary that waits for a standby acknowledges nothing before it has one.
+  const waits = (stateOf(what.states, to.name).settings?.['synchronous_standby_names'] ?? '') !== '';
+  const early = waits && what.rejoin ? await rejoin(use, what, marked) : undefined;
+  const address = nodeAddress(to);
+  await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100));
+  const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
+  clock.stop();
+  await timed(use, `checkpoint ${to.name}`, () => at(to, `checkpoint ${to.name}`).checkpointNode(taskOf(cluster, to)));
+  const rejoined = early ?? (what.rejoin ? await rejoin(use, what, marked) : undefined);
+  await measure(use, what, promotion);
+  const checks = await lastChecks(use, address);
+  const result: FailoverResult = {
+    ...{ service: service.service, mode: what.mode, from: use.from.name, to: to.name, address, epoch: traffic.epoch },
+    ...{ approvals: what.approvals, promotion, traffic: traffic.moved(), outageMs, rtoMs, checks },
+    ...foundOf(said),
+    steps: said.steps.map(({ name, ms }) => ({ name, ms })),
+    next: nextSteps(use, rejoined),
+  };
+  const { facts } = use;
+  const stored = await report({ kind: 'failover', journal, facts, done: true, sections: sectionsOf(use), spans: spansOf(said) }); // prettier-ignore
+  return stored ? { ...result, report: stored } : result;
+}
+
+/** What only some runs have. */
+function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined }: Said): Partial<FailoverResult> {
+  const found = Object.entries({ zeroLoss, loss, lost, fence, evidence, rejoined });
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined));
+}
+
+/**
+ * Looked at for as long as it takes: that it takes long is told to people, and is no reason to do anything else. Only when the candidate was
+ * seen not to be asked is what came before taken back.
+ */
+async function promote(use: Switching, { timeline, lsn }: Serving): Promise<Promotion> {
+  const { cluster, from, to, mover, journal, notices, said, undo } = use;
+  const what = `promote ${to.name}`;
+  const then = (): void => {
+    journal.attention(`${to.name} has not left recovery yet; it is looked at again. Do not start the old primary`);
+    notices.send({
+      severity: 'critical',
+      title: `service ${cluster.service}: ${what} takes long`,
+      body: `see ${to.name}`,
+    });
+  };
+  journal.note('point of no return');
+  const order = { ...taskOf(cluster, to), ...mover, timeline, lsn, followers: [from.name] };
+  const patience = { afterMs: PATIENCE_MS, summary: `patience: ${what}`, then };
+  let isAsked = true;
+  try {
+    said.promotion = await timed(use, what, () => whenLonger(() => at(to, what).promoteNode(order), patience));
+    journal.attention(undefined);
+    return said.promotion;
+  } catch (error) {
+    isAsked = !wasNotAsked(error);
+    throw error;
+  } finally {
+    if (isAsked) undo.clear();
+  }
+}
+
+/** Where the new timeline begins says what was taken over: planned, exactly all; else no more than was frozen. */
+function checkFork({ said, to }: Switching, { forkLsn, timeline, oldTimeline }: Promotion, what: Serving): void {
+  const order = compareLsn(forkLsn, what.lsn);
+  if (what.mode === 'planned') {
+    const ok = order === 0 && timeline > oldTimeline;
+    said.zeroLoss = {
+      ...{ timeline: oldTimeline, shutdownEndLsn: what.lsn, receivedLsn: what.receivedLsn },
+      ...{ forkLsn, newTimeline: timeline, ok },
+    };
+    if (ok) return;
+  } else if (order <= 0 && timeline > oldTimeline) return;
+  throw failure('Integrity', `${to.name} has a timeline that does not begin where its old one ended`, {
+    place: to.name,
+    expected: `a timeline above ${oldTimeline} from ${what.lsn}`,
+    found: `timeline ${timeline} from ${forkLsn}`,
+    hint: 'traffic is stopped: look at both servers before anybody is served; the old primary must stay down',
+  });
+}
+
+/** What the old primary had that the new one has not, where its worker was there before and its server is down. */
+async function measure(use: Switching, { mode, states }: Serving, promotion: Promotion): Promise<void> {
+  const { cluster, from, said } = use;
+  if (mode === 'planned' || stateOf(states, from.name).running === undefined) return;
+  const tail = { timeline: promotion.oldTimeline, fromLsn: promotion.forkLsn };
+  const seen = await timed(use, `measure what ${from.name} has more`, () => lookAt(cluster, from, { tail }));
+  if (seen.tail) said.lost = seen.tail;
+}
+
+/** The service works without it: what fails here is told, and is no failure of the run. */
+async function rejoin(
+  use: Switching,
+  { states }: Serving,
+  marked: { marker: string; lsn: Lsn; timeline: number },
+): Promise<Following> {
+  const { cluster, from, to, mover, journal, said } = use;
+  const stale = stateOf(states, to.name).receiver?.slot;
+  try {
+    said.rejoined = await timed(use, `start ${from.name} as a standby of ${to.name}`, async () => {
+      const acts = settling({ summary: `start ${from.name} as a standby`, taskQueue: hostQueue(from.host) });
+      await acts.startNode({
+        ...taskOf(cluster, from),
+        ...mover,
+        ...(stale === undefined ? {} : { dropSlots: [stale] }),
+      });
+      return acts.awaitFollowing({ ...taskOf(cluster, from), ...marked, withinMs: FOLLOW_MS });
+    });
+  } catch (error) {
+    const check: Check = { name: 'starts', ok: false, expected: `a standby of ${to.name}`, found: messageOf(error) };
+    said.rejoined = { node: from.name, ok: false, checks: [check] };
+  }
+  if (!said.rejoined.ok) journal.attention(`${from.name} does not follow ${to.name}: the service has no standby there`);
+  return said.rejoined;
+}
+
+const CHECK_EVERY_MS = 5_000;
+const CHECK_TIMES = 6;
+
+/** A check that fails once may be one that was too early; what it says half a minute long counts. */
+async function lastChecks({ service, to, journal }: Switching, address: string): Promise<Check[]> {
+  if (service.checks.length === 0) return [];
+  const order = { source: service.source, service: service.service, at: address };
+  for (let time = 1; ; time++) {
+    const acts = quick({ summary: `check ${address}`, taskQueue: hostQueue(to.host) });
+    const checks = await acts.checkService(order);
+    const bad = checks.filter(({ ok }) => !ok);
+    if (bad.length === 0) return checks;
+    if (time === CHECK_TIMES) {
+      journal.attention(`not well at ${address}: ${bad.map(({ name, found }) => `${name}: ${found}`).join('; ')}`);
+      return checks;
+    }
+    await sleep(CHECK_EVERY_MS, { summary: 'until the service is checked again' });
+  }
+}
+
+function nextSteps({ cluster, from, to }: Switching, rejoined: Following | undefined): string[] {
+  const others = cluster.nodes.filter(({ name }: NodeFacts) => name !== from.name && name !== to.name);
+  return [
+    ...(rejoined?.ok ? [] : [`keep ${from.name} away from every client until it follows ${to.name}`]),
+    ...others.map(({ name }) => `point ${name} at ${nodeAddress(to)}: primary_conninfo, primary_slot_name`),
+    `lifeboat backup ${cluster.source}: the new timeline deserves a base of its own`,
+  ];
+}

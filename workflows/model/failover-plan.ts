@@ -1,0 +1,104 @@
+import type { Fact } from './approval.ts';
+import type { ClusterFacts, FailoverMode, FenceStep, NodeFacts } from './cluster.ts';
+import { nodeAddress } from './cluster.ts';
+import type { FailoverPlan, PlanStep } from './failover.ts';
+import type { Check } from './recovery.ts';
+import { formatBytes, formatDuration } from './units.ts';
+
+export interface PlanQuestion {
+  cluster: ClusterFacts;
+  mode: FailoverMode;
+  from: NodeFacts;
+  to: NodeFacts;
+  /** Names of the switches. */
+  traffic: readonly string[];
+  checks: readonly string[];
+}
+
+export function planOf(question: PlanQuestion): FailoverPlan {
+  const { cluster, mode, from, to } = question;
+  const steps = mode === 'planned' ? plannedSteps(question) : unplannedSteps(question);
+  return { service: cluster.service, mode, from: from.name, to: to.name, steps };
+}
+
+function plannedSteps(question: PlanQuestion): PlanStep[] {
+  const { cluster, from, to, traffic } = question;
+  const { lagBytes, drainMs, outageMs } = cluster.limits;
+  return [
+    { what: `check ${from.name} and ${to.name}; lag at most ${formatBytes(lagBytes)}` },
+    { what: `write a marker on ${from.name} and read it on ${to.name}` },
+    { what: `stop the traffic: ${traffic.join(', ')}`, undo: 'send it where it went' },
+    {
+      what: `quiesce ${from.name}: read-only, ${formatDuration(drainMs)} for transactions to end, then end sessions`,
+      undo: `let ${from.name} write`,
+    },
+    {
+      what: `stop ${from.name} as a standby of ${to.name}, within ${formatDuration(outageMs)}`,
+      undo: `start ${from.name} as the primary it was`,
+    },
+    { what: `prove that ${to.name} has received all that ${from.name} wrote, by its last position` },
+    { what: `promote ${to.name}`, pointOfNoReturn: true },
+    ...servedSteps(question),
+    { what: `start ${from.name} as a standby of ${to.name}, and prove that it follows` },
+  ];
+}
+
+function unplannedSteps(question: PlanQuestion): PlanStep[] {
+  const { cluster, from, to, traffic } = question;
+  return [
+    { what: `look at ${from.name} from all sides: nobody may see it serve` },
+    { what: `stop the traffic: ${traffic.join(', ')}`, undo: 'send it where it went' },
+    { what: `freeze ${to.name}: it receives nothing more`, undo: `let ${to.name} follow again` },
+    { what: 'say what will be lost' },
+    { what: `fence ${from.name}: ${cluster.fence.map(describeFence).join(', then ')}` },
+    { what: 'decide by fence and loss; ask who has to agree' },
+    { what: `promote ${to.name}`, pointOfNoReturn: true },
+    ...servedSteps(question),
+    { what: `keep ${from.name} from serving` },
+  ];
+}
+
+function servedSteps({ to, traffic, checks }: PlanQuestion): PlanStep[] {
+  return [
+    { what: `write a marker on ${to.name}, and checkpoint it` },
+    { what: `send the traffic to ${nodeAddress(to)}: ${traffic.join(', ')}` },
+    ...(checks.length > 0 ? [{ what: `check the service: ${checks.join(', ')}` }] : []),
+  ];
+}
+
+export function describeFence(step: FenceStep): string {
+  switch (step.by) {
+    case 'agent-stop':
+      return 'stopped by the worker of its host';
+    case 'command':
+      return step.name;
+    case 'traffic':
+      return step.confirms ? 'no traffic, which confirms' : 'no traffic';
+    case 'lease':
+      return `lease of ${formatDuration(step.afterMs)}`;
+  }
+}
+
+/** What was found and will be done, as those see it who have to agree; what moves by itself is no part of the hash. */
+export function factsOfPlan(plan: FailoverPlan, checks: readonly Check[], by: string): Fact[] {
+  return [
+    {
+      name: 'service',
+      value: `${plan.service}: ${plan.mode} failover from ${plan.from} to ${plan.to}, started by ${by}`,
+    },
+    ...checks.map(({ name, ok, found }) => ({
+      ...{ name, value: `${ok ? '' : 'NOT: '}${found}` },
+      ...(MOVING.has(name) ? { passing: true as const } : {}),
+    })),
+    ...plan.steps.map(({ what, pointOfNoReturn }, index) => ({
+      name: `step ${index + 1}`,
+      value: pointOfNoReturn ? `${what} (no way back from here)` : what,
+    })),
+  ];
+}
+
+/** Checks whose findings hold a position, an amount or a witness of the moment: they are made again, not approved. */
+const MOVING = new Set([
+  ...['exactly one primary', 'candidate', 'lag', 'primary sends', 'no other standby is ahead'],
+  'primary is gone',
+]);

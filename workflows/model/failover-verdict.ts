@@ -1,0 +1,89 @@
+import type { FailoverMode, NodeState } from './cluster.ts';
+import type { Loss } from './failover-loss.ts';
+import { describeLoss } from './failover-loss.ts';
+import { formatDuration } from './units.ts';
+
+export const FENCE_OUTCOMES = ['confirmed', 'unconfirmed', 'impossible'] as const;
+export type FenceOutcome = (typeof FENCE_OUTCOMES)[number];
+
+/** What one rung of the ladder brought. */
+export interface FenceResult {
+  step: string;
+  outcome: FenceOutcome;
+  /** What was seen. */
+  found: string;
+}
+
+/** What has happened to a primary, as far as several observers can tell. */
+export type Outage = 'serving' | 'stopped' | 'frozen' | 'unreachable' | 'overloaded';
+
+export interface Diagnosis {
+  outage: Outage;
+  /** Nobody sees it serve, and its standby does not hear of it. */
+  agreed: boolean;
+  why: string[];
+}
+
+/** A keepalive of a primary that lives comes more often than this, where anything is written. */
+const HEARD_MS = 5_000;
+
+/**
+ * From looks of several observers at the primary (its own worker, the candidate's, a third), and the candidate's own word: one
+ * observer that gets an answer outweighs all others.
+ */
+export function diagnose(primary: readonly NodeState[], candidate: NodeState): Diagnosis {
+  const why = primary.map(({ by, answers, role, trouble, running }) =>
+    answers
+      ? `seen from ${by}: a ${role} that answers`
+      : running === false
+        ? `seen from ${by}: no server runs`
+        : `seen from ${by}: ${trouble?.found ?? 'nothing'}`,
+  );
+  const { receiver } = candidate;
+  const hears = receiver?.status === 'streaming' && (receiver.heardMsAgo ?? 0) < HEARD_MS;
+  why.push(`${candidate.node} ${hears ? 'hears' : 'does not hear'} its primary`);
+  const serves = primary.some(({ answers, role, trouble }) =>
+    answers ? role === 'primary' : trouble?.kind === 'denied',
+  );
+  const down = primary.some(({ running }) => running === false);
+  const outage = serves ? 'serving' : down ? 'stopped' : troubleOf(primary);
+  // A server that is seen not to run cannot be heard: what the receiver says is older than that.
+  const agreed = !serves && primary.length > 0 && (down || !hears);
+  return { outage, agreed, why };
+}
+
+function troubleOf(primary: readonly NodeState[]): Outage {
+  if (primary.some(({ trouble }) => trouble?.kind === 'silent')) return 'frozen';
+  return primary.some(({ running }) => running === true) ? 'overloaded' : 'unreachable';
+}
+
+/** What lets a promotion go ahead. */
+export type Permission = 'automatic' | 'approval' | 'break-glass';
+
+export interface Verdict {
+  permission: Permission;
+  /** Risks that somebody has to take on, in words; empty unless it is break-glass. */
+  risks: string[];
+}
+
+export interface VerdictQuestion {
+  fence: readonly FenceResult[];
+  loss: Loss;
+  rpoMs?: number | undefined;
+  automatic: readonly FailoverMode[];
+}
+
+/** The decision table of an unplanned failover. */
+export function decide({ fence, loss, rpoMs, automatic }: VerdictQuestion): Verdict {
+  const risks: string[] = [];
+  if (!isFenced(fence)) risks.push('the old primary may still take writes: two primaries, and what it takes is lost');
+  if (!loss.known) risks.push(`what is lost is ${describeLoss(loss)}`);
+  else if (rpoMs === undefined) risks.push(`lost is ${describeLoss(loss)}, and no RPO says how much may be`);
+  else if (loss.mostMs > rpoMs) risks.push(`lost is ${describeLoss(loss)}, above the RPO of ${formatDuration(rpoMs)}`);
+  if (risks.length > 0) return { permission: 'break-glass', risks };
+  return { permission: automatic.includes('unplanned') ? 'automatic' : 'approval', risks };
+}
+
+export function isFenced(fence: readonly FenceResult[]): boolean {
+  return fence.some(({ outcome }) => outcome === 'confirmed');
+}
