@@ -1,14 +1,10 @@
-import type { ClusterFacts, FenceStep } from '../workflows/model/cluster.ts';
+import { createHash } from 'node:crypto';
+import type { ClusterFacts, FenceStep, WatchFacts } from '../workflows/model/cluster.ts';
 import type { Evidence, Fact } from '../workflows/model/approval.ts';
 import { failure } from '../workflows/model/failure.ts';
-import type { Sample } from '../workflows/model/failover-loss.ts';
-import { sampleOf } from '../workflows/model/failover-loss.ts';
-import type { Lsn } from '../workflows/model/lsn.ts';
-import { formatLsn, parseLsn } from '../workflows/model/lsn.ts';
 import { nearestName } from '../workflows/model/nearest.ts';
 import type { ClusterConfig, ServiceConfig } from './config/index.ts';
 import type { Deps } from './deps.ts';
-import { useSource } from './use-source.ts';
 import { evidenceOf } from './weigh.ts';
 
 /** What a run needs to know of the servers of a service; reads the configuration only. NotFound. */
@@ -33,7 +29,25 @@ export function describeCluster(deps: Deps, { service }: { service: string }): P
       unplanned: approvals.unplanned ?? config.approval,
       breakGlass: approvals.breakGlass,
     },
+    watch: watchOf(cluster),
+    planHash: planHashOf(deps, config),
   });
+}
+
+function watchOf({ nodes, watch }: ClusterConfig): WatchFacts {
+  const { witnesses, after, flaps, pause, automatic, to, ready } = watch;
+  return {
+    observers: [...new Set([...Object.values(nodes).map(({ host }) => host), ...witnesses])],
+    rules: { afterMs: after, flaps: { withinMs: flaps.within, most: flaps.most }, pauseMs: pause, automatic },
+    ...(to === undefined ? {} : { to }),
+    ready: { everyMs: ready.every, lagMs: ready.lag, drillMs: ready.drill, freeBytes: ready.free },
+  };
+}
+
+/** Secrets are references there, so that none can be guessed from it. */
+function planHashOf({ config }: Deps, service: ServiceConfig): string {
+  const switches = service.traffic.map((name) => config.switches[name]);
+  return createHash('sha256').update(JSON.stringify({ service, switches })).digest('hex').slice(0, 16);
 }
 
 /** Without programs and their secrets. */
@@ -71,27 +85,6 @@ function serviceConfig(deps: Deps, service: string): ServiceConfig {
     expected: known.length > 0 ? `one of ${known.join(', ')}` : 'a service',
     found: service,
     hint: near === undefined ? 'lifeboat config explain' : `did you mean ${near}?`,
-  });
-}
-
-/** So much before the position that is asked about says at what pace a primary writes. */
-const PACE_BYTES = 64n * 1024n * 1024n;
-
-export interface SampleTask {
-  source: string;
-  systemId: string;
-  timeline: number;
-  /** About where it was. */
-  lsn: Lsn;
-}
-
-/** Where a primary was, by the WAL that was brought into the vault, which stands away from it. */
-export function readSample(deps: Deps, { source, systemId, timeline, lsn }: SampleTask): Promise<{ sample?: Sample }> {
-  return useSource(deps, source, async ({ vault }) => {
-    const from = parseLsn(lsn) - PACE_BYTES;
-    const fromLsn = formatLsn(from > 0n ? from : 0n);
-    const sample = sampleOf(await vault.wal.list({ systemId, timeline, fromLsn }), timeline);
-    return sample ? { sample } : {};
   });
 }
 

@@ -3,12 +3,13 @@ import { compactWal } from './compact-wal.ts';
 import type { Deps } from './deps.ts';
 import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
-import { describeCluster, readSample, weighFacts } from './describe-cluster.ts';
+import { describeCluster, weighFacts } from './describe-cluster.ts';
 import { discardExtract, extractFiles, planExtract } from './extract.ts';
 import { copyDamaged, findDamaged } from './forensic.ts';
 import { markPoint } from './hold.ts';
 import { inspectVault } from './inspect.ts';
 import { notify } from './notify.ts';
+import { observeCluster } from './observe-cluster.ts';
 import {
   awaitFollowing,
   awaitReceived,
@@ -38,6 +39,7 @@ import {
   proveCluster,
   replayWal,
 } from './restore.ts';
+import { readSample, readStanding, samplePrimary } from './samples.ts';
 import { checkService, describeService, takeEpoch } from './service.ts';
 import { locateTraffic, moveTraffic } from './traffic.ts';
 import { verifyPoint } from './verify.ts';
@@ -95,6 +97,9 @@ const ACTIVITIES = {
   describeCluster,
   weighFacts,
   readSample,
+  samplePrimary,
+  readStanding,
+  observeCluster,
   observeNode,
   writeMarker,
   awaitFollowing,

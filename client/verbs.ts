@@ -35,7 +35,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: 'apply',
-    summary: 'make Schedules and WAL streams what the configuration says',
+    summary: 'make Schedules, WAL streams and watches what the configuration says',
     load: () => import('./commands/apply.ts'),
   },
   { name: 'backup', summary: 'take a full backup of a source', load: () => import('./commands/backup.ts') },
@@ -53,6 +53,16 @@ export const VERBS: readonly Verb[] = [
     name: 'failover',
     summary: 'make another server of a service the primary, fenced, approved and measured',
     load: () => import('./commands/failover.ts'),
+  },
+  {
+    name: 'ready',
+    summary: 'say whether a service could be failed over now, and what keeps it from that',
+    load: () => import('./commands/ready.ts'),
+  },
+  {
+    name: 'watch',
+    summary: 'look at the servers of a service all the time: outage, readiness, what would be lost',
+    load: () => import('./commands/watch.ts'),
   },
   {
     name: 'rescue',

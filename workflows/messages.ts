@@ -1,6 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ApproveMessage, PendingApproval, RefuseMessage } from './model/approval.ts';
 import type { Phase, RestoreResult } from './model/recovery.ts';
+import type { Readiness } from './model/readiness.ts';
 import type { BaseStart } from './model/wal-hole.ts';
 
 /** What a run answers when asked how far it is; the same for every workflow. */
@@ -21,6 +22,9 @@ export interface RunProgress {
   approval?: PendingApproval;
   result?: RestoreResult;
 }
+
+/** The newest look of a run (watch) at whether its service could be failed over; null before the first. */
+export const readinessQuery = defineQuery<Readiness | null>('readiness');
 
 export const progressQuery = defineQuery<RunProgress>('progress');
 

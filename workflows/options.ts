@@ -72,6 +72,18 @@ export function looking(use: Use, patienceMs: number): Activities {
   });
 }
 
+/**
+ * Looks at servers until it sees something new. One attempt: that nobody looks from there is news, too, and the run asks again. Longer than
+ * an observer is silent for, which ends one that hangs.
+ */
+export function observing(use: Use, patienceMs: number): Activities {
+  return proxied(use, {
+    startToCloseTimeout: '15m',
+    scheduleToStartTimeout: patienceMs,
+    retry: { maximumAttempts: 1 },
+  });
+}
+
 /** Keeps a server from serving whose host may be gone: somebody waits, and the next step of the ladder, too. */
 export function fencing(use: Use, patienceMs: number): Activities {
   return proxied(use, {

@@ -1,7 +1,9 @@
-import type { NodeState, Reach } from '../../workflows/model/cluster.ts';
+import { statfs } from 'node:fs/promises';
+import type { NodeState, Reach, SlotFacts } from '../../workflows/model/cluster.ts';
 import { failureFacts, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
 import type { ServerRole } from '../../workflows/model/server-role.ts';
 import { isoTime } from '../io/clock.ts';
+import { translateFileError } from '../io/file-failure.ts';
 import type { SqlClient } from '../io/postgres/connection.ts';
 import { query, withConnection } from '../io/postgres/connection.ts';
 import { connectReplication, identifySystem } from '../io/postgres/replication.ts';
@@ -9,6 +11,7 @@ import { runningServer } from '../io/postgres/server.ts';
 import { readControl } from './control.ts';
 import { epochAt } from './epoch.ts';
 import { hasStandbySignal } from './files.ts';
+import { heartbeatIn } from './heartbeat.ts';
 import type { NodeUse } from './node.ts';
 import { connectionOf, timelineNow } from './node.ts';
 import type { TailPlace } from './tail.ts';
@@ -32,7 +35,12 @@ export async function lookAt(use: NodeUse, wish: LookWish): Promise<NodeState> {
   const told = await ask(use, wish.remote === true);
   if (wish.remote) return { ...seen, epoch: 0, ...told };
   const running = (await runningServer(use.node.dataDir)) !== undefined;
-  const own = { running, standbySignal: await hasStandbySignal(use) };
+  const freeBytes = await unlessLost(use, freeBytesAt);
+  const own = {
+    running,
+    standbySignal: await hasStandbySignal(use),
+    ...(freeBytes === undefined ? {} : { freeBytes }),
+  };
   const epoch = Math.max(await epochAt(use), told.epoch ?? 0);
   const reaches = await Promise.all((wish.peers ?? []).map((peer) => reach(use, peer)));
   const control = running || told.answers ? undefined : await unlessLost(use, readControl);
@@ -57,6 +65,11 @@ async function unlessLost<T>(use: NodeUse, read: (use: NodeUse) => Promise<T>): 
     if (!findFailure(error)) throw error;
     return undefined;
   }
+}
+
+async function freeBytesAt({ node }: NodeUse): Promise<number> {
+  const { bavail, bsize } = await translateFileError(node.dataDir, () => statfs(node.dataDir));
+  return bavail * bsize;
 }
 
 type Told = Pick<NodeState, 'answers' | 'trouble'> & Partial<NodeState>;
@@ -123,6 +136,7 @@ async function askSession(use: NodeUse, sql: SqlClient): Promise<Told> {
   if (!row) return { answers: false, trouble: { kind: 'other', found: 'no answer to who it is' } };
   const role: ServerRole = row.standby ? 'standby' : 'primary';
   const settings = await settingsOf(sql);
+  const heartbeat = await heartbeatIn(sql, use.service);
   return {
     ...{ answers: true, role, systemId: row.system, version: row.version, timeline: row.timeline, settings },
     lsn: row.lsn ?? '0/0',
@@ -130,6 +144,8 @@ async function askSession(use: NodeUse, sql: SqlClient): Promise<Told> {
     ...(row.standby
       ? { held: row.paused || Number(settings['recovery_min_apply_delay']) > 0, ...receiverOf(row) }
       : { senders: await sendersOf(sql), busyWith: await businessOf(use, sql) }),
+    ...(heartbeat ? { heartbeat } : {}),
+    slots: await slotsOf(sql),
     epoch: await markedEpoch(sql, use.service),
   };
 }
@@ -155,6 +171,14 @@ function sendersOf(sql: SqlClient): Promise<NonNullable<NodeState['senders']>> {
     sql,
     `select application_name as name, coalesce(host(client_addr), 'socket') as address, state
        from pg_stat_replication where application_name not in ('pg_basebackup', 'lifeboat') order by 1, 2`,
+  );
+}
+
+function slotsOf(sql: SqlClient): Promise<SlotFacts[]> {
+  return query<SlotFacts & Record<string, unknown>>(
+    sql,
+    `select slot_name as name, slot_type = 'physical' as physical, active, coalesce(wal_status, '') as status
+       from pg_replication_slots where not temporary order by 1`,
   );
 }
 

@@ -147,8 +147,8 @@ function killed(pid: number): void {
   }
 }
 
-/** Every process of a server works in its data directory. */
-async function processesOn(path: string): Promise<number[]> {
+/** Process ids of a server, all of them: each works in its data directory. */
+export async function processesOn(path: string): Promise<number[]> {
   const data = await realpath(path);
   const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(

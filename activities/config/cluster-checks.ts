@@ -11,11 +11,13 @@ export function clusterProblems(file: ConfigFile): RawProblem[] {
       ...sourceProblem(file, service.source, path),
       ...nodeProblems(service.cluster.nodes, [...path, 'nodes']),
       ...twice(service.cluster.automatic, [...path, 'automatic']),
+      ...watchProblems(service.cluster, [...path, 'watch']),
     ];
   });
 }
 
-type Nodes = NonNullable<ConfigFile['services'][string]['cluster']>['nodes'];
+type Cluster = NonNullable<ConfigFile['services'][string]['cluster']>;
+type Nodes = Cluster['nodes'];
 
 /** A failover is about the servers themselves; a source that is dumped knows none. */
 function sourceProblem(file: ConfigFile, source: string, path: string[]): RawProblem[] {
@@ -68,6 +70,41 @@ function siteAsNode(all: [string, Nodes[string]][], path: string[]): RawProblem[
     const reason = `is the name of another node`;
     return [{ path: [...path, name, 'site'], reason, expected: 'a name of its own', found: JSON.stringify(site) }];
   });
+}
+
+/** So many have to look that a majority of them is left when a host is gone, whichever it is. */
+const FEWEST_OBSERVERS = 3;
+
+function watchProblems({ nodes, watch }: Cluster, path: string[]): RawProblem[] {
+  const hosts = Object.values(nodes).map(({ host }) => host);
+  const names = Object.entries(nodes).flatMap(([name, { site }]) => [name, site]);
+  const own = watch.witnesses.findIndex((host) => hosts.includes(host));
+  const observers = new Set([...hosts, ...watch.witnesses]);
+  const problems = twice(watch.witnesses, [...path, 'witnesses']);
+  if (own >= 0) {
+    const found = JSON.stringify(watch.witnesses[own]);
+    problems.push({
+      path: [...path, 'witnesses', own],
+      reason: 'is the host of a node',
+      expected: 'another host',
+      found,
+    });
+  }
+  if (watch.to !== undefined && !names.includes(watch.to)) {
+    const expected = `one of ${names.join(', ')}`;
+    problems.push({
+      path: [...path, 'to'],
+      reason: 'is no site and no node',
+      expected,
+      found: JSON.stringify(watch.to),
+    });
+  }
+  if (watch.automatic && observers.size < FEWEST_OBSERVERS) {
+    const reason = 'has too few observers to tell a server that is gone from a network that is cut';
+    const expected = `${FEWEST_OBSERVERS} hosts or more: watch.witnesses names those without a server`;
+    problems.push({ path: [...path, 'automatic'], reason, expected, found: [...observers].join(', ') });
+  }
+  return problems;
 }
 
 function twice(list: readonly string[], path: string[]): RawProblem[] {

@@ -71,6 +71,48 @@ const fenceSchema = z.discriminatedUnion('by', [
 
 export const MODES = ['planned', 'unplanned'] as const;
 
+const SHORTEST_LOOK_MS = 200;
+
+/** How the servers are looked at all the time, and what is done about what is seen. */
+const watchSchema = z.strictObject({
+  /** Hosts whose workers look, beside those of the nodes. */
+  witnesses: z.array(worker).default([]),
+  every: durationOption
+    .refine((ms) => ms >= SHORTEST_LOOK_MS && ms <= 60_000, 'at least 200ms, at most 1m')
+    .prefault('2s'),
+  /** How long an outage has to last before a failover is due; `cut`: before somebody is asked to look at what divides those who live. */
+  after: z
+    .strictObject({
+      process: durationOption.prefault('30s'),
+      host: durationOption.prefault('1m'),
+      frozen: durationOption.prefault('1m'),
+      site: durationOption.prefault('30m'),
+      cut: durationOption.prefault('1h'),
+    })
+    .prefault({}),
+  /** More outages than `most` within the time: nothing is started by itself. */
+  flaps: z
+    .strictObject({ most: z.int().min(1).max(100).default(2), within: durationOption.prefault('30m') })
+    .prefault({}),
+  /** So long after a failover no other is started by itself. */
+  pause: durationOption.prefault('1h'),
+  /** An unplanned failover is started by itself. What it may do without an approval is said by `automatic` of the cluster. */
+  automatic: z.boolean().default(false),
+  /** Where to; absent: the standby that has most. */
+  to: nodeName.optional(),
+  ready: z
+    .strictObject({
+      every: durationOption.refine((ms) => ms >= 60_000, 'at least 1m').prefault('15m'),
+      /** By which a standby may be behind, in time. */
+      lag: durationOption.prefault('5m'),
+      /** Oldest that the last drill of the source may be. */
+      drill: durationOption.prefault('92d'),
+      /** Free where the data directory is. */
+      free: bytesOption.prefault('1GiB'),
+    })
+    .prefault({}),
+});
+
 /** The servers of a service's database, how they are fenced, and who lets them change places. */
 export const clusterSchema = z.strictObject({
   nodes: z.record(nodeName, nodeSchema),
@@ -107,6 +149,7 @@ export const clusterSchema = z.strictObject({
     .prefault({}),
   /** What goes ahead without an approval. Break-glass never does. */
   automatic: z.array(z.enum(MODES)).default([]),
+  watch: watchSchema.prefault({}),
 });
 
 export type ClusterFile = z.output<typeof clusterSchema>;

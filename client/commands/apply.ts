@@ -12,7 +12,10 @@ export function define(command: Command): Handler {
     .option('--adopt', 'take over schedules of the same name that another configuration made');
   addExamples(command, [
     ['lifeboat apply --dry-run', 'what would change'],
-    ['lifeboat apply', 'create, update, delete, start WAL streams; a schedule that a person paused stays paused'],
+    [
+      'lifeboat apply',
+      'create, update, delete, start WAL streams and watches; a schedule that a person paused stays paused',
+    ],
   ]);
   return apply;
 }
@@ -63,7 +66,8 @@ function stepLines(step: Step): string[] {
 }
 
 function streamLine(stream: StreamStep): string {
-  return stream.do === 'start' ? `+ ${stream.id}  streams the WAL until it is cancelled` : `= ${stream.id}`;
+  const does = stream.workflow === 'wal' ? 'streams the WAL' : 'watches the servers';
+  return stream.do === 'start' ? `+ ${stream.id}  ${does} until it is cancelled` : `= ${stream.id}`;
 }
 
 function summary(steps: readonly Step[], dryRun: boolean): string {

@@ -3,6 +3,8 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { failure } from '../../workflows/model/failure.ts';
+import { digestOf } from '../../workflows/model/outage.ts';
+import { clusterOf, observationBy, WATCH } from '../support/failover-answers.ts';
 import { DEAD } from '../support/failover-story.ts';
 import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
 import { answers, dumpAnswers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
@@ -44,6 +46,23 @@ const LOSS = {
 };
 
 const RESCUE = { by: 'anna', onlyDatabase: 'crm', tables: ['public.orders'] };
+
+const WATCHED: StartOptions = { isInRealTime: true, order: (service) => ({ service }) };
+
+/** It is dead from the second look on; the failover that is started finds it alive. */
+function watchedDead(): NonNullable<StartOptions['script']> {
+  const primary = { reached: 'refused', running: false, role: undefined, written: undefined } as never;
+  const dead = observationBy('db1', { primary, standby: { hears: false } });
+  const { rules } = WATCH;
+  const eager = { ...WATCH, rules: { ...rules, automatic: true, afterMs: { ...rules.afterMs, process: 200 } } };
+  return {
+    describeCluster: ({ service }) => clusterOf(service, { watch: eager }),
+    observeCluster: ({ seen }) => {
+      if (seen === undefined) return observationBy('db1');
+      return seen === digestOf(dead.sights) ? untilCancelled() : dead;
+    },
+  };
+}
 
 const RECORDINGS: Record<string, Recording> = {
   'backup-done': { workflow: 'backup' },
@@ -145,6 +164,16 @@ const RECORDINGS: Record<string, Recording> = {
     meanwhile: async (run) => {
       await pendingOf(run);
       await refuse(run, { by: 'ben', reason: 'not today' });
+    },
+  },
+  'ready-done': { workflow: 'ready', options: { order: (service) => ({ service }) } },
+  'watch-cancelled': { workflow: 'watch', options: WATCHED, cancelAt: 'observeCluster' },
+  'watch-outage': {
+    workflow: 'watch',
+    options: { ...WATCHED, script: watchedDead() },
+    meanwhile: async (run) => {
+      while (!run.of('notify').some(({ body }) => body.includes('not by itself'))) await setTimeout(LOOK_MS);
+      await run.handle.cancel();
     },
   },
   'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },

@@ -1,8 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Activities } from '../../activities/index.ts';
-import type { ClusterFacts, NodeState } from '../../workflows/model/cluster.ts';
+import type { Observation, Sight } from '../../workflows/model/outage.ts';
+import type { ClusterFacts, NodeState, WatchFacts } from '../../workflows/model/cluster.ts';
+import { untilCancelled } from './until-cancelled.ts';
 
 const RULE = { of: 1, from: [], byAnother: true, withinMs: 3_600_000 };
+
+/** Three that look, nothing that starts by itself. */
+export const WATCH: WatchFacts = {
+  observers: ['db1'],
+  rules: {
+    afterMs: { process: 30_000, host: 60_000, frozen: 60_000, site: 1_800_000, cut: 3_600_000 },
+    ...{ flaps: { withinMs: 1_800_000, most: 2 }, pauseMs: 3_600_000, automatic: false },
+  },
+  ready: { everyMs: 900_000, lagMs: 300_000, drillMs: 7_948_800_000, freeBytes: 1_073_741_824 },
+};
 
 /** Two nodes, of which db-a serves where the switches of a test send traffic when it begins. */
 export function clusterOf(service: string, changes: Partial<ClusterFacts> = {}): ClusterFacts {
@@ -15,6 +27,7 @@ export function clusterOf(service: string, changes: Partial<ClusterFacts> = {}):
     limits: { lagBytes: 16_777_216, outageMs: 30_000, drainMs: 5_000, transactionMs: 60_000, lookMs: 60_000 },
     fence: [{ by: 'agent-stop' }],
     approvals: { planned: RULE, unplanned: RULE, breakGlass: { ...RULE, of: 2 } },
+    ...{ watch: WATCH, planHash: 'aa'.repeat(8) },
     ...changes,
   };
 }
@@ -25,6 +38,9 @@ const SETTINGS = {
   ...{ max_locks_per_transaction: '64', wal_log_hints: 'off', data_checksums: 'on', full_page_writes: 'on' },
   ...{ synchronous_standby_names: '', default_transaction_read_only: 'off' },
 };
+
+const ROOM = { freeBytes: 50_000_000_000, heartbeat: { at: '2026-01-05T02:59:59.500Z', ageMs: 500 } };
+const SLOT = { name: 'by_hand', physical: true, active: true, status: 'reserved' };
 
 const SEEN = { seenAt: '2026-01-05T03:00:00.000Z', by: 'db1', answers: true, systemId: SYSTEM, version: 180_001 };
 
@@ -43,6 +59,7 @@ export function primaryState(node: string, changes: Partial<NodeState> = {}): No
       epoch: 0,
     },
     ...{ senders: [{ name: peer, address: '10.0.0.2', state: 'streaming' }], busyWith: [], standbySignal: false },
+    ...{ ...ROOM, slots: [SLOT] },
     reaches: [{ node: peer, ok: true, found: SYSTEM }],
     ...changes,
   };
@@ -62,7 +79,7 @@ export function standbyState(node: string, changes: Partial<NodeState> = {}): No
       settings: SETTINGS,
       epoch: 0,
     },
-    ...{ replayedLsn: '0/5000060', held: false, standbySignal: true },
+    ...{ replayedLsn: '0/5000060', held: false, standbySignal: true, ...ROOM, slots: [] },
     receiver: { status: 'streaming', timeline: 1, slot: 'by_hand', heardMsAgo: 50 },
     reaches: [{ node: peer, ok: true, found: SYSTEM }],
     ...changes,
@@ -75,6 +92,24 @@ export function goneState(node: string, changes: Partial<NodeState> = {}): NodeS
     ...{ node, seenAt: SEEN.seenAt, by: 'db1', answers: false, epoch: 0 },
     trouble: { kind: 'refused', found: 'connection refused' },
     ...changes,
+  };
+}
+
+/** All is well, as one observer sees it. */
+export function observationBy(
+  host: string,
+  changes: { primary?: Partial<Sight>; standby?: Partial<Sight> } = {},
+): Observation {
+  const seen = { reached: 'answers' as const, timeline: 1, lsn: '0/5000060' };
+  const primary: Sight = { ...seen, node: 'db-a', role: 'primary', written: 'done', running: true };
+  const standby: Sight = { ...seen, node: 'db-b', role: 'standby', hears: true, running: true };
+  return {
+    host,
+    at: SEEN.seenAt,
+    sights: [
+      { ...primary, ...changes.primary },
+      { ...standby, ...changes.standby },
+    ],
   };
 }
 
@@ -95,6 +130,10 @@ export const failoverAnswers = {
   readSample: async ({ timeline }) => ({
     sample: { at: '2026-01-05T03:00:00.000000Z', timeline, lsn: '0/5000100', bytesPerSecond: 0 },
   }),
+  samplePrimary: () => untilCancelled(200),
+  readStanding: async () => ({ sampleAgeMs: 800, drillAgeMs: 86_400_000 }),
+  // Who has spoken is silent until there is something new.
+  observeCluster: async ({ seen }) => (seen === undefined ? observationBy('db1') : untilCancelled()),
   writeMarker: async ({ node, marker }) => ({ marker, lsn: '0/5000080', timeline: node === 'db-a' ? 1 : 2 }),
   awaitFollowing: async ({ node }) => ({
     ...{ node, ok: true },

@@ -6,6 +6,7 @@ import { waitFor } from '../../workers/dev/demo/wait-for.ts';
 import { runningServer } from '../../activities/io/postgres/server.ts';
 import { progressQuery, refuseUpdate } from '../../workflows/messages.ts';
 import type { FailoverResult } from '../../workflows/model/failover.ts';
+import type { Readiness } from '../../workflows/model/readiness.ts';
 import type { Pair } from './failover-pair.ts';
 import { addressIn, Hammer, hammeredIn, isStandby, pairConfig, withPair } from './failover-pair.ts';
 import type { FileSwitch } from './file-switch.ts';
@@ -137,6 +138,40 @@ async function refuseOnce(handle: WorkflowHandle): Promise<void> {
   });
 }
 
+/** Whoever died, samples and heartbeats go on, and what is asked is answered. */
+export function duringWatch(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
+  const name = nameOf(activity, 'watch');
+  return withScene(stage, name, async ({ a, tenant }) => {
+    const watch = await tenant.start('watch', { service: 'web' }, `watch/web/${name}`);
+    const isLate = (death: Death): boolean => death.activity === 'readStanding';
+    for (const death of deaths.filter((each) => !isLate(each)))
+      await killedBy(await tenant.startWorker({ dies: death }), death, watch.result);
+    const ready = await tenant.start<Readiness>('ready', { service: 'web' }, `ready/web/${name}`);
+    await survive(tenant, deaths.filter(isLate), ready.result);
+    assert.equal((await ready.result).from, 'db-a');
+    const beats = async (): Promise<string[]> => {
+      const rows = await a
+        .sql(`select writer || ' ' || at as beat from lifeboat.heartbeat order by writer`)
+        .catch(() => []);
+      return rows.map(({ beat }) => String(beat));
+    };
+    const writers = [name, 'sampler'].toSorted();
+    const before = await until('both beat', async () => {
+      const now = await beats();
+      return now.length === writers.length ? now : undefined;
+    });
+    await until(
+      'both beat again',
+      async () => (await beats()).every((beat, index) => beat !== before[index]) || undefined,
+    );
+    assert.deepEqual(before.map((beat) => beat.split(' ')[0]), writers); // prettier-ignore
+    const again = await tenant.start<Readiness>('ready', { service: 'web' }, `ready/web/${name}/again`);
+    assert.notEqual((await again.result).checks.find((check) => check.name === 'samples')?.found, 'none');
+    await watch.handle.cancel();
+    await assert.rejects(watch.result, { message: 'Workflow execution cancelled' });
+  });
+}
+
 /** Where a run dies, in the order in which it gets there. */
 export const FAILOVER_DEATHS: readonly { tell: Tell; deaths: readonly Death[] }[] = [
   {
@@ -184,4 +219,12 @@ export const FAILOVER_DEATHS: readonly { tell: Tell; deaths: readonly Death[] }[
     ],
   },
   { tell: duringUnplanned, deaths: [{ activity: 'thawNode', side: 'after' }] },
+  {
+    tell: duringWatch,
+    deaths: [
+      { activity: 'samplePrimary', side: 'published' },
+      { activity: 'observeCluster', side: 'after' },
+      { activity: 'readStanding', side: 'after' },
+    ],
+  },
 ];

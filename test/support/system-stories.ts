@@ -12,7 +12,7 @@ import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
-import { duringFailover, duringTakenBack, duringUnplanned } from './system-failover.ts';
+import { duringFailover, duringTakenBack, duringUnplanned, duringWatch } from './system-failover.ts';
 import { duringBringOver, duringRescue } from './system-rescue.ts';
 import type { CompactResult, VerifyAllResult } from '../../workflows/model/verify-result.ts';
 import { duringTakeOver } from './system-take-over.ts';
@@ -108,6 +108,9 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   freezeNode: { about: 'failover', tell: duringUnplanned },
   fenceNode: { about: 'failover', tell: duringUnplanned },
   thawNode: { about: 'failover', tell: duringUnplanned },
+  samplePrimary: { about: 'failover', tell: duringWatch },
+  observeCluster: { about: 'failover', tell: duringWatch },
+  readStanding: { about: 'failover', tell: duringWatch },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { Context } from '@temporalio/activity';
 import type { Activities } from '../../activities/index.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { RecoveryPlan, ReplayEvidence } from '../../workflows/model/recovery.ts';
@@ -10,6 +9,9 @@ import type { PointsVerified } from '../../workflows/model/verify-result.ts';
 import type { WalVerified } from '../../workflows/model/wal-verify.ts';
 import { failoverAnswers } from './failover-answers.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
+import { untilCancelled } from './until-cancelled.ts';
+
+export { untilCancelled };
 
 /** A source with objectives and somebody who wants to be told. */
 export function factsOf(source: string, changes: Partial<SourceFacts> = {}): SourceFacts {
@@ -168,12 +170,3 @@ export const dumpAnswers = {
     return { ...preview, plan: { ...preview.plan, base: dumpOf(source), legs: [], dump: { toolMajor: 18 } } };
   },
 } satisfies Partial<Activities>;
-
-/** As an activity that works until it is told to stop. */
-export async function untilCancelled(beatMs = 20): Promise<never> {
-  const context = Context.current();
-  for (;;) {
-    context.heartbeat();
-    await context.sleep(beatMs);
-  }
-}

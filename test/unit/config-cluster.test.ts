@@ -16,6 +16,7 @@ services:
       replication: { user: replicator, password: { env: A } }
       fence: [{ by: command, name: power, run: [/srv/off] }, { by: lease, after: 60s }]
       automatic: [planned]
+      watch: { witnesses: [office] }
 `;
 
 const CLUSTER = 'services.web.cluster';
@@ -54,6 +55,32 @@ const CASES: [name: string, from: string, to: string, path: string, reason: RegE
     /is not usable/,
     /a reference/,
   ],
+  [
+    'too few to decide',
+    'witnesses: [office]',
+    'automatic: true',
+    'watch.automatic',
+    /has too few observers/,
+    /3 hosts or more/,
+  ],
+  ['a witness twice', '[office]', '[office, office]', 'watch.witnesses.1', /is named twice/, /each once/],
+  [
+    'a witness that is no other',
+    '[office]',
+    '[office, db1]',
+    'watch.witnesses.1',
+    /is the host of a node/,
+    /another host/,
+  ],
+  [
+    'a goal that is nowhere',
+    '[office] }',
+    '[office], to: wset }',
+    'watch.to',
+    /is no site and no node/,
+    /east, db2, west/,
+  ],
+  ['a look that never ends', '[office] }', '[office], every: 5ms }', 'watch.every', /is not usable/, /at least 200ms/],
   ['a misspelt key', 'automatic:', 'automatik:', 'automatik', /did you mean "automatic"/, /"automatic"/],
 ];
 
@@ -63,6 +90,9 @@ test('a cluster of two nodes is taken, with its defaults', () => {
   assert.ok(cluster);
   const { limits, approvals, nodes, connection } = cluster;
   assert.deepEqual(limits, { lag: 16_777_216, outage: 30_000, drain: 5_000, look: 10_000, transaction: 60_000 });
+  const { after, every, ready } = cluster.watch;
+  assert.deepEqual(after, { process: 30_000, host: 60_000, frozen: 60_000, site: 1_800_000, cut: 3_600_000 });
+  assert.deepEqual([every, ready.lag, ready.free], [2000, 300_000, 1_073_741_824]);
   assert.deepEqual([approvals.breakGlass.of, approvals.planned], [2, undefined]);
   assert.deepEqual([nodes['db1']?.port, nodes['db1']?.start.by, connection.database], [5432, 'pg_ctl', 'postgres']);
 });

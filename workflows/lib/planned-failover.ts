@@ -1,15 +1,14 @@
 import type { Evidence } from '../model/approval.ts';
 import type { ControlFacts, NodeFacts, NodeState } from '../model/cluster.ts';
-import { describeNode, nodeAddress } from '../model/cluster.ts';
+import { describeNode } from '../model/cluster.ts';
 import type { FailoverPreview, FailoverResult } from '../model/failover.ts';
-import { primaryOf, switchoverChecks, switchoverWarnings } from '../model/failover-checks.ts';
+import { primaryOf, switchoverChecks, switchoverWarnings, trafficChecks } from '../model/failover-checks.ts';
 import { factsOfPlan, planOf } from '../model/failover-plan.ts';
 import { failure } from '../model/failure.ts';
 import type { Lsn } from '../model/lsn.ts';
 import { lsnDistanceBytes } from '../model/lsn.ts';
 import { hostQueue } from '../model/names.ts';
 import type { Check } from '../model/recovery.ts';
-import { sameTraffic } from '../model/traffic.ts';
 import { quick } from '../options.ts';
 import type { FailingOver, Switching } from './failing-over.ts';
 import { moverOf, refuseUnless, timed, within } from './failing-over.ts';
@@ -41,7 +40,7 @@ export async function plannedFailover(use: FailingOver): Promise<FailoverResult 
   for (const warning of first.warnings) journal.note(`note: ${warning}`);
   const traffic = await TrafficControl.open(use);
   refuseUnless(
-    trafficChecks(traffic, from),
+    trafficChecks(traffic.found, from),
     cluster,
     'send the traffic there first, or correct the address of the node',
   );
@@ -82,17 +81,6 @@ function hintOf({ order, to }: FailingOver, { states, from }: Judged): string {
   const gone = states.find(({ answers }) => !answers);
   if (!gone) return 'mend that, then start it again';
   return `${describeNode(gone)}; is its primary gone? lifeboat failover ${order.service} --to ${order.to} --unplanned --dry-run`;
-}
-
-/** A switch that sends elsewhere is not about these servers, or somebody has moved it. */
-function trafficChecks({ found }: TrafficControl, from: NodeFacts): Check[] {
-  const address = nodeAddress(from);
-  return [...found].map(([name, now]) => ({
-    name: `switch ${name}`,
-    ok: sameTraffic(now, { [address]: 100 }) || Object.keys(now).length === 0,
-    expected: `all traffic to ${address}, or none`,
-    found: JSON.stringify(now),
-  }));
 }
 
 /** What those see who have to agree, read now; what is not good enough is not shown to anybody. */

@@ -129,15 +129,16 @@ async function quote(
   { cluster, to, order }: FailingOver,
   { frozen, states }: { frozen: Frozen; states: readonly NodeState[] },
 ): Promise<Loss> {
-  const { systemId = '' } = stateOf(states, to.name);
-  const asked = { source: cluster.source, systemId, ...frozen };
+  const { systemId = '', heartbeat } = stateOf(states, to.name);
+  const asked = { source: cluster.source, service: cluster.service, systemId, ...frozen };
   const question = {
     frozenLsn: frozen.lsn,
     timeline: frozen.timeline,
+    heartbeatAt: heartbeat?.at,
     untilMs: order.since === undefined ? nowMs() : Date.parse(parseTargetTime(order.since)),
   };
   try {
-    const { sample } = await quick({ summary: 'where the primary was, by the WAL in the vault' }).readSample(asked);
+    const { sample } = await quick({ summary: 'where the primary was, by what the vault has' }).readSample(asked);
     return lossOf({ ...question, sample });
   } catch (error) {
     if (CancellationScope.current().consideredCancelled) throw error;

@@ -1,6 +1,7 @@
 import { failure } from './failure.ts';
 import type { Lsn } from './lsn.ts';
 import { nearestName } from './nearest.ts';
+import type { OutageRules } from './outage-watch.ts';
 import type { ServerRole } from './server-role.ts';
 import type { ApprovalRule } from './service.ts';
 import { addressText } from './traffic.ts';
@@ -26,6 +27,17 @@ export type FenceStep =
 
 export type FailoverMode = 'planned' | 'unplanned';
 
+/** How a cluster is looked at all the time. */
+export interface WatchFacts {
+  /** Hosts whose workers look. */
+  observers: string[];
+  rules: OutageRules;
+  /** Site or node that an automatic failover goes to; absent: the standby that has most. */
+  to?: string;
+  /** What counts as ready, and how often that is looked at. */
+  ready: { everyMs: number; lagMs: number; drillMs: number; freeBytes: number };
+}
+
 /** What a run needs to know of the cluster of a service. */
 export interface ClusterFacts {
   service: string;
@@ -44,6 +56,9 @@ export interface ClusterFacts {
   approvals: Record<FailoverMode | 'breakGlass', ApprovalRule>;
   /** What goes ahead without an approval. */
   automatic: FailoverMode[];
+  watch: WatchFacts;
+  /** Hash of all that stands in the configuration about the service: what was found ready under another one is not any more. */
+  planHash: string;
 }
 
 /** What pg_control says of a server that is down (manual, pg_controldata). */
@@ -79,6 +94,23 @@ export interface Reach {
   found: string;
 }
 
+/** A replication slot (manual, pg_replication_slots). */
+export interface SlotFacts {
+  name: string;
+  physical: boolean;
+  active: boolean;
+  /** wal_status: "reserved", "extended", "unreserved" or "lost"; empty when it keeps nothing. */
+  status: string;
+}
+
+/** The newest row that a writer of ours has left: how old it is says how far a standby is behind. */
+export interface Heartbeat {
+  /** By the clock of the primary that wrote it, ISO 8601 UTC. */
+  at: string;
+  /** By the clock of the node that was asked. */
+  ageMs: number;
+}
+
 /** A server as it was seen: by the worker of its host, or from another one. */
 export interface NodeState {
   node: string;
@@ -109,6 +141,10 @@ export interface NodeState {
   /** What a switchover would break or wait for, in words. */
   busyWith?: string[];
   reaches?: Reach[];
+  heartbeat?: Heartbeat;
+  slots?: SlotFacts[];
+  /** Free on the disk of its data directory; absent: not looked at from there. */
+  freeBytes?: number;
   /** standby.signal stands in its data directory; absent: not looked at from there. */
   standbySignal?: boolean;
   /** Only where it is down and was looked at by its own worker. */

@@ -1,7 +1,9 @@
-import type { ClusterFacts, NodeState } from './cluster.ts';
-import { describeNode } from './cluster.ts';
+import type { ClusterFacts, NodeFacts, NodeState } from './cluster.ts';
+import { describeNode, nodeAddress } from './cluster.ts';
 import { compareLsn, lsnDistanceBytes } from './lsn.ts';
 import type { Check } from './recovery.ts';
+import type { Traffic } from './traffic.ts';
+import { sameTraffic } from './traffic.ts';
 import { formatBytes } from './units.ts';
 
 /** All nodes of a cluster, each as its own worker saw it. */
@@ -202,11 +204,34 @@ function agentChecks(states: readonly NodeState[]): Check[] {
   }));
 }
 
+/** pg_rewind can bring it back when it has gone its own way (manual, pg_rewind). */
+export function rewindCheck({ node, settings = {} }: NodeState): Check {
+  const on = (name: string): boolean => settings[name] === 'on';
+  const names = ['data_checksums', 'wal_log_hints', 'full_page_writes'];
+  return {
+    name: `${node} can be rewound`,
+    ok: (on('wal_log_hints') || on('data_checksums')) && on('full_page_writes'),
+    expected: 'data checksums or wal_log_hints, and full_page_writes',
+    found: names.map((name) => `${name} ${settings[name] ?? 'unknown'}`).join(', '),
+  };
+}
+
+/** A switch that sends elsewhere is not about these servers, or somebody has moved it. */
+export function trafficChecks(found: Iterable<readonly [name: string, now: Traffic]>, from: NodeFacts): Check[] {
+  const address = nodeAddress(from);
+  return [...found].map(([name, now]) => ({
+    name: `switch ${name}`,
+    ok: sameTraffic(now, { [address]: 100 }) || Object.keys(now).length === 0,
+    expected: `all traffic to ${address}, or none`,
+    found: JSON.stringify(now),
+  }));
+}
+
 /** What keeps nobody from switching over, and should be known. */
 export function switchoverWarnings(states: readonly NodeState[]): string[] {
-  return states.flatMap(({ node, settings = {}, role }) => {
-    const on = (name: string): boolean => settings[name] === 'on';
-    const rewindable = (on('wal_log_hints') || on('data_checksums')) && on('full_page_writes');
+  return states.flatMap((state) => {
+    const { node, settings = {}, role } = state;
+    const rewindable = rewindCheck(state).ok;
     const names = settings['synchronous_standby_names'] ?? '';
     return [
       ...(role === undefined || rewindable

@@ -13,6 +13,10 @@ export interface Sample {
   lsn: Lsn;
   /** WAL a second, from the samples before it. */
   bytesPerSecond: number;
+  /** WAL of one transaction that writes, on the average. */
+  bytesPerTransaction?: number;
+  /** Its writer wrote a heartbeat with each: the newest one that a standby has says how far that was behind. */
+  beats?: true;
 }
 
 /** What a promotion would lose, as well as it can be known beforehand. */
@@ -26,6 +30,8 @@ export type Loss =
       mostBytes: number;
       /** From the last moment that the candidate is known to have, to the last at which the primary may have written. */
       mostMs: number;
+      /** Estimated by the WAL of one; absent when nobody knows it. */
+      transactions?: { known: number; most: number };
       sample: Sample;
     };
 
@@ -54,10 +60,12 @@ export interface LossQuestion {
   timeline: number;
   /** When the primary was last known to write, or now. */
   untilMs: number;
+  /** Of the newest heartbeat that the candidate has: all that was acknowledged by then, it has. */
+  heartbeatAt?: string | undefined;
 }
 
 /** Bytes are exact up to the sample; behind it stands what its pace says. */
-export function lossOf({ sample, frozenLsn, timeline, untilMs }: LossQuestion): Loss {
+export function lossOf({ sample, frozenLsn, timeline, untilMs, heartbeatAt }: LossQuestion): Loss {
   if (!sample) return { known: false, why: 'nobody has written down where the primary was' };
   if (sample.timeline !== timeline)
     return { known: false, why: `the last sample is of timeline ${sample.timeline}, the candidate is on ${timeline}` };
@@ -65,7 +73,21 @@ export function lossOf({ sample, frozenLsn, timeline, untilMs }: LossQuestion): 
   const ageMs = Math.max(0, untilMs - Date.parse(sample.at));
   const since = Math.ceil((ageMs / 1000) * sample.bytesPerSecond);
   const behindMs = bytes === 0 ? 0 : paceMs(bytes, sample.bytesPerSecond);
-  return { known: true, bytes, mostBytes: bytes + since, mostMs: ageMs + behindMs, sample };
+  const heartMs =
+    heartbeatAt === undefined || !sample.beats ? undefined : Math.max(0, untilMs - Date.parse(heartbeatAt));
+  // It has all that the sample saw, or it lacks some of it: then a heartbeat tells how long ago that was, and no pace has to.
+  const mostMs = bytes === 0 || heartMs === undefined ? ageMs + behindMs : heartMs;
+  const mostBytes = bytes + since;
+  return { known: true, bytes, mostBytes, mostMs, ...transactionsOf(sample, { bytes, mostBytes }), sample };
+}
+
+function transactionsOf(
+  { bytesPerTransaction }: Sample,
+  { bytes, mostBytes }: { bytes: number; mostBytes: number },
+): { transactions?: { known: number; most: number } } {
+  if (bytesPerTransaction === undefined) return {};
+  const count = (wal: number): number => Math.ceil(wal / bytesPerTransaction);
+  return { transactions: { known: count(bytes), most: count(mostBytes) } };
 }
 
 /** How long it took to write so much; a second when nothing says more, for samples are taken each second. */
@@ -79,6 +101,7 @@ export function describeTail({ commits, bytes, fromLsn, endLsn }: WalTail): stri
 
 export function describeLoss(loss: Loss): string {
   if (!loss.known) return `unknown: ${loss.why}`;
-  const { bytes, mostBytes, mostMs, sample } = loss;
-  return `${formatBytes(bytes)} known, at most ${formatBytes(mostBytes)} and ${formatDuration(mostMs)}, by the sample of ${sample.at}`;
+  const { bytes, mostBytes, mostMs, transactions, sample } = loss;
+  const count = transactions ? ` (about ${transactions.known} to ${transactions.most} transactions)` : '';
+  return `${formatBytes(bytes)} known, at most ${formatBytes(mostBytes)} and ${formatDuration(mostMs)}${count}, by the sample of ${sample.at}`;
 }

@@ -27,6 +27,13 @@ export interface Diagnosis {
 /** A keepalive of a primary that lives comes more often than this, where anything is written. */
 const HEARD_MS = 5_000;
 
+/** It streams, and has heard of its primary a moment ago. */
+export function hearsPrimary(
+  receiver: Pick<NonNullable<NodeState['receiver']>, 'status' | 'heardMsAgo'> | undefined,
+): boolean {
+  return receiver?.status === 'streaming' && (receiver.heardMsAgo ?? 0) < HEARD_MS;
+}
+
 /**
  * From looks of several observers at the primary (its own worker, the candidate's, a third), and the candidate's own word: one
  * observer that gets an answer outweighs all others.
@@ -39,8 +46,7 @@ export function diagnose(primary: readonly NodeState[], candidate: NodeState): D
         ? `seen from ${by}: no server runs`
         : `seen from ${by}: ${trouble?.found ?? 'nothing'}`,
   );
-  const { receiver } = candidate;
-  const hears = receiver?.status === 'streaming' && (receiver.heardMsAgo ?? 0) < HEARD_MS;
+  const hears = hearsPrimary(candidate.receiver);
   why.push(`${candidate.node} ${hears ? 'hears' : 'does not hear'} its primary`);
   const serves = primary.some(({ answers, role, trouble }) =>
     answers ? role === 'primary' : trouble?.kind === 'denied',

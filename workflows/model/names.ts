@@ -5,6 +5,8 @@ export const workflowId = {
   recover: (source: string): string => `recover/${source}`,
   rescue: (source: string): string => `rescue/${source}`,
   failover: (service: string): string => `failover/${service}`,
+  ready: (service: string): string => `ready/${service}`,
+  watch: (service: string): string => `watch/${service}`,
   drill: (source: string): string => `drill/${source}`,
   /** Streams count from 1. */
   wal: (source: string, stream = 1): string => (stream === 1 ? `wal/${source}` : `wal/${source}/${stream}`),

@@ -196,3 +196,15 @@ export interface ContentsQuestion {
   /** Name of the host worker that is asked; it has the list in memory when it was asked before. */
   host?: string;
 }
+
+/** Asks whether a service could be failed over now. */
+export interface ReadyOrder {
+  service: string;
+  /** Site or node that would become the primary; default: as the plan says, or its standby. */
+  to?: string;
+}
+
+/** Looks at the servers of a service all the time. */
+export interface WatchOrder {
+  service: string;
+}
