@@ -28,7 +28,7 @@ export async function startNode(use: NodeUse): Promise<void> {
   for (;;) {
     const error = await session(use);
     if (error === undefined) return;
-    if (failureTypeOf(error) === 'Denied') throw error;
+    if (failureTypeOf(error) === 'Denied') throw error as Error;
     if (run.clock.nowMs() > deadline) throw notUp(use, error);
     run.progress({ phase: `${use.name} starts`, note: findFailure(error)?.message ?? '' });
     await run.clock.sleep(POLL_MS, run.signal);
