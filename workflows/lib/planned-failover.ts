@@ -14,6 +14,7 @@ import type { FailingOver, Switching } from './failing-over.ts';
 import { moverOf, refuseUnless, timed, within } from './failing-over.ts';
 import { at, lookAtAll, nodeOf, taskOf } from './nodes.ts';
 import { permitted } from './permission.ts';
+import { raiseSite } from './failover-sites.ts';
 import { serve } from './serve-promoted.ts';
 import { nowMs } from './time.ts';
 import { TrafficControl } from './traffic.ts';
@@ -38,9 +39,9 @@ export async function plannedFailover(use: FailingOver): Promise<FailoverResult 
   refuseUnless(checks, cluster, hintOf(use, first));
   if (!from) throw failure('Bug', 'checks hold without a primary');
   for (const warning of first.warnings) journal.note(`note: ${warning}`);
-  const traffic = await TrafficControl.open(use);
+  const traffic = await TrafficControl.open(use, to.site);
   refuseUnless(
-    trafficChecks(traffic.found, from),
+    trafficChecks(traffic.found, { from, switches: use.service.traffic }),
     cluster,
     'send the traffic there first, or correct the address of the node',
   );
@@ -49,6 +50,7 @@ export async function plannedFailover(use: FailingOver): Promise<FailoverResult 
   said.begun = true;
   const approvals = await permitted(use, { rule, what, weigh: () => weigh(use, from) });
   const switching = { ...use, from, traffic, mover: moverOf(traffic) };
+  await raiseSite(switching);
   await prepare(switching);
   const startedMs = nowMs();
   const { control, received } = await takeDown(switching);

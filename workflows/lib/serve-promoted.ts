@@ -16,6 +16,7 @@ import type { Said, Switching } from './failing-over.ts';
 import { sectionsOf, spansOf, timed } from './failing-over.ts';
 import { at, lookAt, taskOf } from './nodes.ts';
 import { whenLonger } from './patience.ts';
+import { leaveSite } from './failover-sites.ts';
 import { report } from './report.ts';
 import { nowMs } from './time.ts';
 
@@ -64,19 +65,20 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   const waits = (stateOf(what.states, to.name).settings?.['synchronous_standby_names'] ?? '') !== '';
   const early = waits && what.rejoin ? await rejoin(use, what, marked) : undefined;
   const address = nodeAddress(to);
-  await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100));
+  await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100, to.site));
   const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
   clock.stop();
   await timed(use, `checkpoint ${to.name}`, () => at(to, `checkpoint ${to.name}`).checkpointNode(taskOf(cluster, to)));
   const rejoined = early ?? (what.rejoin ? await rejoin(use, what, marked) : undefined);
   await measure(use, what, promotion);
   const checks = await lastChecks(use, address);
+  const left = what.rejoin ? await leaveSite(use) : [];
   const result: FailoverResult = {
     ...{ service: service.service, mode: what.mode, from: use.from.name, to: to.name, address, epoch: traffic.epoch },
     ...{ approvals: what.approvals, promotion, traffic: traffic.moved(), outageMs, rtoMs, checks },
     ...foundOf(said),
     steps: said.steps.map(({ name, ms }) => ({ name, ms })),
-    next: nextSteps(use, rejoined),
+    next: [...left, ...nextSteps(use, rejoined)],
   };
   const { facts } = use;
   const stored = await report({ kind: 'failover', journal, facts, done: true, sections: sectionsOf(use), spans: spansOf(said) }); // prettier-ignore

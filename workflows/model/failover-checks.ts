@@ -2,6 +2,7 @@ import type { ClusterFacts, NodeFacts, NodeState } from './cluster.ts';
 import { describeNode, nodeAddress } from './cluster.ts';
 import { compareLsn, lsnDistanceBytes } from './lsn.ts';
 import type { Check } from './recovery.ts';
+import type { SwitchFacts } from './service.ts';
 import type { Traffic } from './traffic.ts';
 import { sameTraffic } from './traffic.ts';
 import { formatBytes } from './units.ts';
@@ -217,14 +218,24 @@ export function rewindCheck({ node, settings = {} }: NodeState): Check {
 }
 
 /** A switch that sends elsewhere is not about these servers, or somebody has moved it. */
-export function trafficChecks(found: Iterable<readonly [name: string, now: Traffic]>, from: NodeFacts): Check[] {
-  const address = nodeAddress(from);
-  return [...found].map(([name, now]) => ({
-    name: `switch ${name}`,
-    ok: sameTraffic(now, { [address]: 100 }) || Object.keys(now).length === 0,
-    expected: `all traffic to ${address}, or none`,
-    found: JSON.stringify(now),
-  }));
+export function trafficChecks(
+  found: Iterable<readonly [name: string, now: Traffic]>,
+  { from, switches }: { from: NodeFacts; switches: readonly SwitchFacts[] },
+): Check[] {
+  return [...found].flatMap(([name, now]) => {
+    const { sites, overlaps } = switches.find((each) => each.name === name) ?? {};
+    // Compute that is up somewhere sends nobody there.
+    if (overlaps) return [];
+    const side = sites ? from.site : nodeAddress(from);
+    return [
+      {
+        name: `switch ${name}`,
+        ok: sameTraffic(now, { [side]: 100 }) || Object.keys(now).length === 0,
+        expected: `all traffic to ${side}, or none`,
+        found: JSON.stringify(now),
+      },
+    ];
+  });
 }
 
 /** What keeps nobody from switching over, and should be known. */

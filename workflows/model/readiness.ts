@@ -130,7 +130,7 @@ function switchChecks({ service, traffic }: ReadyQuestion, from: NodeFacts): Che
   const asked = new Set(traffic.map(([name]) => name));
   const silent = service.traffic.filter(({ name }) => !asked.has(name));
   return [
-    ...trafficChecks(traffic, from),
+    ...trafficChecks(traffic, { from, switches: service.traffic }),
     ...silent.map(({ name }) => ({ name: `switch ${name}`, ok: false, expected: 'an answer', found: 'none' })),
   ];
 }
