@@ -122,10 +122,14 @@ async function refusals({ server }: Scene): Promise<void> {
 async function refusesLeftOver({ server }: Scene): Promise<void> {
   const script = 'printf postgres > /proc/$$/comm; echo ready; read line';
   const left = spawn('/bin/bash', ['-c', script], { cwd: server.dataDir, stdio: ['pipe', 'pipe', 'inherit'] });
-  await once(left.stdout, 'data');
-  await assert.rejects(copyingOf(server).find({}), says('Precondition', /server process \d+ without a postmaster/));
-  left.stdin.end();
-  await once(left, 'exit');
+  const ended = once(left, 'exit');
+  try {
+    await once(left.stdout, 'data');
+    await assert.rejects(copyingOf(server).find({}), says('Precondition', /server process \d+ without a postmaster/));
+  } finally {
+    left.kill('SIGKILL');
+    await ended;
+  }
 }
 
 async function refusesOthers({ server }: Scene): Promise<void> {
