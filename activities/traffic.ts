@@ -2,7 +2,7 @@ import { failure, isFailure } from '../workflows/model/failure.ts';
 import { nearestName } from '../workflows/model/nearest.ts';
 import type { Confirmation, Move, Observed } from '../workflows/model/traffic.ts';
 import { describeTraffic, sameTraffic } from '../workflows/model/traffic.ts';
-import { withRun } from './activity-run.ts';
+import { attempt, withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import type { Run } from './io/run.ts';
 import { stale, stillToDo } from './switches/compare.ts';
@@ -54,7 +54,9 @@ function inTheWay(name: string, { name: what, found, hint = 'lifeboat doctor' }:
  */
 export function moveTraffic(deps: Deps, task: MoveTask): Promise<Confirmation> {
   return withSwitch(deps, task, async (session, run) => {
-    if (stillToDo(task.name, await session.where(), task) !== 'nothing') await moveOnce(session, task);
+    const todo = stillToDo(task.name, await session.where(), task);
+    // An attempt that died may have left a move half made: a repeat makes it whole, and changes nothing where it is.
+    if (todo !== 'nothing' || attempt() > 1) await moveOnce(session, task);
     return awaitConfirmed(session, { task, run });
   });
 }

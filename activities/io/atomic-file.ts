@@ -11,7 +11,7 @@ export interface AtomicWrite {
   /** Fail (false) rather than replace when `path` exists: link(2) has one winner. */
   ifAbsent?: boolean;
   mode?: number;
-  /** Absent: whoever we are. */
+  /** Whose it is to be; absent: ours. `mode` then holds whatever the process's mask says. */
   owner?: { uid: number; gid: number };
 }
 
@@ -32,14 +32,14 @@ export async function writeAtomically(
   }
 }
 
-async function writeSynced(
-  path: string,
-  body: AsyncIterable<Uint8Array>,
-  { mode = 0o640, owner }: AtomicWrite,
-): Promise<void> {
+async function writeSynced(path: string, body: AsyncIterable<Uint8Array>, target: AtomicWrite): Promise<void> {
+  const { mode = 0o640, owner } = target;
   const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
   try {
-    if (owner) await file.chown(owner.uid, owner.gid);
+    if (owner) {
+      await file.chown(owner.uid, owner.gid);
+      await file.chmod(mode);
+    }
     for await (const chunk of body) await file.writeFile(chunk);
     await file.sync();
   } finally {

@@ -39,6 +39,12 @@ const serving = (from: string, to: string): [string, string] => {
   return [END, END + SERVING.replace(from, to)];
 };
 
+/** The same with a switch of another kind. */
+const switching = (text: string): [string, string] => serving('kind: command, run: [/srv/lb]', text);
+const RECORD = 'kind: rfc2136, server: ns1, zone: example.org, resolvers: [10.0.0.2], name: ';
+const TSIG = 'key: { name: lifeboat, secret: { env: LIFEBOAT_TEST_SECRET } }';
+const POOL = 'kind: pgbouncer, console: { host: 127.0.0.1, user: lifeboat }, file: /srv/shop.ini, databases: ';
+
 interface Row extends Expected {
   name: string;
   words: string[];
@@ -203,6 +209,29 @@ const ROWS: Row[] = [
     ...{ type: 'ConfigInvalid', message: /switches\.lb\.kind: is unknown, did you mean "command"\?/, place: at(17) },
     ...{ expected: /command/, found: '"comand"', next: MEND },
   },
+  ...[
+    [RECORD + `db.example.com, ${TSIG}`, 'name', 'a name in `zone`', '"db.example.com"'],
+    [RECORD + `db.example.org, ttl: 5m, ${TSIG}`, 'ttl', 'at most `maxTtl`', '"5m"'],
+    [RECORD + `db.example.org, ttl: 500ms, ${TSIG}`, 'ttl', 'whole seconds, at most 86400s', '"500ms"'],
+    [
+      RECORD + `db.example.org, parked: nowhere, ${TSIG}`,
+      'parked',
+      /^an address or name as `type` has it/,
+      '"nowhere"',
+    ],
+    [
+      RECORD + 'db.example.org, key: { name: lifeboat, secret: abcd }',
+      'key.secret',
+      /^a reference, \{ env: NAME \}/,
+      /./,
+    ],
+    [POOL + '[shop, shop]', 'databases', 'each entry once', 'a list of 2'],
+    ['kind: http, url: "ftp://lb/web"', 'url', 'an http or https address', '"ftp://lb/web"'],
+  ].map(([text, path, expected, found]): Row => ({
+    ...{ name: `a switch whose ${String(path)} is ${String(found)}`, words: CHECK, change: switching(String(text)) },
+    ...{ type: 'ConfigInvalid', message: new RegExp(`switches\\.lb\\.${String(path)}: `), place: at(17) },
+    ...{ expected: expected as string | RegExp, found: found as string | RegExp, next: MEND },
+  })),
   {
     ...{ name: 'steps that leave clients behind', words: CHECK, change: serving('[50, 100]', '[50, 90]') },
     ...{ type: 'ConfigInvalid', message: /services\.web\.steps: is not usable/, place: at(19) },

@@ -7,10 +7,11 @@ import { test } from 'node:test';
 import { stringify } from 'yaml';
 import type { PendingApproval } from '../../workflows/model/approval.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
-import type { RecoverResult, SourcePoints, VerifyResult, WalAnswer } from '../../workflows/model/results.ts';
+import type { RecoverResult, SourcePoints, VerifyResult } from '../../workflows/model/results.ts';
 import type { Expected } from '../support/bad-input.ts';
 import { assertRefused } from '../support/bad-input.ts';
 import { ask } from '../support/cli-ask.ts';
+import { vaultHolds, waiting } from '../support/cli-recovering.ts';
 import { realTimeHost } from '../support/cli-world.ts';
 import type { FileSwitch } from '../support/file-switch.ts';
 import { fileSwitch } from '../support/file-switch.ts';
@@ -20,7 +21,6 @@ import { sqlOf, timeOf, valueOf } from '../support/recovery.ts';
 import type { Row } from '../support/refused.ts';
 import { PROMISE, refuse } from '../support/refused.ts';
 import { OLD, serviceWith } from '../support/system-take-over.ts';
-import { until } from '../support/system-until.ts';
 
 const COMPLETE = ['--scenario', 'complete-loss', '--as', 'anna'];
 
@@ -98,25 +98,6 @@ async function usage(world: Lifeboat): Promise<void> {
     assert.match(err, says);
     assert.equal(out, '');
   }
-}
-
-async function vaultHolds(world: Lifeboat, moment: string): Promise<void> {
-  await until(`the vault holds ${moment}`, async () => {
-    const { wal } = await ask<{ wal: WalAnswer }>(world, 'wal', 'shop');
-    return Date.parse(wal.windows.at(-1)?.to ?? '') > Date.parse(moment) || undefined;
-  });
-}
-
-/** Starts it and comes back when it asks; gives what it shows. */
-async function waiting(world: Lifeboat, words: string[]): Promise<PendingApproval> {
-  await ask(world, 'recover', 'shop', ...words, '--detach');
-  return until('the recovery asks for approval', async () => {
-    const { code, json } = await world.cli(['approve', 'recover/shop', '--json']);
-    if (code === 0) return json['pending'] as PendingApproval;
-    const { run } = await ask<{ run: { status: string } }>(world, 'status', 'recover/shop');
-    assert.equal(run.status, 'RUNNING');
-    return undefined;
-  });
 }
 
 async function words(t: TestContext, world: Lifeboat, { evidence }: PendingApproval): Promise<void> {

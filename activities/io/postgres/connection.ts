@@ -20,6 +20,8 @@ export type SqlClient = pg.Client;
 export interface ConnectMode {
   /** A physical walsender instead of an SQL session. */
   replication?: boolean;
+  /** A pooler, or its console: it takes no settings at the start, and its version is no server's. */
+  pooler?: boolean;
   /** Instead of the one in the options. */
   database?: string;
   /** Longest a statement may take, milliseconds; 0 = no limit. Default one minute. */
@@ -79,7 +81,7 @@ export async function connect(options: ServerOptions, mode: ConnectMode = {}): P
   sessions.set(client, session);
   await establish(client, { session, options });
   try {
-    checkServerVersion(session.at, session.version, options.allowNewerServer);
+    if (!mode.pooler) checkServerVersion(session.at, session.version, options.allowNewerServer);
     return client;
   } catch (error) {
     await client.end();
@@ -162,10 +164,9 @@ function settingsOf({ theirSearchPath, settings }: ConnectMode): string {
 function clientConfig(options: ServerOptions, mode: ConnectMode): pg.ClientConfig {
   const { host, port, user, password } = options;
   const tls = tlsOf(options);
-  const timeoutMs = mode.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
   return {
     ...{ host, port, user, database: mode.database ?? options.database },
-    ...{ application_name: 'lifeboat', options: settingsOf(mode) },
+    ...{ application_name: 'lifeboat', ...(mode.pooler ? {} : { options: settingsOf(mode) }) },
     ...{ keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, sslnegotiation: 'postgres' },
     ssl: tls.mode === 'disable' ? false : tlsConfig(tls),
     // A function: the secret is read only when the server asks, and no other source of passwords is looked at.
@@ -179,8 +180,13 @@ function clientConfig(options: ServerOptions, mode: ConnectMode): pg.ClientConfi
     },
     ...(mode.replication
       ? { replication: 'true', ...(tls.mode === 'disable' ? { stream: () => new ReusingSocket() } : {}) }
-      : { statement_timeout: timeoutMs, query_timeout: timeoutMs === 0 ? 0 : timeoutMs + 5000 }),
+      : limitsOf(mode)),
   } as pg.ClientConfig;
+}
+
+function limitsOf({ pooler, statementTimeoutMs: timeoutMs = STATEMENT_TIMEOUT_MS }: ConnectMode): pg.ClientConfig {
+  if (pooler) return { query_timeout: timeoutMs };
+  return { statement_timeout: timeoutMs, query_timeout: timeoutMs === 0 ? 0 : timeoutMs + 5000 };
 }
 
 /** Manual 32.1.2, "options": blanks and backslashes are escaped. */

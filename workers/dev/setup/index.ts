@@ -1,6 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { failure, failureFacts, failureTypeOf } from '../../../workflows/model/failure.ts';
+import { setUpNamed } from './named.ts';
 import { setUpPgBackRest } from './pgbackrest.ts';
+import { setUpPgBouncer } from './pgbouncer.ts';
 import { setUpEmbeddedPostgres, setUpPostgres } from './postgres.ts';
 import { setUpMoto, setUpPython } from './python.ts';
 import { setUpTemporal } from './temporal.ts';
@@ -20,6 +22,8 @@ const SET_UP: Readonly<Record<ToolName, SetUpTool>> = {
   python: setUpPython,
   moto: setUpMoto,
   walPush: setUpWalPush,
+  named: setUpNamed,
+  pgbouncer: setUpPgBouncer,
   pgbackrest: setUpPgBackRest,
 };
 

@@ -16,6 +16,10 @@ export interface Tools {
   moto: string;
   /** The helper for archive_command. */
   walPush: string;
+  /** BIND 9: the name server of the tests. */
+  named: string;
+  /** The pooler of the tests. */
+  pgbouncer: string;
   /** Of the benchmark beside it. */
   pgbackrest: string;
 }
