@@ -143,11 +143,6 @@ test('ready, standby isolated, frozen: on PostgreSQL 18, with three that look, b
       await redWhile(scene, 'candidate replays', {
         ...{ at: b, broken: ['select pg_wal_replay_pause()'], mended: ['select pg_wal_replay_resume()'] },
       });
-      await redWhile(scene, 'no slot that nobody uses', {
-        at: a,
-        broken: [`select pg_create_physical_replication_slot('left', true)`],
-        mended: [`select pg_drop_replication_slot('left')`],
-      });
       await redWhile(scene, 'db-a can be rewound', {
         at: a,
         broken: ['alter system set full_page_writes = off', RELOAD],
