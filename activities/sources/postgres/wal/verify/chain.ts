@@ -93,8 +93,9 @@ function wrongPrevious(known: number | undefined, { previous }: RunSaid): Found 
 }
 
 /** The record that is open where the stretch begins. */
-function goneOn(before: ChainState, start: number, { head }: RunSaid): Border | { wrong: Found } {
+function goneOn(before: ChainState, start: number, said: RunSaid): Border | { wrong: Found } {
   const { previous } = before;
+  const { head } = said;
   if (!before.open) {
     if (!head) return { previous };
     const expected = 'a record that begins';
@@ -113,7 +114,10 @@ function goneOn(before: ChainState, start: number, { head }: RunSaid): Border | 
   const joined = { ...open, ...join(open, head) };
   if (!head.isOver) return { previous, beforeOpen: before.beforeOpen, open: joined };
   const wrong = wrongWhole(joined, open.first.length < RECORD_HEADER ? before.beforeOpen : undefined);
-  return wrong ? { wrong: { ...wrong, at: open.start } } : { previous };
+  if (wrong) return { wrong: { ...wrong, at: open.start } };
+  // A switch whose header the border cuts: neither of the stretches knows that it is one.
+  const isPadding = said.records === 0 && said.zerosFrom !== undefined && readRecordHead(joined.first, 0).isSwitch;
+  return { previous, isPadding };
 }
 
 function join(open: Piece, head: Piece): Piece {
@@ -137,7 +141,7 @@ function wrongWhole(record: OpenRecord, before: number | undefined): Wrong | und
 
 function next({ timeline, end, segmentBytes }: Stretch, said: RunSaid, border: Border): ChainState | undefined {
   // Whose end was not seen begins nowhere that is known.
-  if (said.head?.isOver === false && !border.open) return undefined;
+  if (said.isBlind === true || (said.head?.isOver === false && !border.open)) return undefined;
   const open = said.open ?? border.open;
   const isPadding = said.isSwitched === true || border.isPadding === true;
   return {

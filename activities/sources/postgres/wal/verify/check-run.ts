@@ -31,6 +31,8 @@ export interface RunSaid {
   zerosFrom?: number;
   /** Those are what a switch left of the segment. */
   isSwitched?: true;
+  /** It begins inside of a page, and none of its records begins behind that: what goes on behind it is not known. */
+  isBlind?: true;
   wrong?: Wrong & { at: number };
 }
 
@@ -62,7 +64,13 @@ class RunWalk {
     while (this.#at < this.#bytes.length && !this.#said.wrong && this.#said.zerosFrom === undefined) this.#page();
     if (this.#open) this.#said.open = { ...this.#open, first: Buffer.from(this.#open.first) };
     if (this.#said.head && this.#headLeft > 0) this.#said.head.isOver = false;
+    if (this.#isBlind) this.#said.isBlind = true;
     return this.#said;
+  }
+
+  /** What stands in the rest of its first page was passed over: a record that is open there, or a switch. */
+  get #isBlind(): boolean {
+    return !this.#isFromPage && this.#said.records === 0;
   }
 
   get #position(): number {
@@ -254,7 +262,7 @@ class RunWalk {
     this.#at = end;
     if (end === this.#bytes.length) return;
     // A stretch of several segments goes on, behind a switch.
-    if (!this.#said.isSwitched) {
+    if (!this.#said.isSwitched && !this.#isBlind) {
       const [what, expected] = ['WAL behind zeros', 'nothing: the last record stands in front of them'];
       return this.#fail({ what, expected, found: 'another segment' }, this.#position);
     }
