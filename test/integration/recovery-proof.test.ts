@@ -11,7 +11,7 @@ import { compareLsn } from '../../workflows/model/lsn.ts';
 import type { Proof, RecoveryPlan } from '../../workflows/model/recovery.ts';
 import { withPostgres, withServerDir } from '../support/postgres.ts';
 import type { Scene } from '../support/recovery.ts';
-import { planFor, recoveryOptions, valueOf, withScene } from '../support/recovery.ts';
+import { planFor, recoveryOptions, sqlOf, valueOf, withScene } from '../support/recovery.ts';
 
 const PAGE_BYTES = 8192;
 
@@ -84,6 +84,18 @@ async function damage(plan: RecoveryPlan, relation: string, page: number): Promi
   }
 }
 
+/** Who may say tomorrow that another number is the greater one. */
+const FICKLE_ORDER = `
+  create or replace function fickle_order(int, int) returns int language sql immutable strict as
+    'select case when $1 = $2 then 0 when $1 > $2 then 1 else -1 end'`;
+const FICKLE = `
+  ${FICKLE_ORDER};
+  create operator class fickle for type int using btree as
+    operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 fickle_order(int, int);
+  create table good as select generate_series(1, 1000) as id;
+  create index fickle_index on good (id fickle);
+  create index good_index on good (id)`;
+
 test('a damaged page of a table is found, although an index knows all that is counted', async () => {
   await withScene(
     {
@@ -92,6 +104,7 @@ test('a damaged page of a table is found, although an index knows all that is co
         await server.sql('create table wide (id int primary key, pad text)');
         await server.sql(`insert into wide select g, repeat('x', 1500) from generate_series(1, 5000) g`);
         await server.sql('vacuum (freeze, analyze) wide');
+        await server.sql(FICKLE);
       },
     },
     async (scene) => {
@@ -106,6 +119,18 @@ test('a damaged page of a table is found, although an index knows all that is co
       const reading = 'every relation readable (full scan)';
       assert.ok(failing(proof).includes(reading), JSON.stringify(proof.checks));
       assert.match(proof.checks.find(({ name }) => name === reading)?.found ?? '', /wide.*page/);
+
+      // Open, it is asked for everything, many objects at once: those that are not sound are named, and no others.
+      const harm = async (copy: RecoveryPlan): Promise<void> => {
+        await damage(copy, relation, 7);
+        await sqlOf(copy)(FICKLE_ORDER.replace('>', '<'));
+      };
+      const open = await proofOf(scene, { target: { kind: 'immediate' } }, { harm });
+      const told = open.checks.find(({ name }) => name.startsWith('every relation readable (amcheck'));
+      assert.equal(told?.ok, false, JSON.stringify(open.checks));
+      assert.match(told?.found ?? '', /public\.wide: .*page/);
+      assert.match(told?.found ?? '', /fickle_index: .*order/);
+      assert.doesNotMatch(told?.found ?? '', /public\.good|good_index|pg_catalog/);
     },
   );
 });
