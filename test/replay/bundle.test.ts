@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { test } from 'node:test';
 import { ACTIVITY_NAMES } from '../../activities/index.ts';
-import { testBundle } from '../support/workflow-env.ts';
+import { testBundle } from '../support/workflow-bundle.ts';
 
 /** Modules of the bundle, as paths: below this repository, or of a package. */
 async function bundledModules(): Promise<string[]> {

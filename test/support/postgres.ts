@@ -7,6 +7,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { findPostgres } from '../../workers/dev/setup/postgres.ts';
+import { makeCluster } from './cluster.ts';
 
 export interface TestPostgres {
   version: number;
@@ -84,17 +85,7 @@ async function createPostgres(dir: string, options: TestPostgresOptions): Promis
   const binaries = binariesOf(version);
   const dataDir = join(dir, 'data');
   const port = await freePort();
-  await run(join(binaries, 'initdb'), [
-    '-D',
-    dataDir,
-    '-U',
-    'postgres',
-    '--locale=C.UTF-8',
-    '-A',
-    'trust',
-    '--no-sync',
-    ...(options.initdb ?? []),
-  ]);
+  await makeCluster(dataDir, { binaries, args: ['--locale=C.UTF-8', '-A', 'trust', ...(options.initdb ?? [])] });
   await writeFile(
     join(dataDir, 'pg_hba.conf'),
     options.hba ??

@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import { stringify } from 'yaml';
-import { writeBundle } from '../../workers/bundle.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';
 import type { Stack, StackProcess } from '../../workers/dev/stack/index.ts';
 import { startStack } from '../../workers/dev/stack/index.ts';
@@ -19,6 +18,7 @@ import { AcknowledgedOrders } from './system-orders.ts';
 import { until } from './system-until.ts';
 import { newKeyRing } from './vault.ts';
 import type { VictimOrders } from './victim.ts';
+import { testBundle } from './workflow-bundle.ts';
 
 /** PENDING_ACTIVITY_STATE_STARTED of temporal.api.enums.v1. */
 const STARTED = 2;
@@ -96,7 +96,7 @@ export async function withSystem(
       await chmod(stack.dir, 0o755);
       await mkdir(join(stack.dir, 'vault'));
       await newKeyRing(join(stack.dir, 'keys'));
-      await writeBundle(join(stack.dir, 'workflows.js'));
+      await writeFile(join(stack.dir, 'workflows.js'), (await testBundle()).code);
       const system: System = {
         ...{ stack, server, orders, client, vault: join(stack.dir, 'vault'), awaited },
         tenant: (choice) => tenantOf(system, choice),

@@ -2,17 +2,17 @@ import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { isGrpcServiceError } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import type { WorkflowBundleWithSourceMap } from '@temporalio/worker';
-import { bundleWorkflowCode, Runtime, Worker } from '@temporalio/worker';
+import type { WorkflowBundle } from '@temporalio/worker';
+import { Runtime, Worker } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
 import { ACTIVITY_NAMES } from '../../activities/index.ts';
-import { workflowsPath } from '../../workers/bundle.ts';
 import { ensureTools } from '../../workers/dev/setup/index.ts';
 import { ensureSearchAttributes } from '../../workers/search-attributes.ts';
 import type { RunProgress } from '../../workflows/messages.ts';
 import { progressQuery } from '../../workflows/messages.ts';
 import { hostQueue, TASK_QUEUE } from '../../workflows/model/names.ts';
 import { answers } from './workflow-answers.ts';
+import { testBundle } from './workflow-bundle.ts';
 
 export type ActivityName = keyof Activities;
 
@@ -61,14 +61,6 @@ export interface WorkflowWorld {
 const quiet = (): void => undefined;
 const QUIET = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
 
-let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
-
-/** The workflows, bundled once in a process. */
-export function testBundle(): Promise<WorkflowBundleWithSourceMap> {
-  bundled ??= bundleWorkflowCode({ workflowsPath: workflowsPath(), logger: QUIET });
-  return bundled;
-}
-
 /** A Temporal server of the test's own that skips time, with workers whose activities are scripted. */
 export async function withWorkflows<T>(
   use: { settings?: readonly string[] },
@@ -98,7 +90,7 @@ export async function withWorkflows<T>(
 }
 
 async function withWorkers<T>(
-  { env, workflowBundle }: { env: TestWorkflowEnvironment; workflowBundle: WorkflowBundleWithSourceMap },
+  { env, workflowBundle }: { env: TestWorkflowEnvironment; workflowBundle: WorkflowBundle },
   callback: (world: WorkflowWorld) => Promise<T>,
 ): Promise<T> {
   const runs = new Map<string, { run: TestRun; options: StartOptions }>();

@@ -45,7 +45,7 @@ async function acceptedIn(run: TestRun): Promise<number> {
   return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
 }
 
-test('approvals', { concurrency: 4, timeout: 240_000 }, async (t) => {
+test('approvals', { concurrency: 4, timeout: 600_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     const told: Promise<void>[] = [];
     const tell = (name: string, work: () => Promise<void>): void => void told.push(t.test(name, work));

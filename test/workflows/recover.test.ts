@@ -77,7 +77,7 @@ function wellFor(most: number): { board: Switchboard; script: Script } {
   return { board, script };
 }
 
-test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE, timeout: 240_000 }, async (t) => {
+test('recover: traffic, recovery and approval, in order', { concurrency: AT_ONCE, timeout: 600_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     const told: Promise<void>[] = [];
     const tell = (name: string, work: () => Promise<void>): void => void told.push(t.test(name, work));

@@ -65,7 +65,7 @@ const REFUSED: [workflow: string, order: unknown, place: string][] = [
   ['compactWal', { source: 'shop', open: 'yes' }, 'compactWal.open'],
 ];
 
-test('workflows: schedules and orders', { timeout: 240_000 }, async (t) => {
+test('workflows: schedules and orders', { timeout: 600_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     await t.test('orders are refused key by key, before anything is asked', async () => {
       const refusals = REFUSED.map(async ([workflow, order, place], index) => {

@@ -13,7 +13,7 @@ function away(): ApplicationFailure {
   return failure('Unavailable', 'server of the test is away');
 }
 
-test('workflows that wait', { timeout: 240_000 }, async (t) => {
+test('workflows that wait', { timeout: 600_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     await t.test('RTO clock: a warning at 75 %, an alarm at 100 %, and the recovery goes on', async () => {
       let run: TestRun = undefined as never;

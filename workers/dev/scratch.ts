@@ -5,7 +5,8 @@ import { freemem, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const MEMORY_DISK = '/dev/shm';
-const PREFIX = 'lifeboat-test-';
+/** Names of these folders begin so. */
+export const SCRATCH_PREFIX = 'lifeboat-test-';
 /** statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
 /** Several times what the tests have at once. */
@@ -30,7 +31,7 @@ export async function testScratch(): Promise<AsyncDisposable & { path: string }>
 /** What a killed run left would stay in memory for as long as the machine runs. */
 async function removeAbandoned(): Promise<void> {
   for (const name of await readdir(MEMORY_DISK).catch(() => [])) {
-    const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
+    const pid = new RegExp(`^${SCRATCH_PREFIX}(\\d+)-`).exec(name)?.[1];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
     await rm(join(MEMORY_DISK, name), { recursive: true, force: true }).catch(() => undefined);
   }
@@ -44,7 +45,7 @@ async function hasRoom(): Promise<boolean> {
 
 /** Servers run as another user, who has to get through it. */
 async function newFolder(parent: string): Promise<string> {
-  const path = await mkdtemp(join(parent, `${PREFIX}${process.pid}-`));
+  const path = await mkdtemp(join(parent, `${SCRATCH_PREFIX}${process.pid}-`));
   await chmod(path, 0o1777);
   return path;
 }
