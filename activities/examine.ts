@@ -1,9 +1,9 @@
 import { failureFacts, findFailure } from '../workflows/model/failure.ts';
-import { streamSlots } from '../workflows/model/names.ts';
 import type { DoctorCheck, InspectAnswer } from '../workflows/model/results.ts';
 import { describeTraffic } from '../workflows/model/traffic.ts';
 import { withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
+import { leftSlots, slotsOf } from './slots.ts';
 import { checkStore } from './stores/check.ts';
 import { findStore } from './stores/index.ts';
 import { findSwitch } from './switches/index.ts';
@@ -44,7 +44,8 @@ function examineSource(deps: Deps, name: string): Promise<DoctorCheck[]> {
         await session.check({
           increments: wantsIncrements(config),
           archive: config.wal.archive !== undefined,
-          slots: config.wal.archive ? [] : streamSlots(config.wal.slot, config.wal.streams),
+          slots: slotsOf(config),
+          leftSlots: leftSlots(deps, name),
           from: fromOf(config),
           every: true,
         })

@@ -45,7 +45,7 @@ import { locateTraffic, moveTraffic } from './traffic.ts';
 import { verifyPoint } from './verify.ts';
 import { verifyPoints } from './verify-points.ts';
 import { verifyWal } from './verify-wal.ts';
-import { awaitStreaming, streamWal } from './wal.ts';
+import { awaitStreaming, dropStreamSlot, streamWal } from './wal.ts';
 import { weighRecovery } from './weigh.ts';
 import { writeReport } from './write-report.ts';
 
@@ -59,6 +59,7 @@ const ACTIVITIES = {
   publishPoint,
   discardDrafts,
   streamWal,
+  dropStreamSlot,
   planRestore,
   prepareTarget,
   fetchBase,

@@ -34,9 +34,9 @@ export async function portionOf(use: SourceUse, route: Route, task: PlanTask): P
   };
 }
 
-/** Whoever takes rows of the copy hears at once of what the database of now cannot take. */
-export async function checkRows({ session }: SourceUse, { rows, onlyDatabase = '' }: PlanTask): Promise<void> {
-  if (rows) await session.rows?.check(onlyDatabase, rows);
+/** Whoever takes rows of the copy hears at once of what keeps them from the database of now. */
+export async function checkRows({ session }: SourceUse, plan: RecoveryPlan, { rows }: PlanTask): Promise<void> {
+  if (rows) await session.rows?.check(plan, rows);
 }
 
 function bringOf(task: PlanTask): { bring?: BringPlan } {

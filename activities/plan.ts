@@ -64,7 +64,7 @@ async function planRecovery(deps: Deps, task: PlanTask, use: SourceUse): Promise
   const { manifest } = await use.vault.open(choice.route.base.point);
   const plan = await planOf({ deps, task, use, choice, holdings, manifest });
   await use.session.recovery.check(plan);
-  await checkRows(use, task);
+  await checkRows(use, plan, task);
   const windows = windowsOf(holdings);
   const { target } = plan;
   return {

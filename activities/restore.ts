@@ -1,11 +1,20 @@
 import type { Brought } from '../workflows/model/partial.ts';
-import type { FetchEvidence, OpenEvidence, Proof, RecoveryPlan, ReplayEvidence } from '../workflows/model/recovery.ts';
-import { failure } from '../workflows/model/failure.ts';
+import type {
+  Discarded,
+  FetchEvidence,
+  OpenEvidence,
+  Proof,
+  RecoveryPlan,
+  ReplayEvidence,
+} from '../workflows/model/recovery.ts';
+import { failure, findFailure, isRetryable } from '../workflows/model/failure.ts';
 import type { StandbyEvidence } from '../workflows/model/standby.ts';
 import { provenToFollow } from '../workflows/model/standby.ts';
+import { attempt } from './activity-run.ts';
 import type { Deps } from './deps.ts';
 import { endUse } from './in-use.ts';
 import { isoTime } from './io/clock.ts';
+import type { Restoring } from './sources/source.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 
@@ -67,11 +76,33 @@ export function finishRestore(deps: Deps, plan: RecoveryPlan): Promise<void> {
   });
 }
 
-export function discardRestore(deps: Deps, plan: RecoveryPlan): Promise<void> {
+/** Attempts that a server gets to answer before what stands there is left to people; about a quarter of a minute of pauses. */
+const SERVER_ATTEMPTS = 5;
+
+/** A server that is away, which a restore is often about, keeps nothing here from being removed, and the run from its end. */
+export function discardRestore(deps: Deps, plan: RecoveryPlan): Promise<Discarded> {
   return useSource(deps, plan.source, async (use) => {
+    const left = await leftOnServer(use.session.recovery, plan);
     await use.session.recovery.discard(plan);
     await letGo(use);
+    return left === undefined ? {} : { left };
   });
+}
+
+async function leftOnServer(recovery: Restoring, plan: RecoveryPlan): Promise<string | undefined> {
+  try {
+    await recovery.dropBrought?.(plan);
+    return undefined;
+  } catch (error) {
+    const known = findFailure(error);
+    if ((!known || isRetryable(known)) && attempt() < SERVER_ATTEMPTS) throw error;
+    return `drop database ${unnamedOf(plan)}, if it is there: ${known?.message ?? String(error)}`;
+  }
+}
+
+/** What a database is called on the server until it gets its name. */
+function unnamedOf({ partial, dump }: RecoveryPlan): string {
+  return (partial?.bring?.into ?? dump?.into)?.temporary ?? '';
 }
 
 /** A store that is away keeps nobody from a copy that is there: the note of a run that is over counts for nothing. */

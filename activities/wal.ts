@@ -6,6 +6,7 @@ import type { WalHole } from '../workflows/model/wal.ts';
 import type { Deps } from './deps.ts';
 import type { LogShipping } from './sources/source.ts';
 import { holdingsOf } from './holdings.ts';
+import { leftSlots, slotsOf } from './slots.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 
@@ -29,6 +30,31 @@ export function streamWal(deps: Deps, { source, stream = 1, ...passing }: WalTas
   });
 }
 
+/**
+ * Drops the slot of a stream that there is not to be any more, for the run that streamed from it: only that knows that it is
+ * ours. Precondition while the configuration names it. A repeat finds it gone.
+ */
+export function dropStreamSlot(
+  deps: Deps,
+  { source, stream }: { source: string; stream: number },
+): Promise<{ slot: string; found: string }> {
+  return useSource(deps, source, async (use) => {
+    const { wal } = use.config;
+    const slot = streamSlots(wal.slot, stream).at(-1) ?? wal.slot;
+    const others = slotsOf(use.config);
+    if (others.includes(slot)) {
+      throw failure('Precondition', `slot ${slot} is that of stream ${stream} of ${source}`, {
+        ...{ place: `sources.${source}.wal.streams`, expected: `fewer than ${stream}`, found: `${wal.streams ?? 1}` },
+        hint: 'it is dropped when the configuration of the workers names it no more: restart them, then lifeboat apply',
+      });
+    }
+    if (!leftSlots(deps, source).includes(slot)) return { slot, found: 'another source has it now' };
+    const { from } = wal;
+    const found = await logOf(use).dropSlot({ slot, others, ...(from === undefined ? {} : { from }) });
+    return { slot, found };
+  });
+}
+
 /** Returns when the server streams to a slot of ours: from then on no WAL of a backup can be missed. */
 export function awaitStreaming(deps: Deps, { source }: { source: string }): Promise<void> {
   return useSource(deps, source, async (use) => {
@@ -47,7 +73,7 @@ export function awaitStreaming(deps: Deps, { source }: { source: string }): Prom
 /** What the vault holds, what of it can be reached, and how far the server is ahead. */
 export function readWal(deps: Deps, { source }: { source: string }): Promise<WalAnswer> {
   return useSource(deps, source, async (use) => {
-    const status = await logOf(use).status(use.vault.wal, use.config.wal);
+    const status = await logOf(use).status(use.vault.wal, { ...use.config.wal, left: leftSlots(deps, source) });
     const { points } = await use.vault.points();
     const systemId = status.systemId || points.at(-1)?.systemId;
     if (systemId === undefined) return { ...status, windows: [] };

@@ -1,4 +1,5 @@
-import type { RescueResult, TableDifference } from '../workflows/model/rescue.ts';
+import type { Rescued, RescueResult, TableDifference } from '../workflows/model/rescue.ts';
+import { otherwiseText } from '../workflows/model/rescue.ts';
 import { describeTarget } from '../workflows/model/target.ts';
 import { proofText } from './restore-lines.ts';
 import { pairLines } from './table.ts';
@@ -6,11 +7,8 @@ import { pairLines } from './table.ts';
 /** What was found, and what was written. */
 export function rescueLines({ restore, difference, rescued, approvals, cleaned, report }: RescueResult): string[] {
   const { plan, proof } = restore;
-  const rows = (rescued?.tables ?? []).reduce((sum, each) => sum + each.inserted + each.overwritten, 0);
   return [
-    rescued
-      ? `${rows} rows of ${plan.source} were written as they were, in one transaction`
-      : `nothing was written into ${plan.source}`,
+    headline(plan.source, rescued),
     ...pairLines([
       ['  as they were', `${describeTarget(plan.target)}, from ${plan.base.point}`],
       ...difference.tables.map((each): [string, string] => [`  ${each.table}`, differenceText(each)]),
@@ -19,13 +17,28 @@ export function rescueLines({ restore, difference, rescued, approvals, cleaned, 
         `${each.inserted} inserted, ${each.overwritten} overwritten`,
       ]),
       ['  transaction', rescued && `${rescued.xid} on ${rescued.server}`],
-      ['  SEQUENCES', listed(rescued?.behind ?? [])],
+      ...(rescued ? doubts(rescued) : []),
       ['  approved by', listed(approvals.map(({ by }) => by))],
       ['  every row', listed(difference.reports)],
       ['  proof', proofText(proof)],
       ['  copy', cleaned ? 'removed' : 'NOT removed, see the run'],
       ['  report', report && `${report.file} on host ${report.host}`],
     ]),
+  ];
+}
+
+function headline(source: string, rescued: Rescued | undefined): string {
+  if (!rescued) return `nothing was written into ${source}`;
+  const rows = rescued.tables.reduce((sum, each) => sum + each.inserted + each.overwritten, 0);
+  const changed = (rescued.otherwise ?? []).reduce((sum, each) => sum + each.rows, 0);
+  const how = changed > 0 ? `(${changed} NOT as they were)` : 'as they were';
+  return `${rows} rows of ${source} were written ${how}, in one transaction`;
+}
+
+function doubts({ behind, otherwise = [] }: Rescued): [string, string | undefined][] {
+  return [
+    ['  NOT AS THEY WERE', otherwise.length > 0 ? otherwiseText(otherwise) : undefined],
+    ['  SEQUENCES', listed(behind)],
   ];
 }
 

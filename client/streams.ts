@@ -1,12 +1,13 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
-import { workflowId } from '../workflows/model/names.ts';
+import { refreshSignal } from '../workflows/messages.ts';
+import { MOST_STREAMS, workflowId } from '../workflows/model/names.ts';
 import type { WalOrder, WatchOrder } from '../workflows/model/orders.ts';
 import type { Session } from './connect.ts';
 import { startOrJoin } from './start.ts';
 
 /** A run that never ends by itself: a WAL stream of a source, or the watch over a cluster. */
 export interface StreamStep {
-  do: 'start' | 'keep';
+  do: 'start' | 'keep' | 'end';
   id: string;
   workflow: 'wal' | 'watch';
   order: WalOrder | WatchOrder;
@@ -16,14 +17,18 @@ export interface StreamStep {
 
 type Wanted = Omit<StreamStep, 'do'>;
 
-/** Which of them are not there. Changes nothing. */
-export function planStreams(session: Session): Promise<StreamStep[]> {
-  return Promise.all(
-    [...streamed(session), ...watched(session)].map(async (wanted) => ({
-      ...wanted,
-      do: (await isRunning(session, wanted.id)) ? ('keep' as const) : ('start' as const),
-    })),
-  );
+/** Which of them are not there, and which WAL streams are that should not be. Changes nothing. */
+export async function planStreams(session: Session): Promise<StreamStep[]> {
+  const wanted = [...streamed(session), ...watched(session)];
+  const steps = await Promise.all([
+    ...wanted.map(async (each): Promise<StreamStep[]> => {
+      return [{ ...each, do: (await isRunning(session, each.id)) ? 'keep' : 'start' }];
+    }),
+    ...surplus(session).map(async (each): Promise<StreamStep[]> => {
+      return (await isRunning(session, each.id)) ? [{ ...each, do: 'end' }] : [];
+    }),
+  ]);
+  return steps.flat();
 }
 
 function watched({ config }: Session): Wanted[] {
@@ -42,8 +47,19 @@ export function watchOf(service: string): Wanted {
 
 function streamed({ config }: Session): Wanted[] {
   return Object.entries(config.sources).flatMap(([source, { dumps, wal }]) =>
-    dumps === true ? [] : Array.from({ length: wal.streams ?? 1 }, (_, index) => streamOf(source, index + 1)),
+    dumps === true ? [] : streamsOf(source, { from: 1, to: wal.streams ?? 1 }),
   );
+}
+
+/** Streams that a source may have had, and that the configuration does not name. */
+function surplus({ config }: Session): Wanted[] {
+  return Object.entries(config.sources).flatMap(([source, { dumps, wal }]) =>
+    dumps === true ? [] : streamsOf(source, { from: (wal.streams ?? 1) + 1, to: MOST_STREAMS }),
+  );
+}
+
+function streamsOf(source: string, { from, to }: { from: number; to: number }): Wanted[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => streamOf(source, from + index));
 }
 
 function streamOf(source: string, stream: number): Wanted {
@@ -67,4 +83,9 @@ export async function startStream(
 ): Promise<{ joined: boolean }> {
   const { joined } = await startOrJoin(session, { workflow, workflowId: id, order, summary });
   return { joined };
+}
+
+/** It looks at the configuration of its worker, ends when that does not name it, and drops its slot. */
+export async function endStream(session: Session, { id }: StreamStep): Promise<void> {
+  await session.ask(() => session.client.workflow.getHandle(id).signal(refreshSignal));
 }

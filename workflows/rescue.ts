@@ -16,9 +16,9 @@ import type { RestoreOrder } from './model/orders.ts';
 import type { RestoreResult } from './model/recovery.ts';
 import type { ReportSection } from './model/report.ts';
 import type { Difference, RescueOrder, RescueResult, Rescued, RowsTask } from './model/rescue.ts';
-import { differenceSection, factsOfDifference, isChanged } from './model/rescue.ts';
+import { differenceSection, factsOfDifference, isChanged, otherwiseText, rescuedSection } from './model/rescue.ts';
 import type { SourceFacts } from './model/results.ts';
-import type { ApprovalRule } from './model/service.ts';
+import { USUAL_APPROVAL } from './model/service.ts';
 import { describeTarget } from './model/target.ts';
 import { bulk, quick } from './options.ts';
 
@@ -143,9 +143,6 @@ async function compare(use: Rescuing): Promise<Difference> {
   return difference;
 }
 
-/** Where the configuration says nothing. */
-const USUAL_RULE: ApprovalRule = { of: 1, from: [], byAnother: true, withinMs: 3_600_000 };
-
 /** What has changed since somebody approved it is shown again: only what was seen is written. */
 async function writeApproved(use: Rescuing, seen: Difference): Promise<Rescued> {
   const { order, journal, notices, approvals, said, facts, restore } = use;
@@ -158,7 +155,7 @@ async function writeApproved(use: Rescuing, seen: Difference): Promise<Rescued> 
   };
   for (;;) {
     const { evidence, given } = await approvals.ask({
-      ...{ journal, notices, rule: facts.approval ?? USUAL_RULE, initiator: order.by },
+      ...{ journal, notices, rule: facts.approval ?? USUAL_APPROVAL, initiator: order.by },
       what: `write rows into database ${order.onlyDatabase} of ${order.source}`,
       weigh: async () => weigh(use, await look()),
     });
@@ -168,13 +165,25 @@ async function writeApproved(use: Rescuing, seen: Difference): Promise<Rescued> 
       const rescued = await acts.writeRows({ ...taskOf(use), hash: said.difference?.hash ?? '' });
       said.rescued = rescued;
       journal.note(`transaction ${rescued.xid} is committed on ${rescued.server}`);
-      if (rescued.behind.length > 0) journal.attention(`set these sequences forward: ${rescued.behind.join('; ')}`);
+      tellPeople(use, rescued);
       return rescued;
     } catch (error) {
       if (!isChanged(error)) throw error;
       journal.note('rows have changed since they were approved: nothing was written, they are shown again');
     }
   }
+}
+
+/** What is committed and still not as whoever approved it may think. */
+function tellPeople({ journal, notices, order }: Rescuing, { behind, otherwise = [] }: Rescued): void {
+  const told = [
+    ...(otherwise.length > 0 ? [`look at rows that are not as the copy has them: ${otherwiseText(otherwise)}`] : []),
+    ...(behind.length > 0 ? [`set these sequences forward: ${behind.join('; ')}`] : []),
+  ];
+  if (told.length > 0) journal.attention(told.join('; '));
+  if (otherwise.length === 0) return;
+  const title = `rows brought back into ${order.source} were changed as they were written`;
+  notices.send({ severity: 'warning', title, body: otherwiseText(otherwise) });
 }
 
 async function weigh({ order, restore }: Rescuing, difference: Difference): Promise<Evidence> {
@@ -193,14 +202,6 @@ function sectionsOf({ difference, evidence, approvals, rescued }: Said): ReportS
   return [
     ...(difference ? [differenceSection(difference)] : []),
     ...approvalSections({ evidence, approvals }),
-    ...(rescued
-      ? [
-          {
-            title: `Transaction ${rescued.xid} on ${rescued.server}`,
-            head: ['table', 'inserted', 'overwritten'],
-            rows: rescued.tables.map(({ table, inserted, overwritten }) => [table, `${inserted}`, `${overwritten}`]),
-          },
-        ]
-      : []),
+    ...(rescued ? [rescuedSection(rescued)] : []),
   ];
 }

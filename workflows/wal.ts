@@ -6,6 +6,7 @@ import { endBy, messageOf } from './lib/conclude.ts';
 import { Journal } from './lib/journal.ts';
 import { Notices } from './lib/notices.ts';
 import { whenLonger } from './lib/patience.ts';
+import { endSurplus, isSurplus } from './lib/surplus-stream.ts';
 import { nowMs } from './lib/time.ts';
 import { besideOf, STEADY_MS, Trouble } from './lib/trouble.ts';
 import { failure } from './model/failure.ts';
@@ -55,8 +56,9 @@ export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
     stream = new Stream(journal, { facts, open, number });
     setHandler(refreshSignal, () => stream.refresh());
     setHandler(newBaseSignal, (base) => stream.newBase(base));
-    while (!workflowInfo().continueAsNewSuggested) await stream.once();
+    await stream.goOn();
     await stream.settle();
+    if (stream.isOver) return await endSurplus(journal, { source: order.source, stream: number });
     // A new run would not know of a cancellation that came meanwhile.
     const scope = CancellationScope.current();
     if (scope.consideredCancelled) await scope.cancelRequested;
@@ -67,7 +69,7 @@ export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
   await continueAsNew<typeof wal>(order, ...(stream.open ? [stream.open] : []));
 }
 
-/** One that runs goes on when there are to be fewer: it is for a person to cancel, and its slot to drop. */
+/** One that runs goes on when there are to be fewer, until it is refreshed: `lifeboat apply` does that. */
 function refuseStream(number: number, { source, walStreams = 1 }: SourceFacts): void {
   if (workflowInfo().continuedFromExecutionRunId !== undefined) return;
   throw failure('ConfigInvalid', `source ${source} has no stream ${number}`, {
@@ -111,6 +113,8 @@ class Stream {
   #facts: SourceFacts;
   #scope: CancellationScope | undefined;
   #refreshed = false;
+  /** The configuration does not name it any more. */
+  #isOver = false;
   #open: OpenHole | undefined;
   #holesInARow = 0;
 
@@ -131,6 +135,10 @@ class Stream {
 
   get open(): OpenHole | undefined {
     return this.#open;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get #what(): string {
@@ -197,9 +205,15 @@ class Stream {
     return this.#notices.settle();
   }
 
+  /** Attempt after attempt, until it is over or its history is long. */
+  async goOn(): Promise<void> {
+    while (!workflowInfo().continueAsNewSuggested && !this.#isOver) await this.once();
+  }
+
   /** One attempt, to its end; throws only when the run itself is cancelled. */
   async once(): Promise<void> {
     while (this.#refreshed) await this.#lookAgain();
+    if (this.#isOver) return;
     const startedMs = nowMs();
     this.#scope = new CancellationScope();
     try {
@@ -236,7 +250,9 @@ class Stream {
       return this.#facts;
     });
     this.#notices.facts = this.#facts;
-    this.#orderBase();
+    this.#isOver = isSurplus(this.#number, this.#facts);
+    if (this.#isOver) this.#bases.end();
+    else this.#orderBase();
   }
 
   /** A hole is passed, so that what comes after it is kept; anything else is tried again after a pause. */

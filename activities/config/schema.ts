@@ -1,7 +1,7 @@
 import type { ZodType } from 'zod';
 import { z } from 'zod';
 import { failure, failureFacts, findFailure } from '../../workflows/model/failure.ts';
-import { NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
+import { MOST_STREAMS, NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
 import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
@@ -107,7 +107,7 @@ export const sourceShape = {
         .regex(/^[a-z0-9_]{1,63}$/, 'a slot name: a-z, 0-9 and _, at most 63')
         .optional(),
       from: z.enum(SERVER_WISHES).optional(),
-      streams: z.int().min(1).max(4).default(1),
+      streams: z.int().min(1).max(MOST_STREAMS).default(1),
       hosts: z.array(name).optional(),
     })
     .prefault({}),

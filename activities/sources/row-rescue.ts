@@ -1,4 +1,5 @@
 import type { RowsWish } from '../../workflows/model/orders.ts';
+import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
 import type { Difference, Rescued, RowsTask } from '../../workflows/model/rescue.ts';
 
 /** A row that differs, for the list of all of them. */
@@ -14,8 +15,11 @@ export interface DifferingRow {
 
 /** Rows of a recovered copy beside those of the database that goes on. `finish` of the recovery comes too late for both. */
 export interface RowRescue {
-  /** Looks at the tables as they are now, before there is a copy: NotFound, ConfigInvalid, Unsupported, Denied, or what the condition lacks. */
-  check(database: string, wish: RowsWish): Promise<void>;
+  /**
+   * Looks at production as it is now, before there is a copy: that rows of the plan's base belong there and can be written, and
+   * the tables. Precondition (another cluster or database, a standby), NotFound, ConfigInvalid, Unsupported, Denied.
+   */
+  check(plan: RecoveryPlan, wish: RowsWish): Promise<void>;
   /**
    * Compares tables by their primary keys, both read in the order of the key, each on one snapshot; `note` takes each row that
    * differs. NotFound, ConfigInvalid (a name), Unsupported (no key), Precondition (other columns, another cluster).

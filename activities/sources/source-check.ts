@@ -18,6 +18,8 @@ export interface CheckWants {
   archive?: boolean;
   /** Names of the slots that WAL is streamed from: these and those of others are looked at. */
   slots?: readonly string[];
+  /** Names of those that streams of this source once may have had: nobody reads them. */
+  leftSlots?: readonly string[];
   /** Which servers backups and WAL come from: the faults of those count; absent: as BackupOptions and ShipOptions say. */
   from?: { backup?: ServerWish; wal?: ServerWish };
   /** Try every server of the cluster, not only those that are chosen. */

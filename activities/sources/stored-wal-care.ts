@@ -1,7 +1,7 @@
 import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { TimelineHistory, WalObject } from '../../workflows/model/wal.ts';
 import type { WalFault } from '../../workflows/model/wal-verify.ts';
-import type { WalVault } from './source.ts';
+import type { WalVault } from './log-shipping.ts';
 
 /** WAL of one timeline from a position on. */
 export interface CommitSearch {

@@ -14,14 +14,14 @@ export function define(command: Command): Handler {
     ['lifeboat apply --dry-run', 'what would change'],
     [
       'lifeboat apply',
-      'create, update, delete, start WAL streams and watches; a schedule that a person paused stays paused',
+      'create, update, delete, start WAL streams and watches, end streams that are too many; a paused schedule stays paused',
     ],
   ]);
   return apply;
 }
 
 async function apply(call: Call): Promise<Outcome> {
-  const [{ openSession }, { planSchedules, doStep }, { planStreams, startStream }] = await Promise.all([
+  const [{ openSession }, { planSchedules, doStep }, { planStreams, startStream, endStream }] = await Promise.all([
     import('../connect.ts'),
     import('../schedules/reconcile.ts'),
     import('../streams.ts'),
@@ -32,7 +32,10 @@ async function apply(call: Call): Promise<Outcome> {
   const dryRun = call.options['dryRun'] === true;
   if (!dryRun) {
     await doAll(steps, call, (step) => doStep(session, step));
-    for (const stream of streams) if (stream.do === 'start') await startStream(session, stream);
+    for (const stream of streams) {
+      if (stream.do === 'start') await startStream(session, stream);
+      if (stream.do === 'end') await endStream(session, stream);
+    }
   }
   const schedules = steps.map((step) => ({
     do: step.do,
@@ -66,6 +69,7 @@ function stepLines(step: Step): string[] {
 }
 
 function streamLine(stream: StreamStep): string {
+  if (stream.do === 'end') return `- ${stream.id}  ends, and drops its slot, as its worker knows of it`;
   const does = stream.workflow === 'wal' ? 'streams the WAL' : 'watches the servers';
   return stream.do === 'start' ? `+ ${stream.id}  ${does} until it is cancelled` : `= ${stream.id}`;
 }

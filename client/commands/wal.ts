@@ -64,6 +64,10 @@ function serverLines({ server, unreachable }: WalAnswer): string[] {
         'slot of another stream',
         `${slot}: ${slotState}, ${formatBytes(retainedBytes)} kept`,
       ]),
+      ...(server.left ?? []).map(({ slot, slotState, retainedBytes }): [string, string] => [
+        'SLOT OF NO STREAM',
+        `${slot}: ${slotState}, ${formatBytes(retainedBytes)} kept: lifeboat doctor says what to do`,
+      ]),
     ]),
   ];
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { plainRun } from '../../activities/io/run.ts';
 import { createLogShipping } from '../../activities/sources/postgres/wal/index.ts';
+import { failureTypeOf } from '../../workflows/model/failure.ts';
 import { compareLsn, lsnDistanceBytes } from '../../workflows/model/lsn.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import { recoveryOptions } from '../support/recovery.ts';
@@ -19,6 +20,9 @@ async function faults(at: Shipped): Promise<unknown[]> {
   for await (const { faults: some } of log.check(at.wal, order)) found.push(...some);
   return found;
 }
+
+const drop = ({ server }: Shipped, others: string[]): Promise<string> =>
+  createLogShipping('shop', recoveryOptions(server), plainRun()).dropSlot({ slot: SECOND.ship.slot, others });
 
 const ranges = async (at: Shipped): Promise<number> => rangesOf(await at.wal.list({ systemId: at.id })).length;
 
@@ -43,6 +47,8 @@ test('two streams bring the same: whichever dies, nothing is missing, and nothin
     const [first, second] = [ship(at.server, at.wal), ship(at.server, at.wal, SECOND)];
     await load(at.server, 60_000);
     await covers(first, at);
+    const isBusy = (error: unknown): boolean => failureTypeOf(error) === 'Busy';
+    await assert.rejects(drop(at, ['lifeboat_shop']), isBusy, 'somebody reads it');
     await first.stop();
     await load(at.server, 60_000);
     await covers(second, at);
@@ -63,6 +69,12 @@ test('two streams bring the same: whichever dies, nothing is missing, and nothin
     const whole = objects.filter(({ startLsn, endLsn }) => lsnDistanceBytes(startLsn, endLsn) === SEGMENT);
     assert.ok(whole.length >= 2);
     assert.equal(new Set(whole.map(({ startLsn }) => startLsn)).size, whole.length);
+    // There is to be one stream.
+    await free(at, SECOND.ship.slot);
+    await assert.rejects(drop(at, ['lifeboat_other']), isBusy, 'no other one keeps WAL');
+    assert.deepEqual([await drop(at, ['lifeboat_shop']), await drop(at, ['lifeboat_shop'])], ['dropped', 'absent']);
+    const slots = await at.server.sql('select slot_name as name from pg_replication_slots');
+    assert.deepEqual(slots, [{ name: 'lifeboat_shop' }]);
   });
 });
 

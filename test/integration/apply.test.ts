@@ -42,6 +42,32 @@ const exists = async (world: CliWorld, id: string): Promise<boolean> => {
   }
 };
 
+test('apply: a stream that is to be no more is asked to end', async () => {
+  await withCliWorld(async (world) => {
+    const streams = (count: number): Promise<unknown> =>
+      world.writeConfig(
+        body('mine', NIGHTLY).replace('    store: local', `    store: local\n    wal: { streams: ${count} }`),
+      );
+    await streams(2);
+    await apply(world);
+    await streams(1);
+    const dry = await world.cli(['apply', '--dry-run']);
+    assert.match(dry.out, /^= wal\/shop\n- wal\/shop\/2 {2}ends, and drops its slot/m);
+    const second = world.client.workflow.getHandle('wal/shop/2');
+    const asked = async (): Promise<unknown[]> =>
+      ((await second.fetchHistory()).events ?? []).flatMap(
+        ({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName ?? [],
+      );
+    assert.deepEqual(await asked(), []);
+    const said = await world.cli(['apply', '--json']);
+    assert.deepEqual(said.json['streams'], [
+      { do: 'keep', id: 'wal/shop' },
+      { do: 'end', id: 'wal/shop/2' },
+    ]);
+    assert.deepEqual(await asked(), ['refresh']);
+  });
+});
+
 test('apply: the difference is shown first, then made, then there is none', async () => {
   await withCliWorld(async (world) => {
     await world.writeConfig(body('mine', NIGHTLY));

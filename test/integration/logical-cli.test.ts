@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
@@ -68,6 +68,10 @@ test('a source that is dumped, by the CLI: from doctor to a database beside the 
     assert.ok(drill.restore.proof.ok && drill.cleaned && drill.rtoMs > 0 && drill.rpoMs !== undefined);
     assert.equal(drill.restore.proof.rows, 1200);
 
+    // Written anew by whatever proves the point again.
+    const mark = (): Promise<Buffer> => readFile(join(world.vault, 'crm', 'points', point.point, 'checked'));
+    const proven = await mark();
+
     await t.test('into a database of the running server: what had the name is kept', async () => {
       const before = await textOf(server.binaries, { ...server.connection, database: 'crm' });
       await server.sql('delete from people; drop table sales.deals', 'crm');
@@ -104,6 +108,12 @@ test('a source that is dumped, by the CLI: from doctor to a database beside the 
       const { result } = await asked<{ result: RestoreResult }>(world, ...words, '--action', 'shutdown');
       assert.ok(result.proof.ok);
       assert.equal(result.proof.rows, 500);
+    });
+
+    await t.test('a part of a dump proves no whole point', async () => {
+      assert.ok((await mark()).equals(proven));
+      await asked(world, 'drill', 'crm');
+      assert.equal((await mark()).equals(proven), false);
     });
 
     await t.test(PROMISE, async (rows) => {

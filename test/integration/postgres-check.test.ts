@@ -95,6 +95,15 @@ test('slots: one that lost its WAL, ones that nobody reads, and what mends each'
     assert.equal(fresh.length, 1, 'a slot that keeps no more than checkpoints do is no finding');
     assert.match(fresh.join(), /^replication slot; ok; false; lifeboat_shop is not in use/);
 
+    // One of a stream that there is not to be any more keeps all that comes, however little that is now.
+    await make('lifeboat_shop_2');
+    const wants = { slots: ['lifeboat_shop'], leftSlots: ['lifeboat_shop_2', 'lifeboat_shop_3'] };
+    const left = (await checkSource(options, plainRun(), wants)).filter(({ name }) => name.startsWith('slot '));
+    assert.deepEqual(left.map(({ name, ok, backupGoesOn }) => [name, ok, backupGoesOn]), [['slot lifeboat_shop_2', false, true]]); // prettier-ignore
+    assert.match(left[0]?.found ?? '', /^keeps [\d.]+ \w+ of WAL for a stream that wal\.streams does not name$/);
+    assert.match(left[0]?.hint ?? '', /lifeboat apply .* select pg_drop_replication_slot\('lifeboat_shop_2'\)$/);
+    await server.sql(`select pg_drop_replication_slot('lifeboat_shop_2')`);
+
     const fill = async (): Promise<void> => {
       for (let segment = 0; segment < 5; segment++)
         await server.sql(`select pg_logical_emit_message(false, 'test', 'x'); select pg_switch_wal()`);

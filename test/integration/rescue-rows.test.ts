@@ -3,125 +3,57 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { serverPlace } from '../../activities/io/postgres/choose-server.ts';
-import { query } from '../../activities/io/postgres/connection.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { query, serverSchema } from '../../activities/io/postgres/connection.ts';
 import { plainRun } from '../../activities/io/run.ts';
-import { createPointFiles } from '../../activities/sources/postgres/files/index.ts';
 import { createRecovery } from '../../activities/sources/postgres/recovery/index.ts';
 import { withRecovered } from '../../activities/sources/postgres/recovery/session.ts';
 import { createRowRescue } from '../../activities/sources/postgres/rescue/index.ts';
-import type { DifferingRow, RowRescue } from '../../activities/sources/row-rescue.ts';
+import type { DifferingRow } from '../../activities/sources/row-rescue.ts';
 import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
 import type { PartialPlan } from '../../workflows/model/partial.ts';
-import type { RecoveryPlan } from '../../workflows/model/recovery.ts';
-import type { Difference, RowsTask } from '../../workflows/model/rescue.ts';
+import type { Difference } from '../../workflows/model/rescue.ts';
 import { isChanged } from '../../workflows/model/rescue.ts';
-import { withServerDir } from '../support/postgres.ts';
-import type { TestPostgres } from '../support/postgres.ts';
-import type { Scene } from '../support/recovery.ts';
-import { planFor, recoveryOptions, timeOf, valueOf, withScene } from '../support/recovery.ts';
+import { recoveryOptions, valueOf, withScene } from '../support/recovery.ts';
+import { fillTables, ignore, NAMES, waiting, withCopy } from '../support/rescue.ts';
 
-/** Keys of each kind, rows that refer to each other, and columns that nobody may set. */
-const TABLES = `
-  create schema shop;
-  create type shop.state as enum ('open', 'paid');
-  create table shop.orders (
-    id bigint generated always as identity primary key, customer text not null, state shop.state, amount numeric(12,4),
-    doubled numeric generated always as (amount * 2) stored, at timestamptz, raw bytea, tags text[], doc jsonb, pad char(9),
-    score double precision, "odd ""name" text, nothing int);
-  create unique index orders_customer on shop.orders (customer);
-  create table shop.lines (
-    order_id bigint references shop.orders, n int, note text, "lifeboat_row_of_table" int, primary key (order_id, n));
-  create table shop.tree (id text primary key, parent text references shop.tree, v int);
-  create table shop.events (at date, id int, what text, primary key (at, id)) partition by range (at);
-  create table shop.events_1 partition of shop.events for values from ('2025-01-01') to ('2026-01-01');
-  create table shop.events_2 partition of shop.events for values from ('2026-01-01') to ('2027-01-01');
-  create table shop.noted (what text);
-  create table shop.bare (v int);
-  create function shop.empty() returns bool language plpgsql as 'begin delete from shop.bare; return true; end';
-  create function shop.pure() returns bool immutable language plpgsql as 'begin return shop.empty(); end';
-  insert into shop.bare values (1);
-  create function shop.note() returns trigger language plpgsql as 'begin insert into noted values (tg_op); return null; end';
-  alter database crm set search_path = shop, public;
-  insert into shop.orders (customer, state, amount, at, raw, tags, doc, pad, score, "odd ""name")
-    select 'customer ' || g, (case when g % 2 = 0 then 'paid' else 'open' end)::shop.state, g / 7.0,
-           '2026-01-01'::timestamptz + g * interval '1.5 s', decode(md5(g::text), 'hex'), array['a' || g, null, E'x,"y"\\\\'],
-           jsonb_build_object('n', g), 'p' || g, g / 3.0, E'line\\n\\\\ {"' || g from generate_series(1, 900) g;
-  insert into shop.lines select id, 1, repeat('note ', 3) || customer, id from shop.orders;
-  insert into shop.tree select 'ä' || g, case when g > 1 then 'ä' || (g / 2) end, g from generate_series(1, 300) g;
-  insert into shop.events select '2025-06-01'::date + g, g, 'event ' || g from generate_series(1, 400) g;
-  create trigger noted after insert or update on shop.orders for each row execute function shop.note()`;
-
-/** What somebody did who should not have, and what went on meanwhile. */
-const DAMAGE = [
-  'delete from shop.lines where order_id % 3 = 0',
-  'delete from shop.orders where id % 3 = 0',
-  `update shop.orders set amount = 0 where id in (1, 2, 4)`,
-  `insert into shop.orders (customer, amount) values ('new', 1), ('newer', 2)`,
-  'delete from shop.tree',
-  'delete from shop.events where id > 100',
-  'truncate shop.noted',
-];
-
-/** The commit waits for whoever holds the lock. */
+/** The commit waits for whoever holds the lock: what an early trigger puts off fires as late as that. */
 const HELD = `
   delete from shop.tree where id = 'ä300';
+  create function shop.later() returns trigger language plpgsql as
+    'begin set constraints all deferred; insert into shop.bare values (2); return null; end';
+  create constraint trigger held after insert on shop.bare deferrable initially deferred
+    for each row execute function shop.hold();
+  create constraint trigger later after insert on shop.tree deferrable initially deferred
+    for each row execute function shop.later()`;
+
+/** One row is not overwritten. */
+const KEEPING = `
+  create function shop.keep() returns trigger language plpgsql as
+    'begin if new.id = 4 then return null; end if; return new; end';
+  create trigger keep before update on shop.orders for each row execute function shop.keep()`;
+
+/** The update waits for whoever holds the lock, when all is compared. */
+const WAITING = `
   create function shop.hold() returns trigger language plpgsql as
     'begin perform pg_catalog.pg_advisory_xact_lock(4711); return null; end';
-  create constraint trigger held after insert on shop.tree deferrable initially deferred
-    for each row execute function shop.hold()`;
+  create trigger wait before update on shop.orders for each statement execute function shop.hold()`;
 
-const NAMES = ['lines', 'shop.orders', 'tree', 'events'];
-
-async function fill(server: TestPostgres): Promise<void> {
-  await server.sql('create database crm');
-  await server.sql('create database other');
-  await server.sql(TABLES, 'crm');
-}
-
-interface World extends Scene {
-  rescue: RowRescue;
-  task: RowsTask;
-  crm(text: string): Promise<Record<string, unknown>[]>;
-}
-
-/** A proven copy of the database as it was, that is not finished, beside the damaged one. */
-async function withCopy(scene: Scene, callback: (world: World) => Promise<void>): Promise<void> {
-  const { server, vault, guard } = scene;
-  const options = recoveryOptions(server);
-  const time = await timeOf(server.sql);
-  for (const statement of DAMAGE) await server.sql(statement, 'crm');
-  await guard.caughtUp();
-  const files = createPointFiles(options, plainRun());
-  const from = { reader: await vault.open('p1'), chain: ['p1'] };
-  const { partial } = await files.choose(from, { database: 'crm', tables: NAMES });
-  await withServerDir(async (dir) => {
-    const target = { kind: 'time', time, inclusive: true } as const;
-    const plan: RecoveryPlan = await planFor(dir, guard, { target, partial });
-    const recovery = createRecovery('shop', options, plainRun());
-    try {
-      await recovery.prepare(plan);
-      await recovery.fetch(plan, await vault.open('p1'));
-      const replay = await recovery.replay(plan, vault.wal);
-      await recovery.open(plan, vault.wal);
-      assert.ok((await recovery.prove(plan, replay)).ok);
-      const rescue = createRowRescue(options, plainRun());
-      const task = { source: 'shop', plan, tables: NAMES };
-      await callback({ ...scene, rescue, task, crm: (text) => server.sql(text, 'crm') });
-    } finally {
-      await recovery.discard(plan);
-    }
-  });
-}
-
-/** Until somebody waits for a lock of the test. */
-async function waiting(sql: World['crm']): Promise<void> {
-  for (;;) {
-    const rows = await sql(`select from pg_locks where locktype = 'advisory' and not granted`);
-    if (rows.length > 0) return;
-  }
-}
-
-const ignore = (): Promise<void> => Promise.resolve();
+/** Triggers that change what is written: one at once, one at the end of the transaction. */
+const CHANGING = `
+  delete from shop.lines where order_id in (3, 6, 9);
+  delete from shop.tree where id in ('ä299', 'ä300');
+  create function shop.stamp() returns trigger language plpgsql as
+    'begin if new.order_id < 9 then new.note = current_setting(''idle_in_transaction_session_timeout''); end if; return new; end';
+  create trigger stamp before insert on shop.lines for each row execute function shop.stamp();
+  create function shop.undo() returns trigger language plpgsql as
+    'begin delete from shop.tree where id = ''ä299''; return null; end';
+  create constraint trigger undo after insert on shop.tree deferrable initially deferred
+    for each row execute function shop.undo()`;
+const UNCHANGING = `
+  drop trigger stamp on shop.lines; drop trigger undo on shop.tree;
+  insert into shop.tree select 'ä299', 'ä149', 299;
+  update shop.lines set note = repeat('note ', 3) || 'customer ' || order_id where note = '10min'`;
 
 function countsOf({ tables }: Pick<Difference, 'tables'>): Record<string, number[]> {
   return Object.fromEntries(
@@ -131,7 +63,7 @@ function countsOf({ tables }: Pick<Difference, 'tables'>): Record<string, number
 
 for (const version of [15, 18]) {
   test(`PostgreSQL ${version}: rows that are gone come back as they were, once, and nothing else is touched`, (t) =>
-    withScene({ version, before: fill }, async (scene) => {
+    withScene({ version, before: fillTables }, async (scene) => {
       const sums = async (where = 'true'): Promise<string> =>
         valueOf(
           (text) => scene.server.sql(text, 'crm'),
@@ -162,7 +94,7 @@ for (const version of [15, 18]) {
         await t.test('a condition that writes is refused on both sides, and has written nothing', async () => {
           const several = 'true), false); delete from shop.bare; commit; select coalesce((true';
           for (const where of [several, 'shop.pure()']) {
-            await assert.rejects(rescue.check('crm', { tables: ['orders'], where }), (error) => {
+            await assert.rejects(rescue.check(task.plan, { tables: ['orders'], where }), (error) => {
               const { place, found } = failureFacts(error);
               assert.match(found ?? '', /multiple commands|read-only transaction/);
               return failureTypeOf(error) === 'ConfigInvalid' && place === 'where';
@@ -227,6 +159,56 @@ for (const version of [15, 18]) {
           assert.equal(await valueOf(crm, `select count(*) from shop.noted where what = 'INSERT'`), '300');
         });
 
+        await t.test('a row that was to be overwritten and has changed again is shown again', async () => {
+          const wish = { ...task, tables: ['orders'], overwrite: true };
+          const { hash } = await rescue.compare(wish, ignore);
+          await crm('update shop.orders set amount = 1 where id = 2');
+          await assert.rejects(rescue.write({ ...wish, hash }), isChanged);
+          await crm('update shop.orders set amount = 0 where id = 2');
+          // Approved without, it is not written with it.
+          const other = await rescue.compare({ ...wish, overwrite: false }, ignore);
+          assert.notEqual(other.hash, hash);
+          await assert.rejects(rescue.write({ ...wish, hash: other.hash }), isChanged);
+        });
+
+        await t.test(
+          'a trigger that keeps rows from being overwritten keeps all of it from being written',
+          async () => {
+            await crm(KEEPING);
+            const wish = { ...task, tables: ['orders', 'tree'], overwrite: true };
+            const { hash } = await rescue.compare(wish, ignore);
+            await assert.rejects(rescue.write({ ...wish, hash }), (error) => {
+              assert.equal(failureTypeOf(error), 'Precondition');
+              return /1 of 3 rows of shop\.orders cannot be overwritten: a trigger/.test(String(error));
+            });
+            await crm('drop trigger keep on shop.orders');
+          },
+        );
+
+        await t.test(
+          'somebody who writes one of the rows meanwhile: nothing is written, and it is tried again',
+          async () => {
+            await crm(WAITING);
+            const holder = await world.server.connect('crm');
+            try {
+              const wish = { ...task, tables: ['orders'], overwrite: true };
+              const { hash } = await rescue.compare(wish, ignore);
+              await holder.query('select pg_advisory_lock(4711)');
+              const writing = rescue.write({ ...wish, hash });
+              await Promise.race([writing, waiting(crm)]);
+              await holder.query('update shop.orders set amount = amount where id = 2');
+              await holder.query('select pg_advisory_unlock(4711)');
+              await assert.rejects(
+                writing,
+                (error) => failureTypeOf(error) === 'Busy' && /nothing was written/.test(String(error)),
+              );
+            } finally {
+              await holder.end();
+              await crm('drop trigger wait on shop.orders');
+            }
+          },
+        );
+
         await t.test('what differs is overwritten when that is wished, and of the chosen rows only', async () => {
           const wish = { ...task, tables: ['orders'], overwrite: true };
           const some = await rescue.compare({ ...wish, where: 'id < 3 -- the first' }, ignore);
@@ -244,6 +226,25 @@ for (const version of [15, 18]) {
           const { behind } = await rescue.write({ ...task, hash });
           assert.deepEqual(behind, ['shop.orders.id: sequence at 0, rows to 900']);
           assert.equal(await sums(), whole);
+        });
+
+        await t.test('rows that triggers change are read back, and told with their keys', async () => {
+          await crm(CHANGING);
+          const wish = { ...task, tables: ['lines', 'tree'] };
+          const { hash, tables } = await rescue.compare(wish, ignore);
+          assert.deepEqual(tables.map(({ triggers }) => triggers), [['stamp'], ['undo']]); // prettier-ignore
+          const { otherwise, tables: written } = await rescue.write({ ...wish, hash });
+          assert.deepEqual(otherwise, [
+            { table: 'shop.lines', rows: 2, first: ['(3,1)', '(6,1)'], triggers: ['stamp'] },
+            { table: 'shop.tree', rows: 1, first: ['(ä299)'], triggers: ['undo'] },
+          ]);
+          assert.deepEqual(written.map(({ inserted }) => inserted).toSorted(), [2, 3]); // prettier-ignore
+          // A worker that is cut off while it writes does not hold its locks for ever.
+          assert.deepEqual(await crm('select distinct note from shop.lines where order_id in (3, 6)'), [
+            { note: '10min' },
+          ]);
+          await crm(UNCHANGING);
+          assert.deepEqual((await rescue.compare(wish, ignore)).inserts, 0);
         });
 
         await t.test('who is cancelled while it is committed hears that it was', async () => {
@@ -269,12 +270,36 @@ for (const version of [15, 18]) {
         await t.test('rows do not go into another database that has the name now', async () => {
           const partial = { ...task.plan.partial, oid: 5, database: 'crm' } as PartialPlan;
           const other = { ...task, plan: { ...task.plan, partial } };
-          await assert.rejects(rescue.compare(other, ignore), (error) => {
-            const { expected, place } = failureFacts(error);
-            assert.deepEqual([expected, place], ['the database with oid 5', 'database crm']);
-            return failureTypeOf(error) === 'Precondition';
-          });
+          for (const look of [() => rescue.compare(other, ignore), () => rescue.check(other.plan, { tables: NAMES })])
+            await assert.rejects(look, (error) => {
+              const { expected, place } = failureFacts(error);
+              assert.deepEqual([expected, place], ['the database with oid 5', 'database crm']);
+              return failureTypeOf(error) === 'Precondition';
+            });
         });
+
+        await t.test(
+          'a restore.server that is another cluster, or not there, is told before there is a copy',
+          async () => {
+            const base = { ...task.plan.base, systemId: '7' };
+            for (const look of [
+              () => rescue.check({ ...task.plan, base }, { tables: NAMES }),
+              () => rescue.compare({ ...task, plan: { ...task.plan, base } }, ignore),
+            ])
+              await assert.rejects(look, (error) => {
+                const { place, expected = '' } = failureFacts(error);
+                assert.deepEqual([place, failureTypeOf(error)], ['restore.server', 'Precondition']);
+                return /^the primary of the cluster with system identifier 7$/.test(expected);
+              });
+            const options = recoveryOptions(world.server);
+            const server = serverSchema.parse({ ...world.server.connection, port: await freePort() });
+            const astray = createRowRescue({ ...options, restore: { ...options.restore, server } }, plainRun());
+            await assert.rejects(
+              astray.check(task.plan, { tables: NAMES }),
+              (error) => failureTypeOf(error) === 'Unavailable' && String(error).includes(`:${server.port}`),
+            );
+          },
+        );
 
         await t.test(
           'what cannot be taken is refused before there is a copy, and a table that has changed',
@@ -284,7 +309,7 @@ for (const version of [15, 18]) {
               type: string,
               place: string,
             ): Promise<void> =>
-              assert.rejects(rescue.check('crm', wish), (error) => {
+              assert.rejects(rescue.check(task.plan, wish), (error) => {
                 const facts = failureFacts(error);
                 assert.ok(facts.expected && facts.found && facts.hint, JSON.stringify(facts));
                 return failureTypeOf(error) === type && facts.place === place;
@@ -292,11 +317,33 @@ for (const version of [15, 18]) {
             await refused({ tables: ['orderz'] }, 'NotFound', 'tables');
             await refused({ tables: ['bare'] }, 'Unsupported', 'tables');
             await refused({ tables: ['orders'], where: 'custmer = 1' }, 'ConfigInvalid', 'where');
-            await rescue.check('crm', { tables: NAMES });
+            await crm('create schema other; create table other.tree (id int primary key)');
+            await refused({ tables: ['tree'] }, 'ConfigInvalid', 'tables');
+            await crm('drop schema other cascade');
+            await rescue.check(task.plan, { tables: NAMES });
+            await crm('create role plain login; grant execute on function pg_catalog.pg_control_system() to plain');
+            const connection = { ...world.server.connection, user: 'plain' };
+            const plain = createRowRescue(recoveryOptions(world.server, { connection }), plainRun());
+            await assert.rejects(
+              plain.check(task.plan, { tables: ['orders'], where: 'id > 0' }),
+              (error) => failureTypeOf(error) === 'Denied' && /orders|shop/.test(String(error)),
+            );
             await crm('alter table shop.tree add column w int');
             await assert.rejects(rescue.compare(task, ignore), (error) => failureTypeOf(error) === 'Precondition');
           },
         );
+
+        await t.test('what was brought over and got no name is dropped, and nothing else', async () => {
+          const into = { name: 'crm', temporary: 'lifeboat_1', aside: 'crm_1', replace: false, roles: [] };
+          const plan = { ...task.plan, partial: { ...task.plan.partial, bring: { into } } as PartialPlan };
+          const recovery = createRecovery('shop', recoveryOptions(world.server), plainRun());
+          const there = (): Promise<unknown> =>
+            world.server.sql(`select datname as name from pg_database where datname ~ '^(crm|lifeboat)' order by 1`);
+          await assert.rejects(async () => recovery.bring?.(plan), /exists and is not empty/);
+          assert.deepEqual(await there(), [{ name: 'crm' }, { name: 'lifeboat_1' }]);
+          await recovery.dropBrought?.(plan);
+          assert.deepEqual(await there(), [{ name: 'crm' }]);
+        });
       });
     }));
 }

@@ -2,6 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { digestOf } from '../../workflows/model/outage.ts';
 import { clusterOf, observationBy, WATCH } from '../support/failover-answers.ts';
@@ -203,6 +204,14 @@ const RECORDINGS: Record<string, Recording> = {
       await run.handle.cancel();
     },
   },
+  'wal-surplus': {
+    workflow: 'wal',
+    options: { input: { stream: 2 }, script: { describeSource: fewerStreams() } },
+    meanwhile: async (run) => {
+      while (run.of('streamWal').length === 0) await setTimeout(LOOK_MS);
+      await run.handle.signal(refreshSignal);
+    },
+  },
   'scheduled-started': {
     workflow: 'scheduled',
     options: { order: (source) => ({ workflow: 'backup', input: { source } }) },
@@ -230,6 +239,12 @@ function afterHole(): () => unknown {
 
 function wantsNewBase({ source }: { source: string }): unknown {
   return factsOf(source, { newBaseAfterHole: true });
+}
+
+/** Two streams when the run begins, one from then on. */
+function fewerStreams(): (given: { source: string }) => unknown {
+  let looks = 0;
+  return ({ source }) => factsOf(source, { walStreams: ++looks === 1 ? 2 : 1 });
 }
 
 async function record(

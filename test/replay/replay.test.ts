@@ -5,7 +5,7 @@ import { DeterminismViolationError } from '@temporalio/workflow';
 import { Runtime, Worker } from '@temporalio/worker';
 import { ACTIVITY_NAMES } from '../../activities/index.ts';
 import * as workflows from '../../workflows/index.ts';
-import { testBundle } from '../support/workflow-env.ts';
+import { testBundle } from '../support/workflow-bundle.ts';
 
 interface HistoryEvent {
   eventType: string;

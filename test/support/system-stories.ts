@@ -15,6 +15,7 @@ import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/m
 import { duringFailover, duringTakenBack, duringUnplanned, duringWatch } from './system-failover.ts';
 import { duringBringOver, duringRescue } from './system-rescue.ts';
 import type { CompactResult, VerifyAllResult } from '../../workflows/model/verify-result.ts';
+import { duringSurplus } from './system-surplus.ts';
 import { duringTakeOver } from './system-take-over.ts';
 import type { System, Tenant } from './system.ts';
 import { recoveredIn } from './system.ts';
@@ -56,6 +57,7 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   publishPoint: { about: 'backup', tell: duringBackup, sides: WITH_STORE },
   discardDrafts: { about: 'backup', tell: duringCancelledBackup },
   streamWal: { about: 'backup', tell: duringStream, sides: WITH_STORE },
+  dropStreamSlot: { about: 'backup', tell: duringSurplus },
   planRestore: { about: 'restore', tell: duringRestore },
   prepareTarget: { about: 'restore', tell: duringRestore },
   fetchBase: { about: 'restore', tell: duringRestore },

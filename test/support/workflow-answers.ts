@@ -92,6 +92,7 @@ export const answers: Activities = {
   discardDrafts: nothing,
   // Streams that nobody watches should cost little.
   streamWal: () => untilCancelled(2000),
+  dropStreamSlot: async ({ source, stream }) => ({ slot: `lifeboat_${source}_${stream}`, found: 'dropped' }),
   planRestore: async ({ source }) => previewOf(source),
   prepareTarget: nothing,
   fetchBase: async () => sampleResult().fetch,
@@ -108,7 +109,7 @@ export const answers: Activities = {
     tables: tables.map((table) => ({ table, inserted: 2, overwritten: 0 })),
   }),
   finishRestore: nothing,
-  discardRestore: nothing,
+  discardRestore: async () => ({}),
   verifyPoint: async ({ source }) => ({
     ...{ point: pointOf(source), parts: 3, bytes: 40_000_000, storedBytes: 4_200_000 },
     checks: [{ name: 'parts', ok: true, expected: '3', found: '3' }],

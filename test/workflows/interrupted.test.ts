@@ -205,6 +205,22 @@ test('workflows interrupted at every step', { timeout: 600_000 }, async (t) => {
       }
     });
 
+    await t.test('cancelled while a server is away: the run ends, and says what is left there', async () => {
+      const reached = Promise.withResolvers<void>();
+      const before: StartOptions['before'] = async (_, name) => {
+        if (name !== 'fetchBase') return;
+        reached.resolve();
+        await untilCancelled();
+      };
+      const left = 'drop database lifeboat_crm, if it is there: server of the test is away';
+      const run = await world.start('restore', { before, script: { discardRestore: async () => ({ left }) } });
+      await reached.promise;
+      await run.handle.cancel();
+      assert.equal((await outcomeOf(run)).outcome, 'cancelled');
+      const { attention, outcome } = await run.progress();
+      assert.deepEqual([attention, outcome], [`somebody must ${left}`, 'cancelled']);
+    });
+
     await t.test('a drill whose copy cannot be removed says so and tells people', async () => {
       const discardRestore = (): never => {
         throw failure('Denied', 'folder of the test is locked');

@@ -59,7 +59,7 @@ function stepsOf(run: TestRun): ActivityName[] {
 
 test(
   'rescue: recovered beside, compared, approved, written, removed',
-  { concurrency: 6, timeout: 240_000 },
+  { concurrency: 6, timeout: 600_000 },
   async (t) => {
     await withWorkflows({}, async (world) => {
       const told: Promise<void>[] = [];
@@ -92,6 +92,31 @@ test(
         assert.ok(
           titles.includes('Rows beside production') && titles.some((each) => each.startsWith('Transaction 4711')),
         );
+      });
+
+      tell('rows that a trigger changed are told, and before, that there is one', async () => {
+        const tables = differenceOf().tables.map((each) => ({ ...each, triggers: ['stamp'] }));
+        const otherwise = [{ table: 'public.orders', rows: 2, first: ['(7)', '(9)'], triggers: ['stamp'] }];
+        const writeRows = (): unknown => ({
+          ...{ server: 'db', xid: '9', behind: [], otherwise },
+          tables: [{ table: 'public.orders', inserted: 2, overwritten: 0 }],
+        });
+        const { run, result } = await begun(world, {
+          script: { compareRows: () => differenceOf({ tables }), writeRows },
+        });
+        const { evidence } = await pendingOf(run);
+        assert.match(
+          String(evidence.facts.find(({ name }) => name === 'triggers of public.orders')?.value),
+          /^stamp: /,
+        );
+        await approve(run, { by: 'ben', hash: evidence.hash });
+        assert.deepEqual((await result).rescued?.otherwise, otherwise);
+        const said = 'public.orders: 2 rows, (7) (9); triggers stamp';
+        const warnings = run.of('notify').filter(({ severity }) => severity === 'warning');
+        assert.deepEqual(warnings.map(({ body }) => body), [said]); // prettier-ignore
+        assert.ok((await run.progress()).attention?.endsWith(said));
+        const section = run.of('writeReport')[0]?.sections?.find(({ title }) => title.startsWith('Transaction 9'));
+        assert.deepEqual(section?.rows, [['public.orders', '2', '0', '2: (7) (9)']]);
       });
 
       tell('rows that change after the approval are shown again, and only then written', async () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Context } from '@temporalio/activity';
-import { CancelledFailure } from '@temporalio/client';
 import { STEADY_MS } from '../../workflows/lib/trouble.ts';
 import { newBaseSignal, progressQuery, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
@@ -10,31 +9,11 @@ import { hostQueue, TASK_QUEUE } from '../../workflows/model/names.ts';
 import type { BaseStart } from '../../workflows/model/wal-hole.ts';
 import type { WalHole } from '../../workflows/model/wal.ts';
 import { samplePoint } from '../support/sample-report.ts';
-import { factsOf, untilCancelled } from '../support/workflow-answers.ts';
-import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
+import type { Attempt } from '../support/wal-runs.ts';
+import { cancelled, streaming } from '../support/wal-runs.ts';
+import { factsOf } from '../support/workflow-answers.ts';
+import type { TestRun } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
-
-type Attempt = (attempt: number, run: TestRun) => unknown;
-
-/** Starts `wal`; `attempts` says how its attempts to stream end, the last one of them lasts. */
-async function streaming(
-  world: WorkflowWorld,
-  attempts: Attempt,
-  { script = {}, ...options }: StartOptions = {},
-): Promise<{ run: TestRun; lasting: Promise<void> }> {
-  const lasting = Promise.withResolvers<void>();
-  let run: TestRun = undefined as never;
-  let attempt = 0;
-  const streamWal = async (): Promise<void> => {
-    await attempts(++attempt, run);
-    lasting.resolve();
-    await untilCancelled();
-  };
-  const gate = Promise.withResolvers<void>();
-  run = await world.start('wal', { ...options, script: { ...script, streamWal }, before: () => gate.promise });
-  gate.resolve();
-  return { run, lasting: lasting.promise };
-}
 
 const HOLE: WalHole = { systemId: '7', timeline: 2, from: '0/1000000', to: '0/3000000' };
 const LATER: WalHole = { ...HOLE, from: '0/5000000', to: '0/6000000' };
@@ -62,13 +41,7 @@ async function paused(run: TestRun, failures: number): Promise<void> {
   while ((await run.progress()).timeline.filter(ended).length < failures);
 }
 
-async function cancelled(run: TestRun): Promise<void> {
-  await run.handle.cancel();
-  await assert.rejects(run.handle.result(), (error: Error) => error.cause instanceof CancelledFailure);
-  assert.equal((await run.progress()).outcome, 'cancelled');
-}
-
-test('wal', { timeout: 240_000 }, async (t) => {
+test('wal', { timeout: 600_000 }, async (t) => {
   // A run of this size would take hours to continue as new by itself.
   const settings = ['limit.historyCount.suggestContinueAsNew=150'];
   await withWorkflows({ settings }, async (world) => {
@@ -87,24 +60,6 @@ test('wal', { timeout: 240_000 }, async (t) => {
       assert.deepEqual(waits, [120]);
       assert.ok(120_000 < STEADY_MS);
       await cancelled(run);
-    });
-
-    await t.test('the second of two streams: a run of its own, on a host of its own, told apart', async () => {
-      const queues: string[] = [];
-      const attempts: Attempt = (attempt) => {
-        queues.push(Context.current().info.taskQueue);
-        if (attempt === 1) throw failure('Unavailable', 'server of the test is away');
-      };
-      const describeSource = async ({ source }: { source: string }) =>
-        factsOf(source, { walStreams: 2, walHosts: ['db0', 'db1'] });
-      const { run, lasting } = await streaming(world, attempts, { script: { describeSource }, input: { stream: 2 } });
-      await lasting;
-      assert.deepEqual(queues, [hostQueue('db1'), hostQueue('db1')]);
-      assert.deepEqual(run.of('streamWal')[0], { source: run.source, stream: 2 });
-      assert.match((await run.progress()).timeline.map(({ what }) => what).join(), /server of the test is away/);
-      await cancelled(run);
-      const third = await world.start('wal', { script: { describeSource }, input: { stream: 3 } });
-      await assert.rejects(third.handle.result(), (error: Error) => /has no stream 3/.test(String(error.cause)));
     });
 
     await t.test('streams until it is cancelled, and says so', async () => {

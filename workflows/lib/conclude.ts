@@ -5,6 +5,11 @@ import { whenLonger } from './patience.ts';
 
 type Undo = () => Promise<unknown>;
 
+/** What an undo may answer: it has taken back everything but this, which people have to do. */
+interface TakenBack {
+  left?: string;
+}
+
 /** Removing takes moments; when it takes this long, nobody is there to do it. */
 const UNDO_PATIENCE_MS = 5 * 60_000;
 
@@ -29,8 +34,12 @@ export class Compensations {
       const notYet = `not done yet: ${what}; is the worker of that host running? lifeboat status`;
       const then = (): void => journal.attention(notYet);
       try {
-        await whenLonger(undo, { afterMs: UNDO_PATIENCE_MS, summary: `patience: ${what}`, then });
+        const done = await whenLonger(undo, { afterMs: UNDO_PATIENCE_MS, summary: `patience: ${what}`, then });
         if (journal.progress.attention === notYet) journal.attention(undefined);
+        const { left } = (done ?? {}) as TakenBack;
+        if (left === undefined) continue;
+        failed += 1;
+        journal.attention(`somebody must ${left}`);
       } catch (error) {
         failed += 1;
         journal.attention(`somebody must ${what}: ${messageOf(error)}`);

@@ -39,6 +39,9 @@ export function slotName(source: string): string {
   return `lifeboat_${source.toLowerCase().replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63);
 }
 
+/** As many as one source may have. */
+export const MOST_STREAMS = 4;
+
 /** Slots of all streams of a source: the first one's, and a name of its own for each further one. */
 export function streamSlots(slot: string, streams = 1): string[] {
   return Array.from({ length: streams }, (_, index) => (index === 0 ? slot : `${slot.slice(0, 61)}_${index + 1}`));

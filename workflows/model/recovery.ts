@@ -124,6 +124,12 @@ export interface ReplayEvidence {
   passedOver?: number;
 }
 
+/** What an unfinished restore was removed without; absent: a version that could not say. */
+export interface Discarded {
+  /** What a person must do, with what kept us from it: "drop database x, if it is there: ...". */
+  left?: string;
+}
+
 export interface OpenEvidence {
   /** libpq-style address: host, port and data directory of the recovered server. */
   host: string;

@@ -47,6 +47,8 @@ export interface TableDifference {
   extra: number;
   /** The first keys of each. */
   sample: Record<'missing' | 'differing' | 'extra', string[]>;
+  /** Triggers of production that a row fires which is written; absent: there are none, or an older version looked. */
+  triggers?: string[];
 }
 
 export interface Difference {
@@ -59,6 +61,17 @@ export interface Difference {
   reports: string[];
 }
 
+/** Rows of a table that were read back before the transaction was committed, and are others. */
+export interface OtherwiseWritten {
+  /** "schema.name" */
+  table: string;
+  rows: number;
+  /** Keys of the first of them. */
+  first: string[];
+  /** Triggers that may have done it. */
+  triggers: string[];
+}
+
 /** One transaction that has been committed. */
 export interface Rescued {
   /** "host:port" */
@@ -66,6 +79,8 @@ export interface Rescued {
   /** Of the transaction, 64 bits, decimal. */
   xid: string;
   tables: { table: string; inserted: number; overwritten: number }[];
+  /** Rows that were not as the copy has them when all was written: a trigger changed or removed them. Absent: none. */
+  otherwise?: OtherwiseWritten[];
   /** Sequences that will give numbers which rows have already: "shop.orders.id: sequence at 3, rows to 900". */
   behind: string[];
 }
@@ -104,6 +119,11 @@ export function factsOfDifference(order: RescueOrder, { tables, hash, inserts, u
   return [
     { name: 'then', value: `one transaction: ${inserts} rows inserted, ${updates} overwritten, none deleted` },
     ...(order.where === undefined ? [] : [{ name: 'chosen by', value: order.where.slice(0, 500) }]),
+    ...tables.flatMap(({ table, triggers = [] }) =>
+      triggers.length === 0
+        ? []
+        : [{ name: `triggers of ${table}`, value: `${triggers.join(', ')}: they may change what is written` }],
+    ),
     ...tables.map((each) => ({
       ...{ name: each.table, value: countsOf(each, order.overwrite === true), passing: true as const },
     })),
@@ -122,6 +142,28 @@ function countsOf({ chosen, missing, differing, extra, sample }: TableDifference
     `${missing} of ${chosen} rows are missing${shown(sample.missing)}; ${differing} differ and ${stay}` +
     `${shown(sample.differing)}; ${extra} came since and stay${shown(sample.extra)}`
   );
+}
+
+/** "shop.orders: 3 rows, (1) (2) (4); triggers stamp" */
+export function otherwiseText(otherwise: readonly OtherwiseWritten[]): string {
+  return otherwise
+    .map(({ table, rows, first, triggers }) => {
+      const by = triggers.length > 0 ? `; triggers ${triggers.join(', ')}` : '';
+      return `${table}: ${rows} rows, ${first.join(' ')}${rows > first.length ? ' ...' : ''}${by}`;
+    })
+    .join('; ');
+}
+
+export function rescuedSection({ xid, server, tables, otherwise = [] }: Rescued): ReportSection {
+  const rowsOf = (table: string): string => {
+    const found = otherwise.find((each) => each.table === table);
+    return found ? `${found.rows}: ${found.first.join(' ')}` : 'none';
+  };
+  return {
+    title: `Transaction ${xid} on ${server}`,
+    head: ['table', 'inserted', 'overwritten', 'not as the copy has them'],
+    rows: tables.map(({ table, inserted, overwritten }) => [table, `${inserted}`, `${overwritten}`, rowsOf(table)]),
+  };
 }
 
 /** For the report of the run. */

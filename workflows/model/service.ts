@@ -9,6 +9,9 @@ export interface ApprovalRule {
   withinMs: number;
 }
 
+/** What holds where the configuration says nothing. */
+export const USUAL_APPROVAL: Readonly<ApprovalRule> = { of: 1, from: [], byAnother: true, withinMs: 3_600_000 };
+
 /** One switch of a service, as its workflow needs to know it. */
 export interface SwitchFacts {
   name: string;

@@ -85,6 +85,8 @@ export interface WalStatus {
     retainedBytes: number;
     /** Slots of further streams. */
     others?: SlotStatus[];
+    /** Slots of streams that wal.streams does not name any more; absent: there are none. */
+    left?: SlotStatus[];
   };
   unreachable?: string;
 }

@@ -11,18 +11,27 @@ interface SlotRow extends Record<string, unknown> {
   /** 17 and newer: wal_removed, idle_timeout, rows_removed, wal_level_insufficient. */
   reason: string | null;
   retained: string | null;
+  /** physical or logical */
+  type: string;
 }
 
 const SLOTS = `
-  select slot_name as name, active, wal_status as status, to_jsonb(slots) ->> 'invalidation_reason' as reason,
+  select slot_name as name, active, wal_status as status, slot_type as type, to_jsonb(slots) ->> 'invalidation_reason' as reason,
          pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
                          restart_lsn)::text as retained
     from pg_replication_slots slots where not temporary order by slot_name`;
 
+/** Slots by their names: those that WAL is streamed from, and those of streams that are no more. */
+export interface OurSlots {
+  own: readonly string[];
+  left: readonly string[];
+}
+
 /** Those that lost their WAL, and those that nobody reads and that keep more of it than checkpoints would. */
-export async function checkSlots(client: SqlClient, own: readonly string[]): Promise<SourceCheck[]> {
+export async function checkSlots(client: SqlClient, { own, left }: OurSlots): Promise<SourceCheck[]> {
   const rows = await query<SlotRow>(client, SLOTS);
-  const others = rows.filter(({ name }) => !own.includes(name));
+  const leavings = rows.filter(({ name, type }) => left.includes(name) && type === 'physical');
+  const others = rows.filter((row) => !own.includes(row.name) && !leavings.includes(row));
   return [
     ...own.map((name) =>
       checkOwn(
@@ -30,6 +39,7 @@ export async function checkSlots(client: SqlClient, own: readonly string[]): Pro
         rows.find((row) => row.name === name),
       ),
     ),
+    ...leavings.map(checkLeft),
     ...others.flatMap((row) => (isIdle(row) ? [checkOther(row)] : [])),
   ];
 }
@@ -61,6 +71,20 @@ function checkOwn(slot: string, row: SlotRow | undefined): SourceCheck {
   const state = row.active ? 'in use' : 'not in use';
   const advice = row.active ? {} : { hint: 'lifeboat apply starts the WAL stream' };
   return { name, ok: true, found: `${slot} is ${state}, ${keeps(row)}`, ...advice };
+}
+
+/** However little it keeps now: it will keep all that comes. */
+function checkLeft(row: SlotRow): SourceCheck {
+  const name = `slot ${row.name}`;
+  if (row.active) {
+    const hint = 'lifeboat apply ends a stream that wal.streams does not name, and its slot';
+    return { name, ok: true, found: `in use, and wal.streams does not name it`, hint };
+  }
+  return {
+    ...{ name, ok: false, backupGoesOn: true },
+    found: `${keeps(row)} for a stream that wal.streams does not name`,
+    hint: `lifeboat apply drops it with its stream; when no stream of it runs here or elsewhere: select pg_drop_replication_slot('${row.name}')`,
+  };
 }
 
 function checkOther(row: SlotRow): SourceCheck {

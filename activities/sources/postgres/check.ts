@@ -26,7 +26,7 @@ export async function checkOneServer(options: OneServer, run: Run, wants: CheckW
       ...(await checkStandby(client)),
       ...(await checkClock(client, run)),
       ...(wants.archive ? [await checkArchiver(client)] : []),
-      ...(wants.slots ? await checkSlots(client, wants.slots) : []),
+      ...(wants.slots ? await checkSlots(client, { own: wants.slots, left: wants.leftSlots ?? [] }) : []),
       ...(wants.increments ? [await checkIncrements(options, client, run)] : []),
       await checkFiles(options, client, run),
     ]);

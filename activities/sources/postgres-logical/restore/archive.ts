@@ -11,6 +11,7 @@ import { crc32c } from '../../../io/crc32c.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import { release } from '../../../io/memory.ts';
 import type { Archives } from '../../../io/postgres/logical/import.ts';
+import { writeAll } from '../../../io/write-all.ts';
 import type { PointReader } from '../../source.ts';
 import type { FetchCount } from './count.ts';
 import { placeOf } from './place.ts';
@@ -79,17 +80,9 @@ function filesFor({ database, only }: Selection): Set<string> {
   return new Set([...database.dataFiles.slice(0, 1), ...of]);
 }
 
-/** Writes a file into a program's input or a file, as fast as that takes it. */
-export async function pour(archives: StoredArchives, path: string, to: Writable): Promise<void> {
-  for await (const bytes of piecesOf(archives, path)) {
-    if (to.destroyed || to.closed) return;
-    // Whoever reads may be gone, which its exit explains.
-    const written = new Promise<void>((resolve) => {
-      to.write(bytes, () => resolve());
-      to.once('close', resolve);
-    });
-    await written;
-  }
+/** Writes a file of the dump where it is read: into a program, or into a file. */
+export function pour(archives: StoredArchives, path: string, to: Writable): Promise<void> {
+  return writeAll(piecesOf(archives, path), to);
 }
 
 /** Definitions go into a file, which several pg_restore read at once; it is gone when the work is done. */

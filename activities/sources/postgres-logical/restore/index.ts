@@ -38,6 +38,7 @@ export function createRestoring(options: LogicalOptions, run: Run): Restoring {
     },
     finish: (plan) => alone(plan, finish),
     discard: (plan) => alone(plan, discard),
+    dropBrought: (plan) => alone(plan, dropBrought),
   };
 }
 
@@ -112,10 +113,12 @@ async function finish(use: Restore): Promise<void> {
   if (plan.action === 'shutdown') await stopServer(plan.into, run);
 }
 
-/** Removes what this run made, and nothing else. */
-async function discard(use: Restore): Promise<void> {
-  const { plan, run } = use;
-  const { into } = plan.dump ?? {};
+async function dropBrought(use: Restore): Promise<void> {
+  const { into } = use.plan.dump ?? {};
   if (into) await dropDatabase(await reach(use), into.temporary);
-  await removeOwn(plan, () => (into ? Promise.resolve() : stopServer(plan.into, run, 'immediate')));
+}
+
+/** Removes what this run made here, and nothing else. */
+async function discard({ plan, run }: Restore): Promise<void> {
+  await removeOwn(plan, () => (plan.dump?.into ? Promise.resolve() : stopServer(plan.into, run, 'immediate')));
 }

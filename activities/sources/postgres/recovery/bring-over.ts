@@ -1,4 +1,5 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { BringPlan, Brought } from '../../../../workflows/model/partial.ts';
@@ -44,8 +45,10 @@ export async function bringOver(use: Finishing): Promise<Brought> {
   const { plan, options, run } = use;
   const bring = bringOf(plan);
   const said = join(placeOf(plan).work, 'brought.json');
+  const begun = begunAt(plan);
   const to = await reachServer(await productionOf(options, run), run.signal);
   const done = await readFile(said, 'utf8').catch(undefinedIfAbsent);
+  if (done === undefined) await writeFile(begun, '');
   const brought = done === undefined ? await importProven(use, to) : (JSON.parse(done) as Brought);
   if (done === undefined) {
     // Whoever comes back from here on finds it proven, and only gives it its name.
@@ -53,7 +56,13 @@ export async function bringOver(use: Finishing): Promise<Brought> {
     await rename(`${said}.new`, said);
   }
   await takeName(to, bring.into);
+  await rm(begun, { force: true });
   return brought;
+}
+
+/** It says that a database without a name may be on the server. */
+function begunAt(plan: RecoveryPlan): string {
+  return join(placeOf(plan).work, 'bringing');
 }
 
 async function importProven(use: Finishing, to: Destination): Promise<Brought> {
@@ -109,9 +118,11 @@ async function asideOf(to: Destination, { name, aside }: BringPlan['into']): Pro
   return (await atDestination(to, {}, (client) => databaseExists(client, name))) ? { aside } : {};
 }
 
-/** Removes what was brought and has no name yet. */
-export async function dropBrought({ partial }: RecoveryPlan, options: PostgresOptions, run: Run): Promise<void> {
+/** Removes what was brought and has no name yet. Whoever removed the copy has taken the mark away with it: then the server says. */
+export async function dropBrought(plan: RecoveryPlan, options: PostgresOptions, run: Run): Promise<void> {
+  const { partial } = plan;
   if (!partial?.bring) return;
+  if (existsSync(placeOf(plan).work) && !existsSync(begunAt(plan))) return;
   await dropDatabase(await reachServer(await productionOf(options, run), run.signal), partial.bring.into.temporary);
 }
 

@@ -7,6 +7,7 @@ import { ProgramFailed, runForeign } from '../../../io/postgres/foreign-program.
 import { quoteIdent, quoteName } from '../../../io/postgres/identifier.ts';
 import { libpqPlace } from '../../../io/postgres/libpq.ts';
 import type { Archives } from '../../../io/postgres/logical/import.ts';
+import { writeAll } from '../../../io/write-all.ts';
 import type { Finishing } from './finish.ts';
 import { placeOf } from './place.ts';
 import { recoveredServer } from './session.ts';
@@ -52,7 +53,7 @@ async function dump(use: Bringing, call: { args: string[]; to?: Writable }): Pro
       program: join(folder, 'pg_dump'),
       args: ['--format=custom', '--compress=0', '--no-password', `--dbname=${conninfo}`, ...call.args],
       ...{ env, signal: run.signal },
-      ...(to ? { output: (from) => pipe(from, to) } : {}),
+      ...(to ? { output: (from) => writeAll(from, to) } : {}),
       ...(host.as ? { as: host.as } : {}),
     });
   } catch (error) {
@@ -63,21 +64,6 @@ async function dump(use: Bringing, call: { args: string[]; to?: Writable }): Pro
       found: error.code === undefined ? 'ended by a signal' : `exit code ${error.code}`,
       hint: 'it is tried again by itself; see the log of the copy',
       cause: error,
-    });
-  }
-}
-
-/** As fast as the other end takes it; whoever reads may be gone, which its exit explains. */
-async function pipe(from: AsyncIterable<Buffer>, to: Writable): Promise<void> {
-  for await (const bytes of from) {
-    if (to.destroyed || to.closed) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        to.off('close', done);
-        resolve();
-      };
-      to.once('close', done);
-      to.write(bytes, done);
     });
   }
 }

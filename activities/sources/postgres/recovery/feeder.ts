@@ -2,20 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chown, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isFailure, isRetryable } from '../../../../workflows/model/failure.ts';
-import { formatLsn, parseSegmentName, segmentName } from '../../../../workflows/model/lsn.ts';
-import type { TimelineHistory } from '../../../../workflows/model/wal.ts';
+import { isRetryable } from '../../../../workflows/model/failure.ts';
+import { parseSegmentName, segmentName } from '../../../../workflows/model/lsn.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import { release, SPARE_BYTES } from '../../../io/memory.ts';
 import type { Run } from '../../../io/run.ts';
 import { settledWithin } from '../../../io/settled-within.ts';
 import type { WalVault } from '../../source.ts';
-import { assembleSegment } from '../wal/segments.ts';
 import type { Host } from '../../../io/postgres/host.ts';
-import type { Neighbours } from './inside-copy.ts';
-import { InsideCopy, undefinedIfDamaged } from './inside-copy.ts';
+import { CopiedWal } from './copied-wal.ts';
 import type { Place } from './place.ts';
-import { SegmentIndex } from '../wal/segment-index.ts';
 
 /** Segments kept ready ahead of the one that the server took last. */
 const AHEAD_BYTES = 128 * 1024 * 1024;
@@ -25,10 +21,6 @@ const POLL_MS = 10;
 const RETRY_MS = 1_000;
 /** For what was begun when nobody is fed any more. */
 const ENDING_MS = 5_000;
-/** A segment is compacted once; what is missing in three lists was lost. */
-const LOOKS = 3;
-
-type Segment = NonNullable<ReturnType<typeof parseSegmentName>>;
 
 export interface FeederOptions {
   place: Place;
@@ -47,14 +39,13 @@ export class Feeder {
   readonly #ready = new Set<string>();
   #ahead: string[] = [];
   #aheadRunning = 0;
-  #index = new SegmentIndex([], 1);
-  #histories: TimelineHistory[] = [];
-  readonly #inside = new InsideCopy();
+  readonly #stored: CopiedWal;
   readonly #end = new AbortController();
   #served = 0;
 
   constructor(options: FeederOptions) {
     this.#at = options;
+    this.#stored = new CopiedWal({ ...options, flying: (name) => this.#fetching.get(name) });
   }
 
   /** Segments given to the server so far. */
@@ -89,7 +80,7 @@ export class Feeder {
   }
 
   async #answerAll(answering: Map<string, Promise<void>>): Promise<void> {
-    await this.#patiently(() => this.#refresh());
+    await this.#patiently(() => this.#stored.refresh());
     await this.#forgetReady();
     let broken: unknown;
     while (!this.#stopped && !this.#at.run.signal.aborted) {
@@ -109,12 +100,6 @@ export class Feeder {
   /** What lies ready from an earlier time may be the beginning of a segment that has grown since. */
   async #forgetReady(): Promise<void> {
     for (const name of await readdir(this.#at.place.ready)) await rm(join(this.#at.place.ready, name), { force: true });
-  }
-
-  async #refresh(): Promise<void> {
-    const { wal, systemId } = this.#at;
-    this.#index = new SegmentIndex(await wal.list({ systemId }), this.#at.segmentBytes);
-    this.#histories = await wal.histories(systemId);
   }
 
   async #answer(name: string): Promise<void> {
@@ -147,7 +132,7 @@ export class Feeder {
     this.#ahead = [];
     for (let ahead = segmentBytes; ahead <= AHEAD_BYTES; ahead += segmentBytes) {
       const next = segmentName(segment.timeline, segment.start + BigInt(ahead), segmentBytes);
-      if (this.#isKnown(next) && !this.#ready.has(next)) this.#ahead.push(next);
+      if (this.#stored.has(next) && !this.#ready.has(next)) this.#ahead.push(next);
     }
     this.#startAhead();
   }
@@ -177,7 +162,7 @@ export class Feeder {
   }
 
   async #produce(name: string): Promise<boolean> {
-    const content = await this.#content(name);
+    const content = await this.#stored.file(name);
     if (content === undefined) return false;
     this.#end.signal.throwIfAborted();
     const { place, host } = this.#at;
@@ -194,75 +179,6 @@ export class Feeder {
       await rm(staged, { force: true });
       throw fileFailure(place.spool, error);
     }
-  }
-
-  async #content(name: string): Promise<Buffer | undefined> {
-    const { wal, systemId, segmentBytes } = this.#at;
-    const history = /^([0-9A-F]{8})\.history$/.exec(name)?.[1];
-    if (history !== undefined) return wal.readHistory(systemId, Number.parseInt(history, 16));
-    const segment = parseSegmentName(name, segmentBytes);
-    if (!segment) return undefined;
-    // Only at its very end can the vault have gained something since it was listed.
-    if (!this.#isKnown(name) && this.#mayHaveGrown(segment.timeline, segment.start)) await this.#refresh();
-    const content = await this.#assemble(segment);
-    return content && this.#keepInside(content, { ...segment, name });
-  }
-
-  /** Tablespaces that the WAL makes go into the copy, wherever the source made them. */
-  async #keepInside(content: Buffer, segment: Segment & { name: string }): Promise<Buffer> {
-    const made = await this.#inside.keep(content, segment, this.#beside(segment));
-    for (const { oid, location } of made)
-      this.#at.run.log.info('a tablespace of the source is made inside the copy', { oid, location });
-    return content;
-  }
-
-  #beside({ timeline, start }: Segment): Neighbours {
-    const { segmentBytes } = this.#at;
-    const others = (at: bigint, fits: (other: number) => boolean): Segment[] => {
-      const timelines = new Set(this.#index.touching(at).map((object) => object.timeline));
-      return [...timelines].filter(fits).map((other) => ({ timeline: other, start: at }));
-    };
-    const readable = (other: Segment): Promise<Buffer | undefined> => this.#assemble(other).catch(undefinedIfDamaged);
-    return {
-      before: async () => {
-        const found = others(start - BigInt(segmentBytes), (other) => other <= timeline).map((other) => ({
-          place: { start: other.start, name: segmentName(other.timeline, other.start, segmentBytes) },
-          content: () => readable(other),
-        }));
-        // One that is on its way is not fetched twice: how it ends is remembered.
-        await Promise.allSettled(found.flatMap(({ place }) => this.#fetching.get(place.name) ?? []));
-        return found;
-      },
-      behind: async () => {
-        const next = start + BigInt(segmentBytes);
-        if (this.#index.touching(next).length === 0) await this.#refresh();
-        const found = others(next, (other) => other >= timeline).map(readable);
-        return (await Promise.all(found)).filter((content) => content !== undefined);
-      },
-    };
-  }
-
-  /** Pieces that were compacted since they were listed are gone; what replaced them is in a new list. */
-  async #assemble({ timeline, start }: Segment, look = 1): Promise<Buffer | undefined> {
-    const { wal, segmentBytes } = this.#at;
-    const query = { timeline, start: formatLsn(start), segmentBytes, histories: this.#histories };
-    try {
-      return await assembleSegment(wal, this.#index.touching(start), query);
-    } catch (error) {
-      if (!isFailure(error, 'NotFound') || look === LOOKS) throw error;
-      await this.#refresh();
-      return this.#assemble({ timeline, start }, look + 1);
-    }
-  }
-
-  #isKnown(name: string): boolean {
-    const segment = parseSegmentName(name, this.#at.segmentBytes);
-    if (!segment) return false;
-    return this.#index.touching(segment.start).some((object) => object.timeline === segment.timeline);
-  }
-
-  #mayHaveGrown(timeline: number, start: bigint): boolean {
-    return (this.#index.newestStart(timeline) ?? start) < start;
   }
 
   /** A store that is away must never look like WAL that is not there: we wait, and so does the server. */

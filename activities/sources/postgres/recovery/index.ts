@@ -52,10 +52,7 @@ export function createRecovery(_name: string, options: PostgresOptions, run: Run
     look: (plan) => lookAt(plan),
     finish: (plan) => alone(plan, async () => finishRestore({ plan, host: await host(plan), options, run })),
     bring: (plan) => alone(plan, async () => bringOver({ plan, host: await host(plan), options, run })),
-    discard: (plan) =>
-      alone(plan, async () => {
-        await discardRestore(plan, run);
-        await dropBrought(plan, options, run);
-      }),
+    discard: (plan) => alone(plan, () => discardRestore(plan, run)),
+    dropBrought: (plan) => alone(plan, () => dropBrought(plan, options, run)),
   };
 }

@@ -77,9 +77,10 @@ export async function differenceOf(
   return { tables, hash: hash.digest('hex'), ...sum };
 }
 
-function emptyOf({ name, key }: Table): TableDifference {
+function emptyOf({ name, key, triggers }: Table): TableDifference {
   return {
     ...{ table: name, key: key.map((column) => column.name), chosen: 0, missing: 0, differing: 0, extra: 0 },
+    ...(triggers.length > 0 ? { triggers } : {}),
     sample: { missing: [], differing: [], extra: [] },
   };
 }

@@ -22,9 +22,13 @@ const READ = 'begin transaction isolation level repeatable read read only';
 
 export function createRowRescue(options: PostgresOptions, run: Run): RowRescue {
   return {
-    check: async (database, wish) => {
+    check: async (plan, wish) => {
       const connection = await productionOf(options, run);
-      await withReader(connection, { database, signal: run.signal }, (client) => checkWish(client, database, wish));
+      const { database = connection.database } = plan.partial ?? {};
+      await withReader(connection, { database, signal: run.signal }, async (client) => {
+        await checkProduction(client, plan);
+        await checkWish(client, database, wish);
+      });
     },
     compare: (task, note) =>
       withSides(task, { options, run, begin: READ }, async (sides) => {
@@ -70,7 +74,7 @@ async function withSides<T>(task: RowsTask, use: SidesUse, work: (sides: Sides) 
     await query(left, READ);
     const there = { ...at, database: plan.partial?.database ?? name, theirSearchPath: true };
     return withReader(production, there, async (right) => {
-      await checkProduction(right, task);
+      await checkProduction(right, plan);
       await query(right, begin);
       return work({ copy: left, now: right });
     });
@@ -78,7 +82,7 @@ async function withSides<T>(task: RowsTask, use: SidesUse, work: (sides: Sides) 
 }
 
 /** Rows go back to where they are from, and into what takes writes. */
-async function checkProduction(client: SqlClient, { plan }: RowsTask): Promise<void> {
+async function checkProduction(client: SqlClient, plan: RecoveryPlan): Promise<void> {
   const [row] = await query<{ system: string; recovering: boolean; database: string; oid: string }>(
     client,
     `select system_identifier::text as system, pg_is_in_recovery() as recovering, datname as database, oid::text as oid

@@ -1,17 +1,21 @@
 import { failure } from '../../../../workflows/model/failure.ts';
-import type { Rescued } from '../../../../workflows/model/rescue.ts';
+import type { OtherwiseWritten, Rescued } from '../../../../workflows/model/rescue.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query } from '../../../io/postgres/connection.ts';
 import { quoteIdent } from '../../../io/postgres/identifier.ts';
 import type { Pair, Sides } from './difference.ts';
 import type { Change, KeyedRow } from './rows.ts';
 import { rowBytes } from './rows.ts';
-import type { Column, Table } from './tables.ts';
+import type { Column } from './tables.ts';
 import { listOf, parentsFirst } from './tables.ts';
+import { insertFrom, othersThan, overwriteFrom, sequencesBehind } from './write-rows.ts';
 
 /** Rows that are carried at once. */
 const BATCH_ROWS = 1000;
 const BATCH_BYTES = 8 << 20;
+/** Keys that are told of a table, and letters of each. */
+const SHOWN = 20;
+const SHOWN_LETTERS = 80;
 
 type Kind = 'missing' | 'differing';
 
@@ -97,7 +101,7 @@ export class Staging {
   }
 
   /** Writes every table, those first that others refer to; each row counts. */
-  async write(): Promise<Pick<Rescued, 'tables' | 'behind'>> {
+  async write(): Promise<Pick<Rescued, 'tables' | 'behind' | 'otherwise'>> {
     const { now } = this.#sides;
     const order = await parentsFirst(
       now,
@@ -113,7 +117,29 @@ export class Staging {
       tables.push({ table: table.name, inserted, overwritten });
       if (inserted > 0) behind.push(...(await sequencesBehind(now, table)));
     }
-    return { tables, behind };
+    // What waits for the end of the transaction may change rows, too.
+    await query(now, 'set constraints all immediate');
+    const otherwise = await this.#readBack();
+    return { tables, behind, ...(otherwise.length > 0 ? { otherwise } : {}) };
+  }
+
+  /** Every row that was written, beside the one that was to be. */
+  async #readBack(): Promise<OtherwiseWritten[]> {
+    const found: OtherwiseWritten[] = [];
+    for (const { now: table } of this.#pairs) {
+      const heaps = this.#heaps.filter(({ pair }) => pair.now === table);
+      const others = heaps.map(({ name }) => othersThan(table, name));
+      if (others.length === 0) continue;
+      const [row] = await query<{ rows: string; first: string[] | null }>(
+        this.#sides.now,
+        `with others as (${others.join(' union all ')})
+         select (select count(*)::text from others) as rows, array(select key from others order by key limit ${SHOWN}) as first`,
+      );
+      const rows = Number(row?.rows ?? 0);
+      const first = (row?.first ?? []).map((key) => key.slice(0, SHOWN_LETTERS));
+      if (rows > 0) found.push({ table: table.name, rows, first, triggers: table.triggers });
+    }
+    return found;
   }
 }
 
@@ -140,71 +166,4 @@ async function checkHeap(client: SqlClient, { pair, name, rows, sum }: Heap): Pr
     ...{ place: pair.now.name, expected: `${rows} rows, sum ${sum}`, found: `${found?.rows} rows, sum ${found?.sum}` },
     hint: 'nothing was written; look at what writes to the copy',
   });
-}
-
-async function insertFrom(client: SqlClient, table: Table, heap: Heap | undefined): Promise<number> {
-  if (!heap) return 0;
-  const columns = listOf(table.columns);
-  const [row] = await query<{ count: string }>(
-    client,
-    `with written as (
-       insert into ${table.into} (${columns}) overriding system value
-       select ${columns} from pg_temp.${heap.name} on conflict do nothing returning 1)
-     select count(*)::text as count from written`,
-  );
-  return exactly(table, Number(row?.count), {
-    rows: heap.rows,
-    what: 'inserted',
-    why: 'another row has a value that must be unique, or a trigger keeps them away',
-  });
-}
-
-async function overwriteFrom(client: SqlClient, table: Table, heap: Heap | undefined): Promise<number> {
-  if (!heap) return 0;
-  const keys = new Set(table.key.map(({ name }) => name));
-  // What is always generated cannot be set to anything.
-  const set = table.columns.filter(({ name, identity }) => !keys.has(name) && identity !== 'a');
-  const values = set.map(({ name }) => `${quoteIdent(name)} = s.${quoteIdent(name)}`).join(', ');
-  const use = {
-    rows: heap.rows,
-    what: 'overwritten',
-    why: 'a trigger keeps them, or what differs is always generated',
-  };
-  if (set.length === 0) return exactly(table, 0, use);
-  const same = table.key.map(({ name }) => `t.${quoteIdent(name)} = s.${quoteIdent(name)}`).join(' and ');
-  const [row] = await query<{ count: string }>(
-    client,
-    `with written as (
-       update ${table.from} as t set ${values} from pg_temp.${heap.name} s where ${same} returning 1)
-     select count(*)::text as count from written`,
-  );
-  return exactly(table, Number(row?.count), use);
-}
-
-function exactly(table: Table, found: number, use: { rows: number; what: string; why: string }): number {
-  const { rows, what, why } = use;
-  if (found === rows) return found;
-  throw failure('Precondition', `${rows - found} of ${rows} rows of ${table.name} cannot be ${what}: ${why}`, {
-    ...{ place: table.name, expected: `${rows} rows ${what}`, found: `${found}` },
-    hint: 'nothing was written; choose other rows with --where, or mend those that are in the way',
-  });
-}
-
-/** Rows bring numbers along; a sequence that was set back would give them again. */
-async function sequencesBehind(client: SqlClient, table: Table): Promise<string[]> {
-  const behind: string[] = [];
-  for (const { name, type } of table.columns) {
-    if (!['smallint', 'integer', 'bigint'].includes(type)) continue;
-    const [row] = await query<{ sequence: string | null; last: string | null; most: string | null }>(
-      client,
-      `with s as (select pg_get_serial_sequence($1, $2)::regclass as sequence)
-       select s.sequence::text, pg_sequence_last_value(s.sequence)::text as last,
-              (select max(${quoteIdent(name)})::text from ${table.from}) as most from s where s.sequence is not null`,
-      [table.into, name],
-    );
-    const last = row?.last ?? '0';
-    if (row && BigInt(row.most ?? '0') > BigInt(last))
-      behind.push(`${table.name}.${name}: sequence at ${last}, rows to ${row.most}`);
-  }
-  return behind;
 }

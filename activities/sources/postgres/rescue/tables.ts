@@ -28,8 +28,11 @@ export interface Table {
   columns: Column[];
   /** In the order of the key. */
   key: Column[];
+  /** Names of triggers of somebody else that fire when a row is inserted or updated. */
+  triggers: string[];
 }
 
+/** Of pg_trigger.tgtype: 4 is for an insert, 16 for an update (src/include/catalog/pg_trigger.h). */
 const TABLES = `
   select n.nspname as schema, c.relname as name, c.relkind::text as kind, c.oid::text as oid,
          (select pg_encoding_to_char(encoding) from pg_database where datname = current_database()) as encoding,
@@ -38,7 +41,9 @@ const TABLES = `
                    'identity', a.attidentity,
                    'key', (select k.place from pg_index i, unnest(i.indkey) with ordinality k(number, place)
                             where i.indrelid = c.oid and i.indisprimary and k.number = a.attnum)) order by a.attnum), '[]')
-            from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
+            from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+         (select coalesce(json_agg(t.tgname order by t.tgname), '[]') from pg_trigger t
+           where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and (t.tgtype & 20) <> 0) as triggers
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
      and (n.nspname || '.' || c.relname = $1 or c.relname = $1)`;
@@ -50,6 +55,7 @@ interface Row extends Record<string, unknown> {
   oid: string;
   encoding: string;
   columns: Column[];
+  triggers: string[];
 }
 
 /** One table with a primary key, by "name" or "schema.name". `where` says in which of the two databases it is looked for. */
@@ -76,10 +82,11 @@ function nameOf({ schema, name }: Pick<Row, 'schema' | 'name'>): string {
   return `${schema}.${name}`;
 }
 
-function tableOf({ schema, name, kind, oid, encoding, columns }: Row): Table {
+function tableOf({ schema, name, kind, oid, encoding, columns, triggers }: Row): Table {
   const into = quoteName(schema, name);
   return {
-    ...{ name: nameOf({ schema, name }), into, from: kind === 'p' ? into : `only ${into}`, oid, encoding },
+    ...{ name: nameOf({ schema, name }), into, from: kind === 'p' ? into : `only ${into}`, oid },
+    ...{ encoding, triggers },
     columns: columns.filter(({ generated }) => !generated),
     key: columns.filter(({ key }) => key !== null).toSorted((a, b) => (a.key ?? 0) - (b.key ?? 0)),
   };

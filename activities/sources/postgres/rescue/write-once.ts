@@ -74,9 +74,9 @@ async function attempt(task: RowsTask & { hash: string }, sides: Sides, use: Wri
   await staging.complete();
   // Triggers find what they find in anybody's session.
   await query(now, 'reset search_path');
-  const { tables, behind } = await staging.write();
+  const written = await staging.write();
   const [row] = await query<{ xid: string }>(now, 'select pg_current_xact_id()::text as xid');
-  const rescued: Rescued = { server: serverPlace(connection), xid: row?.xid ?? '', tables, behind };
+  const rescued: Rescued = { server: serverPlace(connection), xid: row?.xid ?? '', ...written };
   run.signal.throwIfAborted();
   await keepAttempt(use.path, { hash, rescued });
   return committed(now, rescued, use);

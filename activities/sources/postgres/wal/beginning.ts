@@ -12,7 +12,7 @@ import { holeFailure } from './holes.ts';
 import type { Resume } from './resume.ts';
 import { durableBefore, resumePoint } from './resume.ts';
 import type { Session } from './shipment.ts';
-import { dropSlot, readSlot } from './slot.ts';
+import { busySlot, dropSlot, readSlot } from './slot.ts';
 import { connectWalsender } from './walsender.ts';
 
 export interface Beginning {
@@ -108,14 +108,4 @@ async function ensureSlot(
   const made = await readSlot(sql, ship.slot);
   if (made?.restartLsn === undefined) throw failure('Bug', `slot ${ship.slot} keeps no WAL although it was just made`);
   return { kept: made.restartLsn, isNew: true };
-}
-
-function busySlot(slot: string, pid: number): Error {
-  return failure('Busy', `replication slot ${slot} is in use`, {
-    place: slot,
-    expected: 'no other reader',
-    found: `walsender ${pid}`,
-    hint: 'another worker ships this source (lifeboat status), or one that died is not noticed yet: it is tried again',
-    retryAfterMs: 3_000,
-  });
 }

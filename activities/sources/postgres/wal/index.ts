@@ -7,6 +7,7 @@ import { compactWal } from './compact.ts';
 import { findTarget } from './find.ts';
 import { receiveArchive } from './archive/agent.ts';
 import { shipWal } from './shipper.ts';
+import { dropUnread } from './drop-slot.ts';
 import { walStatus } from './status.ts';
 import { checkHistories } from './verify/histories.ts';
 import { checkWal, storedSegmentBytes } from './verify/index.ts';
@@ -28,6 +29,7 @@ export function createLogShipping(name: string, options: PostgresOptions, run: R
     checkHistories,
     check: (vault, check) => checkWal(vault, check, run),
     compact: (vault, order) => compactWal(vault, order, run),
+    dropSlot: (at) => dropUnread(at, { options, run }),
     status: (vault, at) => walStatus({ name, options, vault, run, ...at }),
   };
 }

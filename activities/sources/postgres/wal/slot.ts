@@ -35,6 +35,16 @@ export async function readSlot(sql: SqlClient, name: string): Promise<Slot | und
   };
 }
 
+export function busySlot(slot: string, pid: number): Error {
+  return failure('Busy', `replication slot ${slot} is in use`, {
+    place: slot,
+    expected: 'no other reader',
+    found: `walsender ${pid}`,
+    hint: 'another worker ships this source (lifeboat status), or one that died is not noticed yet: it is tried again',
+    retryAfterMs: 3_000,
+  });
+}
+
 export async function dropSlot(sql: SqlClient, name: string): Promise<void> {
   await query(sql, 'select pg_drop_replication_slot($1)', [name]);
 }

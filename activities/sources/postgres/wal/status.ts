@@ -22,6 +22,7 @@ export interface StatusQuery {
   vault: WalVault;
   slot: string;
   streams?: number;
+  left?: readonly string[];
   from?: ServerWish;
   archive?: ArchiveOptions;
   run: Run;
@@ -76,7 +77,19 @@ async function serverSide(
       : { lagMs: Math.max(0, Math.round(Number(now?.ms) - Date.parse(newest.lastCommitAt))) };
   const { timeline, held } = vault;
   const kept = at.archive ? await archiverSide(sql, { flushLsn, held }) : await slotsSide(sql, at, flushLsn);
-  return { flushLsn, timeline, lagBytes, ...lag, ...kept };
+  return { flushLsn, timeline, lagBytes, ...lag, ...kept, ...(await leftSide(sql, at, flushLsn)) };
+}
+
+/** Those that are there; nobody streams from them. */
+async function leftSide(
+  sql: SqlClient,
+  { left = [] }: Pick<StatusQuery, 'left'>,
+  flushLsn: Lsn,
+): Promise<{ left?: SlotStatus[] }> {
+  const found: SlotStatus[] = [];
+  for (const name of left) found.push(await slotSide(sql, name, flushLsn));
+  const there = found.filter(({ slotState }) => slotState !== 'missing');
+  return there.length > 0 ? { left: there } : {};
 }
 
 async function slotsSide(
