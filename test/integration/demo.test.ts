@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const DEMO = fileURLToPath(new URL('../../workers/dev/demo/main.ts', import.meta.url));
@@ -30,6 +30,27 @@ async function runDemo(
   return { lines, code };
 }
 
+test('the demo brings back what was acknowledged although its worker is killed, and says so in JSON and on a page', async () => {
+  const { lines, code } = await runDemo(['--json'], () => undefined);
+  const result = JSON.parse(lines.at(-1) ?? '') as Record<string, unknown>;
+  const report = String(result['report']);
+  try {
+    const { ok, acknowledged, found, extra, workerKilled } = result;
+    assert.deepEqual(
+      { code, ok, found, extra, workerKilled },
+      { code: 0, ok: true, found: acknowledged, extra: 0, workerKilled: true },
+    );
+    assert.ok(Number(acknowledged) > 100, `${String(acknowledged)} orders`);
+    assert.deepEqual(Object.keys(result['phases'] as object), ['find', 'fetch', 'replay', 'open', 'prove']);
+    assert.ok(Number(result['rtoMs']) > 0 && Number(result['rpoMs']) >= 0);
+    const page = await readFile(report, 'utf8');
+    assert.match(page, /<svg/);
+    assert.doesNotMatch(page, /<script|src="http|@import|url\(http/);
+  } finally {
+    await rm(report, { force: true });
+  }
+});
+
 /** Processes whose command or folder is below `dir`. */
 async function processesBelow(dir: string): Promise<string[]> {
   const found: string[] = [];
@@ -41,42 +62,18 @@ async function processesBelow(dir: string): Promise<string[]> {
   return found;
 }
 
-/** Each has a stack of its own, and mostly waits for it. */
-describe('the demo', { concurrency: true }, () => {
-  test('it brings back what was acknowledged although its worker is killed, and says so in JSON and on a page', async () => {
-    const { lines, code } = await runDemo(['--json'], () => undefined);
-    const result = JSON.parse(lines.at(-1) ?? '') as Record<string, unknown>;
-    const report = String(result['report']);
-    try {
-      const { ok, acknowledged, found, extra, workerKilled } = result;
-      assert.deepEqual(
-        { code, ok, found, extra, workerKilled },
-        { code: 0, ok: true, found: acknowledged, extra: 0, workerKilled: true },
-      );
-      assert.ok(Number(acknowledged) > 100, `${String(acknowledged)} orders`);
-      assert.deepEqual(Object.keys(result['phases'] as object), ['find', 'fetch', 'replay', 'open', 'prove']);
-      assert.ok(Number(result['rtoMs']) > 0 && Number(result['rpoMs']) >= 0);
-      const page = await readFile(report, 'utf8');
-      assert.match(page, /<svg/);
-      assert.doesNotMatch(page, /<script|src="http|@import|url\(http/);
-    } finally {
-      await rm(report, { force: true });
-    }
-  });
-
-  for (const [when, pattern] of [
-    ['during the backup', /orders are written/],
-    ['during the restore', /restore to just before/],
-  ] as const) {
-    test(`Ctrl-C ${when} leaves nothing behind`, async () => {
-      const { lines, code } = await runDemo([], (line, kill) => {
-        if (pattern.test(line)) kill('SIGINT');
-      });
-      assert.equal(code, 130, lines.join('\n'));
-      const dir = /below (\S+)/.exec(lines.join('\n'))?.[1] ?? '';
-      assert.ok(dir.length > 5);
-      assert.deepEqual(await processesBelow(dir), []);
-      assert.equal(existsSync(dir), false);
+for (const [when, pattern] of [
+  ['during the backup', /orders are written/],
+  ['during the restore', /restore to just before/],
+] as const) {
+  test(`Ctrl-C ${when} leaves nothing behind`, async () => {
+    const { lines, code } = await runDemo([], (line, kill) => {
+      if (pattern.test(line)) kill('SIGINT');
     });
-  }
-});
+    assert.equal(code, 130, lines.join('\n'));
+    const dir = /below (\S+)/.exec(lines.join('\n'))?.[1] ?? '';
+    assert.ok(dir.length > 5);
+    assert.deepEqual(await processesBelow(dir), []);
+    assert.equal(existsSync(dir), false);
+  });
+}

@@ -64,26 +64,12 @@ export interface Standby {
 
 /** All steps, in order; the proof is that of the copy and of the following. */
 export async function makeStandby(plan: RecoveryPlan, vault: Vault, options: PostgresOptions): Promise<Standby> {
-  return handOver(plan, vault, { options, replay: await bringUp(plan, vault, options) });
-}
-
-/** Up to where it follows while it is fed. */
-export async function bringUp(plan: RecoveryPlan, vault: Vault, options: PostgresOptions): Promise<ReplayEvidence> {
   const recovery = createRecovery('shop', options, plainRun());
   await recovery.check(plan);
   await recovery.prepare(plan);
   await recovery.fetch(plan, await vault.open(plan.base.point));
   await stopped(options, (late) => late.replay(plan, vault.wal));
-  return recovery.replay(plan, vault.wal);
-}
-
-/** From there to one that nobody feeds any more. */
-export async function handOver(
-  plan: RecoveryPlan,
-  vault: Vault,
-  { options, replay }: { options: PostgresOptions; replay: ReplayEvidence },
-): Promise<Standby> {
-  const recovery = createRecovery('shop', options, plainRun());
+  const replay = await recovery.replay(plan, vault.wal);
   await recovery.open(plan, vault.wal);
   // Its answer was lost.
   const open = await recovery.open(plan, vault.wal);
