@@ -27,6 +27,17 @@ import {
   writeMarker,
 } from './nodes.ts';
 import { chooseDrillTarget, planRestore } from './plan.ts';
+import {
+  examineNode,
+  holdSlot,
+  prepareStandby,
+  quarantineNode,
+  reseedNode,
+  rewindNode,
+  salvageNode,
+  tidyNode,
+  traceWal,
+} from './rejoin.ts';
 import { compareRows, writeRows } from './rescue.ts';
 import { planRetention, removePoints, removeWal } from './retention.ts';
 import {
@@ -115,6 +126,15 @@ const ACTIVITIES = {
   freezeNode,
   thawNode,
   fenceNode,
+  quarantineNode,
+  traceWal,
+  examineNode,
+  salvageNode,
+  rewindNode,
+  reseedNode,
+  prepareStandby,
+  holdSlot,
+  tidyNode,
 } as const;
 
 type Bound<F> = F extends (deps: Deps, argument: infer Argument) => infer Result

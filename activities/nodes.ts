@@ -29,6 +29,7 @@ import type { Quiesced } from './cluster/quiesce.ts';
 import { quiesce, unquiesce } from './cluster/quiesce.ts';
 import { clusterConfig } from './describe-cluster.ts';
 import type { Deps } from './deps.ts';
+import type { Run } from './io/run.ts';
 
 /** Which node of which service; `source` for those who follow a run by it. */
 export interface NodeTask {
@@ -133,7 +134,12 @@ export function fenceNode(deps: Deps, task: MoverTask & { step: ActedFence }): P
   return onNode(deps, task, (use) => fence(use, task));
 }
 
-function onNode<T>(deps: Deps, task: NodeTask, work: (use: NodeUse) => Promise<T>): Promise<T> {
+/** Does the work of an activity at a node of this worker's configuration. NotFound when it has none of this name. */
+export function onNode<T>(deps: Deps, task: NodeTask, work: (use: NodeUse) => Promise<T>): Promise<T> {
+  return withRun(deps, (run) => work(nodeUse(deps, task, run)));
+}
+
+export function nodeUse(deps: Deps, task: NodeTask, run: Run): NodeUse {
   const { service, node: name } = task;
   const cluster = clusterConfig(deps, service);
   const node = cluster.nodes[name];
@@ -145,5 +151,5 @@ function onNode<T>(deps: Deps, task: NodeTask, work: (use: NodeUse) => Promise<T
       hint: 'give every worker the same lifeboat.yml',
     });
   }
-  return withRun(deps, (run) => work({ service, name, node, cluster, host: deps.host, run }));
+  return { service, name, node, cluster, host: deps.host, run };
 }

@@ -65,6 +65,16 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/watch.ts'),
   },
   {
+    name: 'rejoin',
+    summary: 'make a standby again of a server that was the primary',
+    load: () => import('./commands/rejoin.ts'),
+  },
+  {
+    name: 'failback',
+    summary: 'go back to the server that was the primary before a failover',
+    load: () => import('./commands/failback.ts'),
+  },
+  {
     name: 'rescue',
     summary: 'bring rows of an earlier moment back, shown and approved before',
     load: () => import('./commands/rescue.ts'),

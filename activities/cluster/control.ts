@@ -11,6 +11,11 @@ import { binariesOf, ownerOf } from './node.ts';
 const CLEAN = 'shut down';
 const CLEAN_STANDBY = 'shut down in recovery';
 
+/** It came to an end that it has written down. */
+export function isCleanState(state: string): boolean {
+  return state === CLEAN || state === CLEAN_STANDBY;
+}
+
 /** What pg_control says of a server that does not run; of one that runs it would be old at once. */
 export async function readControl(use: NodeUse): Promise<ControlFacts> {
   const fields = await controlFields(use);
@@ -46,7 +51,7 @@ function shapeIn(fields: ReadonlyMap<string, string>): WalShape {
 }
 
 /** LC_ALL=C: its words are those of the sources (src/bin/pg_controldata). */
-async function controlFields(use: NodeUse): Promise<Map<string, string>> {
+export async function controlFields(use: NodeUse): Promise<Map<string, string>> {
   const as = await ownerOf(use);
   const program = join(await binariesOf(use), 'pg_controldata');
   const options = { signal: use.run.signal, ...(as ? { as } : {}) };

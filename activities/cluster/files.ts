@@ -10,13 +10,13 @@ import type { NodeUse } from './node.ts';
 const MODE = 0o600;
 
 /** Writes a file of the data directory: whole or not at all, durable, and the server's own. */
-export async function writeNodeFile(use: NodeUse, name: string, text: string): Promise<void> {
+export async function writeNodeFile(use: NodeUse, name: string, text: string | Buffer): Promise<void> {
   const { dataDir } = use.node;
   const path = join(dataDir, name);
   await translateFileError(path, async () => {
     const owner = await ownerOf(use);
     const target = { path, staging: dataDir, mode: MODE, ...(owner ? { owner } : {}) };
-    await writeAtomically(target, Readable.from([Buffer.from(text)]));
+    await writeAtomically(target, Readable.from([typeof text === 'string' ? Buffer.from(text) : text]));
   });
 }
 

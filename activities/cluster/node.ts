@@ -49,6 +49,13 @@ export async function timelineNow(use: NodeUse, remote = false): Promise<number>
   return (await identifySystem(walsender)).timeline;
 }
 
+/** Another node of the cluster. */
+export function peerOf({ cluster }: Pick<NodeUse, 'cluster'>, name: string): NodeConfig {
+  const node = cluster.nodes[name];
+  if (!node) throw failure('Bug', `no node ${name}`);
+  return node;
+}
+
 /** Who owns the data directory, where the worker is root: what is written and run there is theirs. */
 export async function ownerOf({ node }: Pick<NodeUse, 'node'>): Promise<RunAs | undefined> {
   if (process.getuid?.() !== 0) return undefined;

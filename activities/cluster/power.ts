@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
-import { readdir, readlink, realpath } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readlink, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
 import { formatDuration } from '../../workflows/model/units.ts';
 import type { Program } from '../io/program.ts';
 import { runProgram } from '../io/program.ts';
 import { removeStalePid, runningServer } from '../io/postgres/server.ts';
-import { exitOf, spawnOptions } from '../io/run-command.ts';
+import { endGroup, exitOf, spawnOptions } from '../io/run-command.ts';
 import type { NodeUse } from './node.ts';
 import { binariesOf, ownerOf, withNode } from './node.ts';
 
@@ -46,15 +47,48 @@ async function session(use: NodeUse): Promise<unknown> {
   }
 }
 
+/** In nobody's hands: it hears no client and no primary, asks no archive and fills none, and keeps all its WAL. */
+const ALONE = [
+  ...["listen_addresses=''", "primary_conninfo=''", "restore_command=''", 'archive_mode=off', 'hot_standby=on'],
+  ...['recovery_target_timeline=current', 'wal_keep_size=1000000'],
+];
+const LONGEST_REPLAY_S = 86_400;
+
+/**
+ * Brings a standby that was not shut down in good order to the end of its own WAL, and shuts it down. Its signal file has to be there:
+ * so it writes nothing. Throws when it does not come so far.
+ */
+export async function settleNode(use: NodeUse): Promise<void> {
+  await removeStalePid(use.node.dataDir);
+  // Sockets of its own: nobody comes by them, and one that a crash left is not in the way.
+  const sockets = await mkdtemp(join(tmpdir(), 'lifeboat-'));
+  const owner = await ownerOf(use);
+  if (owner) await chown(sockets, owner.uid, owner.gid);
+  const options = [...ALONE, `unix_socket_directories='${sockets}'`].map((each) => `-c ${each}`).join(' ');
+  try {
+    await pgCtlStart(use, ['-w', '-t', String(LONGEST_REPLAY_S), '-o', options]);
+  } finally {
+    const pid = await runningServer(use.node.dataDir);
+    if (pid !== undefined) {
+      process.kill(pid, 'SIGINT');
+      await gone(use, UP_MS);
+    }
+    await rm(sockets, { recursive: true, force: true });
+  }
+}
+
 /** Its pipes are nobody's: the server that it leaves behind would hold them open. */
-async function pgCtlStart(use: NodeUse): Promise<void> {
+async function pgCtlStart(use: NodeUse, how: readonly string[] = ['-W']): Promise<void> {
   const { node, name } = use;
-  if (node.start.by !== 'pg_ctl') return;
-  const { configDir = node.dataDir, log = join(node.dataDir, 'lifeboat.start.log') } = node.start;
+  const { configDir = node.dataDir } = node.start;
+  const log = (node.start.by === 'pg_ctl' ? node.start.log : undefined) ?? join(node.dataDir, 'lifeboat.start.log');
   const [binaries, as] = [await binariesOf(use), await ownerOf(use)];
-  const args = ['-D', configDir, '-W', '-s', '-l', log, 'start'];
+  const args = ['-D', configDir, ...how, '-s', '-l', log, 'start'];
   const child = spawn(join(binaries, 'pg_ctl'), args, { ...spawnOptions(as ? { as } : {}), stdio: 'ignore' });
-  const code = await exitOf(child, 'pg_ctl');
+  const stop = (): void => endGroup(child);
+  use.run.signal.addEventListener('abort', stop, { once: true });
+  const code = await exitOf(child, 'pg_ctl').finally(() => use.run.signal.removeEventListener('abort', stop));
+  use.run.signal.throwIfAborted();
   if (code === 0) return;
   throw failure('Unavailable', `${name} cannot be started`, {
     place: log,

@@ -27,6 +27,7 @@ const startSchema = z.discriminatedUnion('by', [
   z.strictObject({
     by: z.literal('command'),
     binaries: pathOption.optional(),
+    configDir: pathOption.optional(),
     /** Exit 0: it is started, or was; it is looked at afterwards. */
     start: program,
     /** Exit 0: it is stopped, or was; a fast shutdown. */

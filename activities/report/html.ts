@@ -35,6 +35,8 @@ ${report.links.map((link) => `<p><a href="${escapeHtml(link.url)}">${escapeHtml(
 function verdictOf({ kind, outcome }: Report): string {
   const well = outcome === 'proven';
   if (kind === 'failover') return well ? 'Failed over and proven' : 'Not failed over';
+  if (kind === 'rejoin') return well ? 'Follows, and that is proven' : 'Does not follow';
+  if (kind === 'failback') return well ? 'Failed back and proven' : 'Not failed back';
   return well ? 'Recovered and proven' : 'Not recovered';
 }
 

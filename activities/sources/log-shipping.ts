@@ -30,6 +30,9 @@ export interface WalVault {
   putHistory(systemId: string, timeline: number, content: Buffer): Promise<'stored' | 'present'>;
 }
 
+/** WAL of a cluster that is only read: that of the vault, or what a server has itself. */
+export type ReadableWal = Pick<WalVault, 'list' | 'read' | 'histories'>;
+
 export type WalPiece = Pick<WalObject, 'systemId' | 'timeline' | 'startLsn'> & { lastCommitMicros?: number };
 
 export interface ShipOptions {
@@ -102,6 +105,6 @@ export interface LogShipping extends StoredWalCare {
    * nothing of an open segment that the server has not itself: what cannot be asked or read is thrown.
    */
   file(vault: WalVault, wish: WalFileWish): Promise<Buffer | undefined>;
-  /** Every commit in the stored WAL from a position on, in order and in batches; it ends at the first hole. */
-  commits(vault: WalVault, search: CommitSearch): AsyncIterable<Commit[]>;
+  /** Every commit in WAL from a position on, in order and in batches; it ends at the first hole. */
+  commits(wal: ReadableWal, search: CommitSearch): AsyncIterable<Commit[]>;
 }

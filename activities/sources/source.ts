@@ -20,6 +20,7 @@ import type {
 
 /** An engine as the rest sees it. What it reads and writes of points and of WAL stands beside it. */
 export type {
+  ReadableWal,
   WalVault,
   WalPiece,
   ShipOptions,

@@ -5,11 +5,12 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { digestOf } from '../../workflows/model/outage.ts';
-import { clusterOf, observationBy, WATCH } from '../support/failover-answers.ts';
-import { DEAD } from '../support/failover-story.ts';
+import { clusterOf, observationBy, primaryState, standbyState, WATCH } from '../support/failover-answers.ts';
+import { AUTOMATIC, DEAD } from '../support/failover-story.ts';
+import { FORK, LEFT, oldNode } from '../support/rejoin-answers.ts';
 import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
 import { answers, dumpAnswers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
-import type { StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
+import type { Script, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
 /**
@@ -64,6 +65,17 @@ function watchedDead(): NonNullable<StartOptions['script']> {
     },
   };
 }
+
+/** db-a follows db-b, and they change places without an approval. */
+const BACK: Script = {
+  describeCluster: ({ service }) => clusterOf(service, AUTOMATIC),
+  locateTraffic: () => ({ traffic: { 'db-b.example:5432': 100 }, token: 0 }),
+  moveTraffic: () => ({ ok: true, found: 'as asked' }),
+  observeNode: ({ node }) =>
+    node === 'db-b'
+      ? primaryState(node, { timeline: 2 })
+      : standbyState(node, { timeline: 2, receiver: { status: 'streaming', timeline: 2 } }),
+};
 
 const RECORDINGS: Record<string, Recording> = {
   'backup-done': { workflow: 'backup' },
@@ -177,6 +189,35 @@ const RECORDINGS: Record<string, Recording> = {
       await run.handle.cancel();
     },
   },
+  'rejoin-rewound': {
+    workflow: 'rejoin',
+    options: { order: rejoinOf(), script: LEFT, isInRealTime: true },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'rejoin-reseeded': {
+    workflow: 'rejoin',
+    options: {
+      ...{ order: rejoinOf(), isInRealTime: true },
+      script: { ...LEFT, rewindNode: () => ({ ok: false, said: 'exit 1' }) },
+    },
+    meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'rejoin-followed': {
+    workflow: 'rejoin',
+    options: { order: rejoinOf(), script: { ...LEFT, examineNode: () => oldNode({ endLsn: FORK }) } },
+  },
+  'rejoin-refused': {
+    workflow: 'rejoin',
+    options: { order: rejoinOf(), script: LEFT, isInRealTime: true },
+    meanwhile: async (run) => {
+      await pendingOf(run);
+      await refuse(run, { by: 'ben', reason: 'not today' });
+    },
+  },
+  'failback-done': {
+    workflow: 'failback',
+    options: { order: (service) => ({ service, by: 'anna', soakMs: 30_000 }), script: BACK },
+  },
   'verify-done': { workflow: 'verify', options: { input: { point: '20260105T030004Z-1a2b3c4d-1' } } },
   'verifyAll-done': { workflow: 'verifyAll' },
   'verifyWal-done': { workflow: 'verifyWal', options: { input: { since: '2026-01-05T00:00:00Z' } } },
@@ -230,6 +271,10 @@ function badAtFirst(): (given: Parameters<typeof answers.proveCluster>[0]) => un
 
 function orderOf(order: object): (service: string) => unknown {
   return (service) => ({ service, to: 'west', by: 'anna', ...order });
+}
+
+function rejoinOf(): (service: string) => unknown {
+  return (service) => ({ service, node: 'db-a', by: 'anna' });
 }
 
 function afterHole(): () => unknown {

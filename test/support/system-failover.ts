@@ -20,7 +20,7 @@ import type { Tenant } from './system.ts';
 import type { Death } from './victim.ts';
 import { HELD } from './victim.ts';
 
-interface Scene extends Pair {
+export interface Scene extends Pair {
   tenant: Tenant;
   lb: FileSwitch;
 }
@@ -28,7 +28,7 @@ interface Scene extends Pair {
 const SMALL = { shared_buffers: '16MB', full_page_writes: 'on' };
 
 /** Two servers of their own, both in the hands of one worker after the other. */
-function withScene({ system }: Stage, name: string, callback: (scene: Scene) => Promise<void>): Promise<void> {
+export function withScene({ system }: Stage, name: string, callback: (scene: Scene) => Promise<void>): Promise<void> {
   return withPostgres({ settings: SMALL }, (primary) =>
     withPair(primary, async (pair) => {
       const lb = await fileSwitch(join(system.stack.dir, `${name}.traffic`), { [addressIn(pair.a)]: 100 });

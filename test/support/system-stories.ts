@@ -13,6 +13,7 @@ import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
 import { duringFailover, duringTakenBack, duringUnplanned, duringWatch } from './system-failover.ts';
+import { duringRejoin } from './system-rejoin.ts';
 import { duringBringOver, duringRescue } from './system-rescue.ts';
 import type { CompactResult, VerifyAllResult } from '../../workflows/model/verify-result.ts';
 import { duringSurplus } from './system-surplus.ts';
@@ -39,7 +40,7 @@ export type Tell = (stage: Stage, activity: keyof Activities, deaths: readonly D
 
 export interface Story {
   /** backup: on a source of its own that it backs up. The others: on SHOP, which is there. */
-  about: 'backup' | 'restore' | 'proof' | 'recover' | 'failover';
+  about: 'backup' | 'restore' | 'proof' | 'recover' | 'failover' | 'rejoin';
   tell: Tell;
   sides?: readonly Side[];
 }
@@ -113,6 +114,15 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   samplePrimary: { about: 'failover', tell: duringWatch },
   observeCluster: { about: 'failover', tell: duringWatch },
   readStanding: { about: 'failover', tell: duringWatch },
+  quarantineNode: { about: 'rejoin', tell: duringRejoin },
+  traceWal: { about: 'rejoin', tell: duringRejoin },
+  examineNode: { about: 'rejoin', tell: duringRejoin },
+  salvageNode: { about: 'rejoin', tell: duringRejoin },
+  rewindNode: { about: 'rejoin', tell: duringRejoin },
+  reseedNode: { about: 'rejoin', tell: duringRejoin },
+  prepareStandby: { about: 'rejoin', tell: duringRejoin },
+  holdSlot: { about: 'rejoin', tell: duringRejoin },
+  tidyNode: { about: 'rejoin', tell: duringRejoin },
 };
 
 /** Runs the story of an activity with a death at each side of it, one after the other. */

@@ -8,6 +8,7 @@ import type { ServiceFacts } from '../../workflows/model/service.ts';
 import type { PointsVerified } from '../../workflows/model/verify-result.ts';
 import type { WalVerified } from '../../workflows/model/wal-verify.ts';
 import { failoverAnswers } from './failover-answers.ts';
+import { rejoinAnswers } from './rejoin-answers.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
 import { untilCancelled } from './until-cancelled.ts';
 
@@ -153,6 +154,7 @@ export const answers: Activities = {
   }),
   inspectVault: async () => ({ what: 'points', sources: [] }),
   ...failoverAnswers,
+  ...rejoinAnswers,
 };
 
 /** A dump, which needs no WAL and no replay. */

@@ -12,6 +12,7 @@ import type { ReportSection, ReportSpan } from '../model/report.ts';
 import { formatDuration } from '../model/units.ts';
 import type { Approvals } from './approval.ts';
 import type { BegunService } from './begin-service.ts';
+import type { Journal } from './journal.ts';
 import type { Compensations } from './conclude.ts';
 import type { RtoClock } from './rto-clock.ts';
 import { isoNow, nowMs } from './time.ts';
@@ -62,8 +63,14 @@ export function moverOf(traffic: TrafficControl): Mover {
   return { epoch: traffic.epoch, run: workflowInfo().runId };
 }
 
+/** Whoever goes by steps. */
+export interface Stepping {
+  journal: Journal;
+  said: Pick<Said, 'steps'>;
+}
+
 /** One step with its place in the timeline, and how long it took. */
-export async function timed<T>({ journal, said }: FailingOver, name: string, work: () => Promise<T>): Promise<T> {
+export async function timed<T>({ journal, said }: Stepping, name: string, work: () => Promise<T>): Promise<T> {
   journal.step(name);
   const [from, startedMs] = [isoNow(), nowMs()];
   try {
@@ -137,9 +144,9 @@ export function sectionsOf({ said }: Pick<FailingOver, 'said'>): ReportSection[]
   return [...sections, ...approvalSections({ evidence, approvals })];
 }
 
-const CHECK_HEAD = ['', 'check', 'expected', 'found'];
+export const CHECK_HEAD = ['', 'check', 'expected', 'found'];
 
-function checkRows(checks: readonly Check[]): string[][] {
+export function checkRows(checks: readonly Check[]): string[][] {
   return checks.map(({ ok, name, expected, found }) => [ok ? 'passed' : 'FAILED', name, expected, found]);
 }
 
@@ -151,6 +158,6 @@ function proofRows(proof: ZeroLossProof): string[][] {
   ];
 }
 
-export function spansOf({ steps }: Said): ReportSpan[] {
+export function spansOf({ steps }: Pick<Said, 'steps'>): ReportSpan[] {
   return steps.map(({ name, from, to }) => ({ lane: 'failover', label: name, from, to, tone: 'work' as const }));
 }

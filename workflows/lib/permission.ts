@@ -1,6 +1,12 @@
 import type { Approval, Evidence } from '../model/approval.ts';
 import type { ApprovalRule } from '../model/service.ts';
-import type { FailingOver } from './failing-over.ts';
+import type { FailingOver, Said } from './failing-over.ts';
+
+/** Who asks; what a decision rests on is left in `said`. */
+export interface Asker extends Pick<FailingOver, 'approvals' | 'journal' | 'notices'> {
+  order: { by: string };
+  said: Pick<Said, 'evidence' | 'approvals'>;
+}
 
 export interface Permitting {
   /** Undefined: it goes ahead by itself, for the configuration says so. */
@@ -11,7 +17,7 @@ export interface Permitting {
 }
 
 /** Asks those who have to agree. What a decision rests on is kept either way. */
-export async function permitted(use: FailingOver, { rule, what, weigh }: Permitting): Promise<Approval[]> {
+export async function permitted(use: Asker, { rule, what, weigh }: Permitting): Promise<Approval[]> {
   const { approvals, journal, notices, order, said } = use;
   if (!rule) {
     said.evidence = await weigh();

@@ -26,7 +26,7 @@ export interface Reporting {
 
 const TITLES = {
   ...{ restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery', rescue: 'Rescue of rows' },
-  failover: 'Failover',
+  ...{ failover: 'Failover', rejoin: 'Rejoin', failback: 'Failback' },
 } as const;
 
 /**

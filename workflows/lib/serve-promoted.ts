@@ -199,7 +199,11 @@ async function lastChecks({ service, to, journal }: Switching, address: string):
 function nextSteps({ cluster, from, to }: Switching, rejoined: Following | undefined): string[] {
   const others = cluster.nodes.filter(({ name }: NodeFacts) => name !== from.name && name !== to.name);
   return [
-    ...(rejoined?.ok ? [] : [`keep ${from.name} away from every client until it follows ${to.name}`]),
+    ...(rejoined?.ok
+      ? []
+      : [
+          `keep ${from.name} away from every client; when its host is back: lifeboat rejoin ${cluster.service} ${from.name}`,
+        ]),
     ...others.map(({ name }) => `point ${name} at ${nodeAddress(to)}: primary_conninfo, primary_slot_name`),
     `lifeboat backup ${cluster.source}: the new timeline deserves a base of its own`,
   ];

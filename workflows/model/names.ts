@@ -7,6 +7,8 @@ export const workflowId = {
   failover: (service: string): string => `failover/${service}`,
   ready: (service: string): string => `ready/${service}`,
   watch: (service: string): string => `watch/${service}`,
+  rejoin: (service: string): string => `rejoin/${service}`,
+  failback: (service: string): string => `failback/${service}`,
   drill: (source: string): string => `drill/${source}`,
   /** Streams count from 1. */
   wal: (source: string, stream = 1): string => (stream === 1 ? `wal/${source}` : `wal/${source}/${stream}`),

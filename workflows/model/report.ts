@@ -44,7 +44,7 @@ export interface ReportSection {
 /** Everything a report shows: plain data, so that HTML, JSON and later forms say the same. */
 export interface Report {
   format: 'lifeboat-report/1';
-  kind: 'restore' | 'drill' | 'recover' | 'rescue' | 'failover' | 'demo';
+  kind: 'restore' | 'drill' | 'recover' | 'rescue' | 'failover' | 'rejoin' | 'failback' | 'demo';
   title: string;
   source: string;
   /** Workflow id and run id. */

@@ -2,7 +2,7 @@ import { formatLsn, parseLsn, segmentStart } from '../../../../workflows/model/l
 import { isoOfMicros } from '../../../../workflows/model/target-parse.ts';
 import type { Run } from '../../../io/run.ts';
 import type { Commit } from '../../../../workflows/model/last-good.ts';
-import type { CommitSearch, WalVault } from '../../source.ts';
+import type { CommitSearch, ReadableWal } from '../../source.ts';
 import type { WalMark } from './marks.ts';
 import { RecordWalker } from './records.ts';
 import { StoredSegments } from './stored-segments.ts';
@@ -12,7 +12,7 @@ import { Touched } from './touched.ts';
  * Every commit in the stored WAL of one timeline from a position on, in order, a batch for each segment, with what it changed
  * from the segment of that position on. It ends where the WAL ends, or at the first hole.
  */
-export async function* commitsFrom(vault: WalVault, search: CommitSearch, run: Run): AsyncIterable<Commit[]> {
+export async function* commitsFrom(vault: ReadableWal, search: CommitSearch, run: Run): AsyncIterable<Commit[]> {
   const { systemId, timeline, segmentBytes } = search;
   const from = parseLsn(search.fromLsn);
   // A segment is read from its beginning, wherever in it the search begins.

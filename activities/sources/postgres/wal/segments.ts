@@ -2,7 +2,7 @@ import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import { compareLsn, formatLsn, lsnDistanceBytes, parseLsn } from '../../../../workflows/model/lsn.ts';
 import { historyOf, leftAt } from '../../../../workflows/model/timeline.ts';
 import type { TimelineHistory, WalObject } from '../../../../workflows/model/wal.ts';
-import type { WalVault } from '../../source.ts';
+import type { ReadableWal } from '../../source.ts';
 
 export interface SegmentQuery {
   timeline: number;
@@ -22,7 +22,7 @@ export interface Gathered {
  * segment it has not filled. Undefined when `objects`, a complete listing, hold nothing of it.
  */
 export async function assembleSegment(
-  vault: WalVault,
+  vault: ReadableWal,
   objects: WalObject[],
   query: SegmentQuery,
 ): Promise<Buffer | undefined> {
@@ -30,7 +30,7 @@ export async function assembleSegment(
 }
 
 export async function gatherSegment(
-  vault: WalVault,
+  vault: ReadableWal,
   objects: WalObject[],
   query: SegmentQuery,
 ): Promise<Gathered | undefined> {
@@ -51,7 +51,7 @@ export async function gatherSegment(
 }
 
 interface Place {
-  vault: WalVault;
+  vault: ReadableWal;
   segment: Buffer;
   start: Lsn;
 }

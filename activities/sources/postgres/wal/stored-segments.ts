@@ -2,7 +2,7 @@ import { isFailure } from '../../../../workflows/model/failure.ts';
 import { formatLsn } from '../../../../workflows/model/lsn.ts';
 import type { Lsn } from '../../../../workflows/model/lsn.ts';
 import type { TimelineHistory, WalObject } from '../../../../workflows/model/wal.ts';
-import type { WalVault } from '../../source.ts';
+import type { ReadableWal } from '../../source.ts';
 import { SegmentIndex } from './segment-index.ts';
 import { assembleSegment } from './segments.ts';
 
@@ -21,11 +21,11 @@ export interface StoredWal {
 
 /** Segments out of the stored WAL while it is streamed: pieces that were compacted since they were listed are looked up again. */
 export class StoredSegments {
-  readonly #vault: WalVault;
+  readonly #vault: ReadableWal;
   readonly #wal: StoredWal;
   #index: SegmentIndex;
 
-  constructor(vault: WalVault, wal: StoredWal) {
+  constructor(vault: ReadableWal, wal: StoredWal) {
     this.#vault = vault;
     this.#wal = wal;
     this.#index = new SegmentIndex([...wal.objects], wal.segmentBytes);

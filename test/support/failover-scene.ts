@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { Pair } from './failover-pair.ts';
+import { addressIn, pairConfig, withPair } from './failover-pair.ts';
+import type { FileSwitch } from './file-switch.ts';
+import { fileSwitch } from './file-switch.ts';
+import type { Lifeboat } from './lifeboat.ts';
+import { LOCAL_STORE, withLifeboat } from './lifeboat.ts';
+import type { TestPostgres } from './postgres.ts';
+import { withPostgres } from './postgres.ts';
+
+export interface FailoverScene extends Pair {
+  world: Lifeboat;
+  lb: FileSwitch;
+}
+
+/** A service on two servers, each with a worker of its own. */
+export async function withFailoverScene(
+  use: { version: 15 | 18; more?: Record<string, unknown> },
+  callback: (scene: FailoverScene) => Promise<void>,
+): Promise<void> {
+  await withLifeboat(async (world) => {
+    const onPair = (primary: TestPostgres): Promise<void> =>
+      withPair(primary, async (pair) => {
+        const lb = await fileSwitch(join(world.dir, 'traffic'), { [addressIn(pair.a)]: 100 });
+        const service = pairConfig(pair, {
+          lb,
+          source: 'shop',
+          hosts: ['a', 'b'],
+          ...(use.more ? { more: use.more } : {}),
+        });
+        const [here, there] = [pair.a, pair.b].map(addressIn);
+        const connection = `connection: { host: ["${here}", "${there}"], user: postgres, database: postgres }`;
+        const source = world.source('shop', [connection]);
+        await world.writeConfig(['name: test', LOCAL_STORE, stringify(service), 'sources:', source].join('\n'));
+        await world.startWorker('a');
+        await world.startWorker('b');
+        await callback({ ...pair, world, lb });
+      });
+    if (use.version === 18) return onPair(world.server);
+    return withPostgres({ version: use.version, settings: { full_page_writes: 'on' } }, onPair);
+  });
+}

@@ -1,0 +1,53 @@
+import { Approvals } from './lib/approval.ts';
+import { beginService } from './lib/begin-service.ts';
+import { conclude, messageOf } from './lib/conclude.ts';
+import { spansOf } from './lib/failing-over.ts';
+import { rejoinNode } from './lib/rejoin-node.ts';
+import type { RejoinSaid } from './lib/rejoining.ts';
+import { refuseDuringFailover, rejoinSections } from './lib/rejoining.ts';
+import { report } from './lib/report.ts';
+import { candidateOf } from './model/cluster.ts';
+import type { RejoinOrder, RejoinResult } from './model/rejoin.ts';
+
+/**
+ * Makes a standby again of a server that was a primary: it is kept from serving, what only it has is kept in the vault and given up by
+ * those who have to agree, and it follows as it is, rewound, or as a new copy, which is proven. It is safe to start again, wherever
+ * it ended. Input: {"service":"web","node":"db1","by":"anna"}.
+ */
+export async function rejoin(given: RejoinOrder): Promise<RejoinResult> {
+  const shape = { 'service!': 'text', 'node!': 'text', 'by!': 'text' } as const;
+  const begun = await beginService<RejoinOrder>('rejoin', given, shape);
+  const { order, journal, facts, notices, cluster } = begun;
+  // Nobody waits for it: the service works without.
+  delete journal.progress.rto;
+  const approvals = new Approvals(journal);
+  const said: RejoinSaid = { why: [], steps: [] };
+  try {
+    return await conclude(
+      journal,
+      async (undo) => {
+        const node = candidateOf(cluster, order.node);
+        await refuseDuringFailover(order.service);
+        const result = await rejoinNode({ ...begun, node, approvals, undo, said });
+        const stored = await report({ kind: 'rejoin', journal, facts, done: true, sections: rejoinSections(said), spans: spansOf(said) }); // prettier-ignore
+        return stored ? { ...result, report: stored } : result;
+      },
+      {
+        tell: (error) => {
+          if (!said.begun) return;
+          notices.send({
+            severity: 'critical',
+            title: `rejoin of ${order.node} of ${order.service} failed`,
+            body: messageOf(error),
+          });
+        },
+        finish: async (error) => {
+          if (!said.begun) return;
+          await report({ kind: 'rejoin', journal, facts, error, sections: rejoinSections(said), spans: spansOf(said) });
+        },
+      },
+    );
+  } finally {
+    await notices.settle();
+  }
+}
