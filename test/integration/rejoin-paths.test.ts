@@ -24,7 +24,7 @@ import { plainRun } from '../../activities/io/run.ts';
 import { peerSlot } from '../../workflows/model/cluster.ts';
 import type { RejoinChoice } from '../../workflows/model/rejoin.ts';
 import { chooseRejoin } from '../../workflows/model/rejoin-choice.ts';
-import { BESIDE, cutOff, diverge, killed, write } from '../support/diverged.ts';
+import { BESIDE, cutOff, diverge, write } from '../support/diverged.ts';
 import type { Pair } from '../support/failover-pair.ts';
 import { hammeredIn, isStandby, withPair } from '../support/failover-pair.ts';
 import type { TestPostgres } from '../support/postgres.ts';
@@ -190,7 +190,7 @@ test('PostgreSQL 18: as it is, as a new copy where WAL or a rewind is missing, a
         await b.sql('select pg_switch_wal()');
         await b.sql('checkpoint');
       }
-      await killed(b);
+      await b.stop('immediate');
       const recycled = new Both({ a: b, b: a }, 'recycled', 5);
       const gone = await recycled.choose();
       assert.equal(gone.path, 'reseed');
@@ -204,7 +204,7 @@ test('PostgreSQL 18: as it is, as a new copy where WAL or a rewind is missing, a
       await b.start();
       await write(b, 'twin');
       await write(a, 'real');
-      await killed(b);
+      await b.stop('immediate');
       const twins = new Both({ a: b, b: a }, 'twins', 6);
       const one = await twins.choose();
       assert.equal(one.path, 'reseed');
