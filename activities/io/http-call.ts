@@ -153,9 +153,15 @@ function noAnswer({ what, url, timeoutMs }: HttpCall, cause: unknown): Error {
   });
 }
 
-function unreachable({ what, url }: HttpCall, error: unknown): unknown {
+function unreachable({ what, url, knownBy }: HttpCall, error: unknown): Error {
   const meaning = networkMeaning(error);
-  if (!meaning) return error;
+  if (!meaning) {
+    // What the client says of a header or an address that it does not take repeats it, secrets too.
+    return failure('ConfigInvalid', `${what} ${url.origin} cannot be called`, {
+      ...{ place: url.origin, expected: 'what fits into an address and a header', found: 'something else, not shown' },
+      hint: `look for line ends and other strange letters in ${knownBy}`,
+    });
+  }
   const { type, code, hint } = meaning;
   const facts = { place: url.origin, found: code, hint, cause: error };
   return failure(type, `${what} ${url.origin} cannot be reached (${code})`, facts);

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
+import { inspect } from 'node:util';
 import { plainRun } from '../../activities/io/run.ts';
 import { findSwitch } from '../../activities/switches/index.ts';
 import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
@@ -191,3 +192,14 @@ test('switch http: what is not settled is not confirmed, and what is seen has an
       assert.equal((await other.confirm(HOME)).ok, true);
     },
   ));
+
+test('http: a secret that no header can hold is not said by the failure', async () => {
+  process.env['LIFEBOAT_TEST_BROKEN'] = 'Bearer hush-hush\n';
+  const headers = { Authorization: { env: 'LIFEBOAT_TEST_BROKEN' } };
+  await using session = findSwitch('http').open('lb', { url: 'http://127.0.0.1:1/', headers }, plainRun());
+  await assert.rejects(session.where(), (error) => {
+    assert.equal(failureTypeOf(error), 'ConfigInvalid');
+    assert.doesNotMatch(inspect(error, { depth: 9 }), /hush-hush/);
+    return true;
+  });
+});
