@@ -1,4 +1,4 @@
-import { executeChild, sleep } from '@temporalio/workflow';
+import { executeChild, ParentClosePolicy, sleep } from '@temporalio/workflow';
 import { Approvals } from './lib/approval.ts';
 import type { BegunService } from './lib/begin-service.ts';
 import { beginService } from './lib/begin-service.ts';
@@ -136,6 +136,8 @@ function switchOver({ order }: Begun, { name: to }: NodeFacts): Promise<Failover
   const input: FailoverOrder = { service, to, mode: 'planned', by };
   return executeChild('failover', {
     workflowId: workflowId.failover(service),
+    // Terminated with us it would leave a service that nobody serves: it takes back, or goes on, by its own rules.
+    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     args: [input],
     staticSummary: shortSummary(`planned failover of ${service} back to ${to}`),
   });

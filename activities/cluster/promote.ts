@@ -1,4 +1,4 @@
-import { failure } from '../../workflows/model/failure.ts';
+import { failure, failureFacts, failureTypeOf, findFailure, isRetryable } from '../../workflows/model/failure.ts';
 import { peerSlot } from '../../workflows/model/cluster.ts';
 import type { NotAsked, Promotion } from '../../workflows/model/failover.ts';
 import type { Lsn } from '../../workflows/model/lsn.ts';
@@ -10,7 +10,7 @@ import { query } from '../io/postgres/connection.ts';
 import { sqlStateOf } from '../io/postgres/failures.ts';
 import type { Mover } from './epoch.ts';
 import { claim } from './epoch.ts';
-import { readNodeFile } from './files.ts';
+import { readNodeFile, removeNodeFile, writeNodeFile } from './files.ts';
 import { positionOf } from './marker.ts';
 import type { NodeUse } from './node.ts';
 import { timelineNow, withNode } from './node.ts';
@@ -26,6 +26,8 @@ export interface PromoteOrder extends Mover {
 }
 
 const NOT_ASKED: NotAsked = { notAsked: true };
+/** In the data directory: the number of the run that asks it to be promoted, from before it is asked. */
+const FILE = 'lifeboat.promoting';
 const POLL_MS = 20;
 /** A backlog that takes longer to replay is waited for by the next attempt. */
 const WAIT_MS = 60_000;
@@ -35,19 +37,38 @@ const NOT_IN_RECOVERY = '55000';
 /**
  * Makes a standby the primary. It is asked once for each time that it is seen in recovery, and looked at until it has left it: that it takes
  * long says nothing (manual 9.28.4). A repeat on a promoted server only says what it is. Precondition, and nothing done, when it is on
- * another timeline or has not received enough.
+ * another timeline or has not received enough; that is judged before it is asked for the first time, for a server on its way out of
+ * recovery is on its new timeline already.
  */
 export async function promote(use: NodeUse, order: PromoteOrder): Promise<Promotion> {
   await claim(use, order);
   if (await inRecovery(use)) {
+    const asked = (await readNodeFile(use, FILE)) === String(order.epoch);
     await withNode(use, async (sql) => {
-      await refuseBehind(use, sql, order);
-      for (const follower of order.followers) await ensureSlot(sql, peerSlot(follower));
+      if (!asked) await getReady(use, sql, order);
       await askOnce(sql);
     });
     await untilPromoted(use);
   }
-  return promotionOf(use, order.timeline);
+  const promotion = await promotionOf(use, order.timeline);
+  await removeNodeFile(use, FILE);
+  return promotion;
+}
+
+/** Whatever fails for good up to here, the server was not asked. */
+async function getReady(use: NodeUse, sql: SqlClient, order: PromoteOrder): Promise<void> {
+  try {
+    await refuseBehind(use, sql, order);
+    for (const follower of order.followers) await ensureSlot(sql, peerSlot(follower));
+  } catch (error) {
+    const [type, found] = [failureTypeOf(error), findFailure(error)];
+    if (type === undefined || !found || isRetryable(error)) throw error;
+    const facts = failureFacts(error);
+    // The hint is appended again; and no cause, for the innermost failure is the one that is read.
+    const message = found.message.replace(` (hint: ${facts.hint})`, '');
+    throw failure(type, message, { ...facts, evidence: NOT_ASKED });
+  }
+  await writeNodeFile(use, FILE, String(order.epoch));
 }
 
 function inRecovery(use: NodeUse): Promise<boolean> {
@@ -77,7 +98,6 @@ async function refuseBehind(use: NodeUse, sql: SqlClient, { timeline, lsn }: Pro
     expected: `${lsn} or more on timeline ${timeline}`,
     found: `${seen.lsn} on timeline ${seen.timeline}`,
     hint: 'nothing was promoted: look, then start again',
-    evidence: NOT_ASKED,
   });
 }
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { crc32c } from '../../activities/io/crc32c.ts';
@@ -52,7 +52,7 @@ async function makeTemplate(template: string, kind: ClusterKind): Promise<void> 
 /** Where a segment's first page header has the system identifier (xlog_internal.h, XLogLongPageHeaderData). */
 const WAL_SYSTEM_ID_AT = 24;
 
-/** The identifier stands first in pg_control, whose last field is a sum of what is before it, and in the one segment of WAL. */
+/** The identifier stands first in pg_control, whose last field is a sum of what is before it, and in each segment of WAL: small ones are many. */
 async function giveIdentity(dataDir: string): Promise<void> {
   const id = (BigInt(Math.floor(Date.now() / 1000)) << 32n) | BigInt(randomBytes(4).readUInt32LE());
   const path = join(dataDir, 'global/pg_control');
@@ -61,10 +61,12 @@ async function giveIdentity(dataDir: string): Promise<void> {
   control.writeBigUInt64LE(id, 0);
   control.writeUInt32LE(crc32c(control.subarray(0, sumAt)), sumAt);
   await writeFile(path, control);
-  const wal = join(dataDir, 'pg_wal/000000010000000000000001');
-  const segment = await readFile(wal);
-  segment.writeBigUInt64LE(id, WAL_SYSTEM_ID_AT);
-  await writeFile(wal, segment);
+  const wal = join(dataDir, 'pg_wal');
+  for (const name of (await readdir(wal)).filter((each) => /^[0-9A-F]{24}$/.test(each))) {
+    const segment = await readFile(join(wal, name));
+    segment.writeBigUInt64LE(id, WAL_SYSTEM_ID_AT);
+    await writeFile(join(wal, name), segment);
+  }
 }
 
 function sumPlace(control: Buffer): number {

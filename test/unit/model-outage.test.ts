@@ -215,6 +215,15 @@ test('what comes and goes again and again starts nothing, nor does what comes so
 test('when it may last have written is known of a process that is dead or stands still, and of no other', () => {
   for (const outage of GONE) {
     const known = outage === 'process-dead' || outage === 'frozen';
-    assert.equal(lastWriteMs({ outage, sinceMs: 7, begun: [] }), known ? 7 : undefined, outage);
+    assert.equal(lastWriteMs({ outage, sinceMs: 5, stoppedMs: 7, begun: [] }), known ? 7 : undefined, outage);
   }
+});
+
+test('a primary that was cut off for long before it died may have written until it died', () => {
+  const cut = { ...DEAD, outage: 'standby-isolated' as const, agreed: false };
+  const hour = 3_600_000;
+  const before = advance(WELL, cut, { rules: RULES, nowMs: 0 }).state;
+  const { state } = advance(before, DEAD, { rules: RULES, nowMs: hour });
+  assert.equal(lastWriteMs(state), hour);
+  assert.equal(lastWriteMs(advance(state, DEAD, { rules: RULES, nowMs: 2 * hour }).state), hour);
 });

@@ -81,9 +81,14 @@ async function judge({ cluster, node }: Rejoining): Promise<{ primary: NodeFacts
   return { primary: nodeOf(cluster, primary?.node ?? ''), states };
 }
 
+/** A server that is down, too: its timeline says that it was promoted later. Its number may be that of a rejoin that failed. */
 function isNewer(one: NodeState, other: NodeState): boolean {
-  const isAhead = one.epoch > other.epoch || (one.timeline ?? 0) > (other.timeline ?? 0);
-  return one.role === 'primary' && isAhead;
+  if ((timelineOf(one) ?? 0) > (timelineOf(other) ?? 0)) return true;
+  return one.role === 'primary' && one.epoch > other.epoch;
+}
+
+function timelineOf({ timeline, control }: NodeState): number | undefined {
+  return timeline ?? control?.timeline;
 }
 
 function refuse(checks: readonly Check[], { node, states }: { node: NodeFacts; states: readonly NodeState[] }): void {

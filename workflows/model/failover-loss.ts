@@ -65,12 +65,14 @@ export interface LossQuestion {
 }
 
 /** Bytes are exact up to the sample; behind it stands what its pace says. */
-export function lossOf({ sample, frozenLsn, timeline, untilMs, heartbeatAt }: LossQuestion): Loss {
+export function lossOf({ sample, frozenLsn, timeline, untilMs: givenMs, heartbeatAt }: LossQuestion): Loss {
   if (!sample) return { known: false, why: 'nobody has written down where the primary was' };
   if (sample.timeline !== timeline)
     return { known: false, why: `the last sample is of timeline ${sample.timeline}, the candidate is on ${timeline}` };
   const bytes = Math.max(0, lsnDistanceBytes(frozenLsn, sample.lsn));
-  const ageMs = Math.max(0, untilMs - Date.parse(sample.at));
+  // It wrote when the sample was taken, whatever somebody says of when it was seen last.
+  const untilMs = Math.max(givenMs, Date.parse(sample.at));
+  const ageMs = untilMs - Date.parse(sample.at);
   const since = Math.ceil((ageMs / 1000) * sample.bytesPerSecond);
   const behindMs = bytes === 0 ? 0 : paceMs(bytes, sample.bytesPerSecond);
   const heartMs =

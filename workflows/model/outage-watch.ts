@@ -19,6 +19,8 @@ export interface OutageState {
   sinceMs?: number;
   /** Since when the primary is agreed to be gone, without a break. */
   goneMs?: number;
+  /** Since when it is seen to be dead or to stand still, without a break: before that it may have written. */
+  stoppedMs?: number;
   /** Beginnings of earlier outages of a primary that was gone. */
   begun: number[];
   told?: Outage;
@@ -69,6 +71,8 @@ export function advance(
     state.begun = [...recent(before.begun, rules, nowMs), nowMs];
   }
   if (!gone) delete state.goneMs;
+  if (isStill(outage)) state.stoppedMs = before.stoppedMs ?? nowMs;
+  else delete state.stoppedMs;
   return due(state, { rules, nowMs, gone });
 }
 
@@ -132,6 +136,10 @@ function startOrAsk(state: OutageState, rules: OutageRules, nowMs: number): Outa
  * Until when the primary may have written, where that is known: a process that is dead, or stands still, writes nothing from then on. One
  * that is only not reached may go on with clients of its own site.
  */
-export function lastWriteMs({ outage, sinceMs }: OutageState): number | undefined {
-  return outage === 'process-dead' || outage === 'frozen' ? sinceMs : undefined;
+export function lastWriteMs({ outage, stoppedMs }: OutageState): number | undefined {
+  return isStill(outage) ? stoppedMs : undefined;
+}
+
+function isStill(outage: Outage): boolean {
+  return outage === 'process-dead' || outage === 'frozen';
 }
