@@ -2,7 +2,7 @@ import { failure } from '../../../../workflows/model/failure.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query } from '../../../io/postgres/connection.ts';
 import { quoteLiteral, quoteName } from '../../../io/postgres/identifier.ts';
-import { placeOf } from '../../../io/postgres/failures.ts';
+import { placeOf, sqlStateOf } from '../../../io/postgres/failures.ts';
 import { addressOf } from '../../../io/postgres/connection.ts';
 import type { LogicalOptions } from '../options.ts';
 import { withReader } from '../../../io/postgres/logical/session.ts';
@@ -39,6 +39,9 @@ export function withSnapshot<T>(
   });
 }
 
+/** undefined_object, and before PostgreSQL 17 invalid_parameter_value. */
+const NO_SNAPSHOT: ReadonlySet<string> = new Set(['42704', '22023']);
+
 /** A session that sees what the snapshot shows. */
 export function withSight<T>(
   options: LogicalOptions,
@@ -47,7 +50,10 @@ export function withSight<T>(
 ): Promise<T> {
   return withReader(options.connection, { database, signal: snapshot.signal }, async (client) => {
     await query(client, READ_ONLY);
-    await query(client, `set transaction snapshot ${quoteLiteral(snapshot.id)}`);
+    await query(client, `set transaction snapshot ${quoteLiteral(snapshot.id)}`).catch((error: unknown) => {
+      // Who exported it is gone, and we have not heard of that yet.
+      throw NO_SNAPSHOT.has(sqlStateOf(error) ?? '') ? lostFailure(options, database) : error;
+    });
     return work(client);
   });
 }
