@@ -32,6 +32,8 @@ const REMEMBERED = 64;
 export class InsideCopy {
   /** Beginnings of records that the end of a segment cuts. */
   readonly #ends = new Map<string, Buffer | undefined>();
+  /** Of the segment that was kept last, from where on it is empty now; undefined when it is as long as it was. */
+  emptiedFrom: number | undefined;
 
   /** Changes `segment` where it has to be, and says which tablespaces it makes. */
   async keep(segment: Buffer, place: SegmentPlace, neighbours: Neighbours): Promise<MadeTablespace[]> {
@@ -46,7 +48,8 @@ export class InsideCopy {
       writeAt(segment, at, inside.record);
       made.push(inside);
     }
-    if (suspects.cut) made.push(...(await keepCut(segment, suspects.cut, neighbours)));
+    this.emptiedFrom = undefined;
+    if (suspects.cut) made.push(...(await this.#keepCut(segment, suspects.cut, neighbours)));
     return made.filter(({ location }) => location !== '');
   }
 
@@ -68,6 +71,30 @@ export class InsideCopy {
     return segment && endOf(segment, suspectsOf(segment, place.start));
   }
 
+  /**
+   * What nobody goes on with is taken away: to the server that is where the WAL ends, and when it has grown it asks again. Left
+   * as it is, a server that waits would take it for good once the rest is there.
+   */
+  async #keepCut(
+    segment: Buffer,
+    cut: NonNullable<Suspects['cut']>,
+    { behind }: Neighbours,
+  ): Promise<MadeTablespace[]> {
+    const begun = bytesAt(segment, cut);
+    const nexts = await behind();
+    if (nexts.length === 0) {
+      segment.fill(0, cut.at);
+      this.emptiedFrom = cut.at;
+    }
+    for (const next of nexts) {
+      const inside = madeInside(Buffer.concat([begun, leadBytesOf(next, cut.bytes - begun.length)]));
+      if (!inside) continue;
+      writeAt(segment, cut.at, inside.record);
+      return [inside];
+    }
+    return [];
+  }
+
   #remember(name: string, end: Buffer | undefined): void {
     this.#ends.set(name, end);
     const [oldest] = this.#ends.keys();
@@ -77,25 +104,4 @@ export class InsideCopy {
 
 function endOf(segment: Buffer, { cut }: Suspects): Buffer | undefined {
   return cut && Buffer.from(bytesAt(segment, cut));
-}
-
-/**
- * What nobody goes on with is taken away: to the server that is where the WAL ends, and when it has grown it asks again. Left
- * as it is, a server that waits would take it for good once the rest is there.
- */
-async function keepCut(
-  segment: Buffer,
-  cut: NonNullable<Suspects['cut']>,
-  { behind }: Neighbours,
-): Promise<MadeTablespace[]> {
-  const begun = bytesAt(segment, cut);
-  const nexts = await behind();
-  if (nexts.length === 0) segment.fill(0, cut.at);
-  for (const next of nexts) {
-    const inside = madeInside(Buffer.concat([begun, leadBytesOf(next, cut.bytes - begun.length)]));
-    if (!inside) continue;
-    writeAt(segment, cut.at, inside.record);
-    return [inside];
-  }
-  return [];
 }

@@ -77,13 +77,18 @@ async function segmentFile(vault: WalVault, wanted: Wanted, run: Run): Promise<B
   const { cluster, file, wish } = wanted;
   const found = await segmentUpToEnd(vault, { cluster, place: file, waitMs: wish.waitMs }, run);
   if (!found || (wish.wholeOnly && found.knownBytes < cluster.segmentBytes)) return undefined;
-  const { bytes, knownBytes } = found;
-  const asStored = wish.keepInside ? Buffer.from(bytes.subarray(0, knownBytes)) : bytes.subarray(0, knownBytes);
-  if (wish.keepInside) await new InsideCopy().keep(bytes, file, neighboursOf(vault, cluster, file));
+  const { bytes } = found;
+  const asStored = wish.keepInside ? Buffer.from(bytes) : bytes;
+  const inside = new InsideCopy();
+  if (wish.keepInside) await inside.keep(bytes, file, neighboursOf(vault, cluster, file));
+  // Whole in the vault, and not what the server is given: its last record goes on where nothing is stored yet.
+  if (wish.wholeOnly && inside.emptiedFrom !== undefined) return undefined;
+  const knownBytes = Math.min(found.knownBytes, inside.emptiedFrom ?? found.knownBytes);
   if (knownBytes === cluster.segmentBytes) return bytes;
   const own = await beginningOf(join(wish.walFolder, file.name), knownBytes);
   // The server puts what it is given in the place of its own file, which may have come further: what it streamed would be lost.
-  return own && [asStored, bytes.subarray(0, knownBytes)].some((known) => known.equals(own)) ? undefined : bytes;
+  const isKnown = own && [asStored, bytes].some((known) => known.subarray(0, knownBytes).equals(own));
+  return isKnown ? undefined : bytes;
 }
 
 /** Undefined when there is no file, or a shorter one. */
