@@ -151,6 +151,21 @@ test('a record that nobody goes on with is not given: the server asks again when
   assert.equal(records.length, before);
 });
 
+test('that a segment is given shorter than it is stored is told, and only then', async () => {
+  const wal = filledTo(48);
+  wal.add(tablespace(16_500, PATH));
+  const place = { start: START, name: '0' };
+  const next = wal.segment(1) as Buffer;
+  const emptied = async (behind: Buffer[]): Promise<number | undefined> => {
+    const keeper = new InsideCopy();
+    const ways = { before: async () => [], behind: async () => behind };
+    await keeper.keep(wal.segment(0) as Buffer, place, ways);
+    return keeper.emptiedFrom;
+  };
+  assert.equal(await emptied([]), SEGMENT_BYTES - 48);
+  assert.equal(await emptied([next]), undefined);
+});
+
 test('a record that was given up in a crash does not hide the one behind it', async () => {
   const wal = new Wal();
   wal.add(recordOf(10, Buffer.alloc(PAGE_BYTES * 2, 7)));
