@@ -83,7 +83,7 @@ class FilesystemSession implements StoreSession {
   static async open(root: string, run: Run): Promise<FilesystemSession> {
     return translateFileError(root, async () => {
       await refuseAbsent(root);
-      // A copy on a read-only file system is as good to read as any; what writes to it is refused there.
+      // What is on a read-only file system can be read; whoever writes to it is refused there.
       if (await isReadOnly(root)) return new FilesystemSession(root, run, { mark: await markOfReadOnly(root) });
       await makeFolderDurable(join(root, STAGING));
       await access(join(root, STAGING), constants.W_OK | constants.X_OK);

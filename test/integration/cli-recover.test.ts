@@ -211,7 +211,7 @@ test('a loss is recovered by the CLI: refused, then approved, and its clients ar
     });
 
     const skip = process.getuid?.() === 0 ? false : 'a file system can be mounted by root only';
-    await t.test('out of a copy of the vault on a read-only file system, which is read as any', { skip }, async () => {
+    await t.test('out of a copy of the vault on a read-only file system', { skip }, async () => {
       await worker.stop();
       await readOnly(world, { config: configOf(world, lb), moment });
     });

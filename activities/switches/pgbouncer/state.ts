@@ -58,7 +58,7 @@ function trafficTo(target: Target): Traffic {
   return target.host === PARKED_HOST ? {} : { [addressText(target)]: 100 };
 }
 
-/** An entry is as much of the traffic as any other. */
+/** Each entry is an equal part of the traffic. */
 function servedBy(live: readonly Live[]): Traffic {
   const counts = new Map<string, number>();
   for (const each of live.filter((entry) => !isHeld(entry))) {
