@@ -57,7 +57,7 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
       const looks: ActivityName[] = [...LOOKED, ...LOOKED];
       assert.deepEqual(doneIn(run), [
         ...[...DESCRIBED, ...looks, ...OPENED, ...MOVED],
-        ...(['freezeNode', 'readSample', 'fenceNode'] as const),
+        ...(['freezeNode', 'fenceNode', 'readSample'] as const),
         ...[...looks, 'weighFacts' as const, ...looks, 'weighFacts' as const],
         ...[...FORWARD, 'observeNode' as const, 'checkService' as const, 'writeReport' as const],
       ]);
@@ -168,6 +168,31 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
       await endedWith(result, 'Refused', /it comes back in a minute/);
       assert.deepEqual(takenBack(run), ['reinstateNode', 'thawNode']);
       assert.deepEqual(board.traffic(), EVERYBODY_AT(HOME));
+    });
+
+    tell('a lease is waited for before it is said what is lost: until then it may have written', async () => {
+      const fence: ClusterFacts['fence'] = [{ by: 'lease', afterMs: 60_000 }];
+      const script = { ...DEAD, readSample: sampled() };
+      const { result } = await failingOver(world, { input: UNPLANNED, cluster: { ...AUTOMATIC, fence }, script });
+      await endedWith(result, 'Precondition', /above the RPO of 10s/);
+    });
+
+    tell('a fenced primary that its supervisor starts as a standby changes nothing', async () => {
+      let isFenced = false;
+      const script: Script = {
+        readSample: sampled(),
+        fenceNode: () => {
+          isFenced = true;
+          return { step: 'agent-stop', outcome: 'confirmed', found: 'no server runs' };
+        },
+        observeNode: (task) => {
+          if (task.node === 'db-b') return standbyState('db-b', { lsn: END, ...DEAF });
+          return isFenced ? standbyState('db-a', { lsn: '0/9000000', ...DEAF }) : goneState('db-a', { running: false });
+        },
+      };
+      const { run, result } = await failingOver(world, { input: UNPLANNED, cluster: AUTOMATIC, script });
+      await result;
+      assert.equal(run.of('promoteNode').length, 1);
     });
 
     tell('a primary that is back before it is approved ends it', async () => {

@@ -7,7 +7,7 @@ import { candidateChecks, stateOf } from '../model/failover-checks.ts';
 import type { Loss } from '../model/failover-loss.ts';
 import { describeLoss, lossOf } from '../model/failover-loss.ts';
 import { factsOfPlan, planOf } from '../model/failover-plan.ts';
-import type { Diagnosis, Verdict } from '../model/failover-verdict.ts';
+import type { Diagnosis, FenceResult, Verdict } from '../model/failover-verdict.ts';
 import { decide, diagnose } from '../model/failover-verdict.ts';
 import { failure } from '../model/failure.ts';
 import type { Lsn } from '../model/lsn.ts';
@@ -44,9 +44,11 @@ export async function unplannedFailover(use: FailingOver): Promise<FailoverResul
   said.begun = true;
   await raiseSite(switching);
   const frozen = await isolate(switching, seen);
+  const fence = await climb(switching);
+  // While the ladder was climbed it may have written: quoted is what is lost once that is over.
   said.loss = await timed(use, 'say what will be lost', () => quote(use, { frozen, states }));
   journal.note(`lost is ${describeLoss(said.loss)}`);
-  const verdict = await fenceAndDecide(switching, said.loss);
+  const verdict = judgeBy(switching, { fence, loss: said.loss });
   const approvals = await permitted(use, {
     ...{ rule: ruleOf(use, verdict), what: `promote ${to.name} in place of ${from.name}` },
     weigh: () => weigh(switching, { frozen, verdict }),
@@ -65,11 +67,14 @@ interface Judged {
   checks: Check[];
 }
 
-/** By its own worker, by that of the candidate, and by any other: each with its own short limits. */
-async function judge(use: FailingOver): Promise<Judged> {
+/**
+ * By its own worker, by that of the candidate, and by any other: each with its own short limits. Once it is known who the primary
+ * was, that one may come back as a standby: a supervisor starts what the fence has made one of.
+ */
+async function judge(use: FailingOver, known?: NodeFacts): Promise<Judged> {
   const { cluster, to } = use;
   const states = await lookAtAll(cluster);
-  const from = lostPrimary(use, states);
+  const from = known ?? lostPrimary(use, states);
   const outside = await Promise.all([lookAt(cluster, from, { from: to.host }), lookAt(cluster, from, { from: 'any' })]);
   const diagnosis = diagnose([stateOf(states, from.name), ...outside], stateOf(states, to.name));
   const gone: Check = {
@@ -78,7 +83,8 @@ async function judge(use: FailingOver): Promise<Judged> {
     expected: 'nobody sees it serve, and its standby does not hear it',
     found: `${from.name}: ${diagnosis.outage}; ${diagnosis.why.join('; ')}`,
   };
-  return { states, from, diagnosis, checks: [gone, ...candidateChecks({ cluster, states, to: to.name })] };
+  const rest = states.filter(({ node }) => node !== from.name);
+  return { states, from, diagnosis, checks: [gone, ...candidateChecks({ cluster, states: rest, to: to.name })] };
 }
 
 /** The one node that is no standby that answers. */
@@ -148,9 +154,8 @@ async function quote(
   }
 }
 
-async function fenceAndDecide(use: Switching, loss: Loss): Promise<Verdict> {
+function judgeBy(use: Switching, { fence, loss }: { fence: FenceResult[]; loss: Loss }): Verdict {
   const { cluster, order, journal } = use;
-  const fence = await climb(use);
   const verdict = decide({ fence, loss, rpoMs: cluster.objectives.rpoMs, automatic: cluster.automatic });
   journal.note(`decision: ${verdict.permission}${verdict.risks.map((risk) => `; ${risk}`).join('')}`);
   if (verdict.permission !== 'break-glass' || order.breakGlass !== undefined) return verdict;
@@ -170,10 +175,10 @@ function ruleOf({ cluster }: FailingOver, { permission }: Verdict): ApprovalRule
 /** Read again before and behind every approval: a primary that is back, or a candidate that has moved, ends it. */
 async function weigh(use: Switching, { frozen, verdict }: { frozen: Frozen; verdict: Verdict }): Promise<Evidence> {
   const { cluster, said, order, to, from } = use;
-  const now = await judge(use);
+  const now = await judge(use, from);
   refuseUnless(now.checks, cluster, hintOf(use, now));
   const candidate = stateOf(now.states, to.name);
-  if (candidate.lsn !== frozen.lsn || now.from.name !== from.name || !said.plan || !said.loss) {
+  if (candidate.lsn !== frozen.lsn || !said.plan || !said.loss) {
     throw failure('Precondition', `${to.name} is not as it was frozen`, {
       ...{ place: to.name, expected: frozen.lsn, found: candidate.lsn ?? 'nothing' },
       hint: 'somebody lets it receive again: look, then start again',
