@@ -30,6 +30,12 @@ export function quick(use: Use): Activities {
   return proxied(use, { startToCloseTimeout: '15m', retry: QUICK_RETRY });
 }
 
+/** Looks at what a host alone can see, before anything is touched: that nobody comes for it is an answer, too. */
+export function locating(use: Use): Activities {
+  const wait = use.taskQueue === undefined ? {} : { scheduleToStartTimeout: '2m' as const };
+  return proxied(use, { startToCloseTimeout: '15m', ...wait, retry: QUICK_RETRY });
+}
+
 /** The same, where the answer takes reading what is stored. */
 export function search(use: Use): Activities {
   return proxied(use, { startToCloseTimeout: '30d', retry: QUICK_RETRY });

@@ -131,9 +131,9 @@ function parsed(text: string): Record<string, unknown> | undefined {
   }
 }
 
-function garbled({ name }: Use, what: { expected: string; found: string }): Error {
+function garbled({ name }: Use, { expected, found }: { expected: string; found: string }): Error {
   return failure('ConfigInvalid', `switch ${name}: the answer of its controller is not in its form`, {
-    ...{ place: `switches.${name}`, ...what },
+    ...{ place: `switches.${name}`, expected, found: found.slice(0, 200) },
     hint: 'correct the controller; README "Switches" has the contract',
   });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { inspect } from 'node:util';
 import { plainRun } from '../../activities/io/run.ts';
 import { findSwitch } from '../../activities/switches/index.ts';
 import type { SwitchSession } from '../../activities/switches/switch.ts';
@@ -221,4 +222,16 @@ test('kubernetes: a kubeconfig is read as kubectl does, and what is wrong with i
     await assert.rejects(exec.where(), typeOf('Unsupported'));
     await using simple = switchOf({});
     await assert.rejects(simple.move({ from: HOME, to: { dc3: 100 }, token: 1 }), typeOf('ConfigInvalid'));
+  }));
+
+test('kubernetes: what a kubeconfig that cannot be read says is not repeated', () =>
+  withTempDir(async (dir) => {
+    const kubeconfig = join(dir, 'broken');
+    await writeFile(kubeconfig, 'users: [{ name: a, user: { token: hush-hush, token: hush-hush } }]\n');
+    await using session = open({ way: 'scale', sites: SCALED, kubeconfig });
+    await assert.rejects(session.where(), (error: unknown) => {
+      assert.equal(failureTypeOf(error), 'ConfigInvalid');
+      assert.doesNotMatch(inspect(error, { depth: 9 }), /hush-hush/);
+      return true;
+    });
   }));

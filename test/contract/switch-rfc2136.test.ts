@@ -177,6 +177,13 @@ suite('switch rfc2136', () => {
     });
   });
 
+  test('a resolver whose name nobody knows is one that is silent', async () => {
+    await using session = openAt(nextName('a'), { timeout: '500ms', resolvers: ['nowhere.invalid'] });
+    const { ok, found } = await session.confirm(A);
+    assert.equal(ok, false);
+    assert.match(found, /nowhere\.invalid.*(ENOTFOUND|EAI_AGAIN|no answer)/);
+  });
+
   test('a move is waited for as long as a resolver says that it remembers the old answer', async () => {
     const name = nextName('a');
     assert.deepEqual(await resolverAt(server.resolverPort).resolve4(`${name}.${ZONE}`), ['10.0.0.7']);

@@ -8,6 +8,7 @@ import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
 import { STOPPED } from '../../workflows/model/traffic.ts';
 import type { Aws } from '../support/aws.ts';
 import { awsOptions, failOnce, refusal, startAws } from '../support/aws.ts';
+import { freePort } from '../support/postgres.ts';
 import { startDnsResponder } from '../support/dns-responder.ts';
 import type { TestZone } from '../support/route53.ts';
 import { createZone, strictRoute53 } from '../support/route53.ts';
@@ -206,6 +207,28 @@ test('route53: it is confirmed when every resolver says so; one that keeps the o
   const { ok, found } = await session.confirm(AWAY);
   assert.equal(ok, false);
   assert.match(found, new RegExp(`1 of 2 resolvers have it; ${old.address}: 10.0.0.7, for 41 s more`));
+});
+
+test('route53: a resolver that is silent keeps nobody from moving, as long as half of them answer', async () => {
+  await (await newZone()).put(record(OLD));
+  const silent = `127.0.0.1:${await freePort()}`;
+  await using session = open({ resolvers: [resolver.address, silent] });
+  await session.move(moved);
+  const { ok, found } = await session.confirm(AWAY);
+  assert.equal(ok, true, found);
+  assert.match(found, new RegExp(`by 1 of 2 resolvers; ${silent}: ECONNREFUSED`));
+  await using alone = open({ resolvers: [silent] });
+  assert.equal((await alone.confirm(AWAY)).ok, false);
+});
+
+test('route53: TXT records of somebody else under the name of the token are refused, and stay', async () => {
+  const made = await newZone();
+  await made.put(record(OLD));
+  await made.put({ Name: recordOf(), Type: 'TXT', TTL: 60, ResourceRecords: [{ Value: '"v=spf1 -all"' }] });
+  await using session = open({ tokenRecord: recordOf() });
+  await assert.rejects(session.where(), typeOf('ConfigInvalid'));
+  await assert.rejects(session.move(moved), typeOf('ConfigInvalid'));
+  assert.deepEqual(applied, []);
 });
 
 test('route53: doctor tells a TTL that keeps clients back, a record of another zone, and where the control plane is', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { inspect } from 'node:util';
 import { GetParameterHistoryCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { plainRun } from '../../activities/io/run.ts';
 import { findSwitch } from '../../activities/switches/index.ts';
@@ -152,4 +153,15 @@ test('ssm: a refusal is told by what it means, with the right that is missing', 
   await assert.rejects(absent.where(), typeOf('NotFound'));
   await assert.rejects(session.move({ from: HOME, to: { dc2: 50 }, token: 2 }), typeOf('ConfigInvalid'));
   await assert.rejects(session.move({ from: HOME, to: { dc3: 100 }, token: 2 }), typeOf('ConfigInvalid'));
+});
+
+test('ssm: the value of a parameter that is no place is not said, for it may be a secret', async () => {
+  await newParameter();
+  await put('hush-hush');
+  await using session = open();
+  await assert.rejects(session.where(), (error: unknown) => {
+    assert.equal(failureTypeOf(error), 'Precondition');
+    assert.doesNotMatch(inspect(error, { depth: 9 }), /hush-hush/);
+    return true;
+  });
 });

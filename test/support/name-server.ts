@@ -168,7 +168,8 @@ async function answers(port: number, server: Started | undefined): Promise<void>
   for (;;) {
     // It goes on without an address that it cannot have.
     const isDeaf = server?.said().includes('address in use') === true;
-    if (server && (server.child.exitCode !== null || isDeaf)) throw new Error(`named does not serve: ${server.said()}`);
+    if (server && (server.child.exitCode !== null || server.child.signalCode !== null || isDeaf))
+      throw new Error(`named does not serve: ${server.said()}`);
     const found = await resolver.resolveSoa(ZONE).catch(() => undefined);
     if (found) return;
     await sleep(LOOK_MS);

@@ -6,7 +6,7 @@ import type { MovedTraffic } from '../model/results.ts';
 import type { ServiceFacts, SwitchFacts } from '../model/service.ts';
 import type { Observed, Traffic } from '../model/traffic.ts';
 import { describeTraffic, sameTraffic, STOPPED } from '../model/traffic.ts';
-import { moving, quick } from '../options.ts';
+import { locating, moving, quick } from '../options.ts';
 import type { Journal } from './journal.ts';
 import type { Notices } from './notices.ts';
 import { whenLonger } from './patience.ts';
@@ -198,7 +198,7 @@ export class TrafficControl {
 }
 
 function locate({ source }: ServiceFacts, each: SwitchFacts, more: { check?: true } = {}): Promise<Observed> {
-  const acts: Activities = quick({ summary: `look where switch ${each.name} sends traffic`, ...queueOf(each) });
+  const acts: Activities = locating({ summary: `look where switch ${each.name} sends traffic`, ...queueOf(each) });
   return acts.locateTraffic({ source, name: each.name, ...more });
 }
 

@@ -98,11 +98,13 @@ function overUdp(message: Buffer, { host, port }: DnsServer, settle: Settle): Wi
     if (error.code === 'ECONNREFUSED') isSent = false;
     settle.reject(error);
   });
-  socket.connect(port, host, () => {
+  socket.once('connect', () => {
     if (isClosed) return;
     isSent = true;
     socket.send(message);
   });
+  // With a callback a connect that fails would call that, and nobody else would hear of it.
+  socket.connect(port, host);
   return {
     isSent: () => isSent,
     close: () => {

@@ -26,7 +26,7 @@ type Mapping = Record<string, unknown>;
  */
 export async function kubeAccess(file: string | undefined, context: string | undefined): Promise<KubeAccess> {
   if (file === undefined) return podAccess();
-  const config = asMapping(parse(await textOf(file)));
+  const config = asMapping(parsed(file, await textOf(file)));
   const name = context ?? textIn(config, 'current-context') ?? '';
   const chosen = named(file, config, { list: 'contexts', item: 'context', name });
   const cluster = named(file, config, { list: 'clusters', item: 'cluster', name: textIn(chosen, 'cluster') ?? '' });
@@ -45,6 +45,15 @@ export async function kubeAccess(file: string | undefined, context: string | und
     ...{ server: server.replace(/\/$/, ''), ca, cert, key, token: await tokenOf(user, folder) },
     ...{ insecure: cluster['insecure-skip-tls-verify'] === true, namespace: textIn(chosen, 'namespace') },
   };
+}
+
+/** What the parser says repeats the line, secrets too. */
+function parsed(file: string, text: string): unknown {
+  try {
+    return parse(text, { prettyErrors: false, logLevel: 'error' });
+  } catch {
+    throw lacks(file, 'the form of a kubeconfig', 'YAML that cannot be read, not shown because it may hold secrets');
+  }
 }
 
 async function tokenOf(user: Mapping, folder: string): Promise<string | undefined> {

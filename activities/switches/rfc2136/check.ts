@@ -1,4 +1,4 @@
-import { failure } from '../../../workflows/model/failure.ts';
+import { failure, isFailure } from '../../../workflows/model/failure.ts';
 import type { DnsRecord } from '../../io/dns/message.ts';
 import { CLASS, TYPE } from '../../io/dns/message.ts';
 import { negativeTtlS, textData } from '../../io/dns/rdata.ts';
@@ -55,7 +55,16 @@ async function rightToUpdate(form: Form, authority: Authority, seen: Snapshot): 
     absent(options.name, TYPE_OF[options.type], absentData(options.type, seen.records)),
     absent(txtNameOf(options), TYPE.TXT, textData('lifeboat: whether it may be changed')),
   ];
-  if (await authority.update({ prerequisites: unchanged(form, seen), updates }))
+  const isAllowed = await authority
+    .update({ prerequisites: unchanged(form, seen), updates })
+    .catch((error: unknown) => {
+      if (!isFailure(error, 'OutcomeUnknown')) throw error;
+      // It would have changed nothing, whatever came of it. No cause: the innermost failure is the one that is read.
+      throw failure('Unavailable', `switch ${form.name}: no answer whether key ${options.key.name} may update`, {
+        ...{ place: options.name, expected: 'an answer', found: 'none', hint: 'it is tried again by itself' },
+      });
+    });
+  if (isAllowed)
     return { name: 'right to update', ok: true, found: `key ${options.key.name} may change ${options.name}` };
   throw failure('Busy', `switch ${form.name}: ${options.name} changes while it is looked at`, {
     ...{ place: options.name, expected: 'a record that stays for a moment', found: 'another one' },

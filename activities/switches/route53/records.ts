@@ -32,7 +32,7 @@ export function observe(name: string, options: Route53Options, { sets, token }: 
       ...{ place: `zone ${options.zone}`, expected: policy, found: other },
       hint: `write policy: ${other}, or make the record again`,
     });
-  return { traffic: trafficOf(name, options, sets), token: tokenOf(token) };
+  return { traffic: trafficOf(name, options, sets), token: tokenOf(name, options, token) };
 }
 
 function trafficOf(name: string, options: Route53Options, sets: readonly ResourceRecordSet[]): Traffic {
@@ -79,8 +79,16 @@ function sameTarget(one: string, other: string): boolean {
 
 const TOKEN = /^"lifeboat token (\d{1,15}) move [0-9a-f]+"$/;
 
-function tokenOf(set: ResourceRecordSet | undefined): number {
-  return Number(TOKEN.exec(set?.ResourceRecords?.[0]?.Value ?? '')?.[1] ?? 0);
+/** 0 before the first move. What somebody else has there would be deleted with the next one: it is refused. */
+function tokenOf(name: string, options: Route53Options, set: ResourceRecordSet | undefined): number {
+  if (!set) return 0;
+  const [only = '', ...more] = (set.ResourceRecords ?? []).map(({ Value }) => Value ?? '');
+  const token = TOKEN.exec(only)?.[1];
+  if (token !== undefined && more.length === 0) return Number(token);
+  throw failure('ConfigInvalid', `switch ${name}: ${tokenRecord(options)} has TXT records of somebody else`, {
+    ...{ place: `TXT ${tokenRecord(options)}`, expected: 'a name for the token alone' },
+    ...{ found: [only, ...more].join(', ').slice(0, 200), hint: 'give `tokenRecord` a name that is free' },
+  });
 }
 
 /**

@@ -15,22 +15,38 @@ interface Answer {
   ttl: number | undefined;
 }
 
-/** Asks every resolver as a client would: all have to answer with what was wished for, and with nothing else. */
+/**
+ * Asks every resolver as a client would: all that answer have to do so with what was wished for, and with nothing else, and half of
+ * them at least. Those of a site that is gone must not keep anybody from moving away from it.
+ */
 export async function confirmByResolvers(options: Route53Options, to: Traffic, run: Run): Promise<Confirmation> {
   const servers = options.resolvers.length > 0 ? options.resolvers : getServers();
   const looks = await Promise.all(servers.map((server) => askOne(options, { server, to }, run)));
   const bad = looks.filter(({ ok }) => !ok);
-  if (servers.length > 0 && bad.length === 0)
-    return { ok: true, found: `${describeTraffic(to)} by ${servers.length} of ${servers.length} resolvers` };
   const found = bad.map(({ server, found: said }) => `${server}: ${said}`).join('; ');
+  const isEnough = bad.every(({ silent }) => silent) && (servers.length - bad.length) * 2 >= servers.length;
+  if (servers.length > 0 && isEnough) {
+    const by = `${describeTraffic(to)} by ${servers.length - bad.length} of ${servers.length} resolvers`;
+    return { ok: true, found: found === '' ? by : `${by}; ${found}` };
+  }
   return { ok: false, found: `${servers.length - bad.length} of ${servers.length} resolvers have it; ${found}` };
 }
+
+interface Look {
+  server: string;
+  ok: boolean;
+  /** It did not answer at all. */
+  silent: boolean;
+  found: string;
+}
+
+const SILENCE: ReadonlySet<string> = new Set(['ETIMEOUT', 'ECONNREFUSED', 'ECANCELLED']);
 
 async function askOne(
   options: Route53Options,
   { server, to }: { server: string; to: Traffic },
   run: Run,
-): Promise<{ server: string; ok: boolean; found: string }> {
+): Promise<Look> {
   const resolver = new Resolver({ timeout: ANSWER_MS, tries: TRIES });
   try {
     resolver.setServers([server]);
@@ -38,10 +54,12 @@ async function askOne(
     const { values, ttl } = await answerFor(ask, options.record);
     const allowed = await allowedFor(ask, to);
     const ok = values.length > 0 && values.every((value) => allowed.has(value));
-    return { server, ok, found: `${values.join(', ') || 'nothing'}${ttl === undefined ? '' : `, for ${ttl} s more`}` };
+    const found = `${values.join(', ') || 'nothing'}${ttl === undefined ? '' : `, for ${ttl} s more`}`;
+    return { server, ok, silent: false, found };
   } catch (error) {
     run.signal.throwIfAborted();
-    return { server, ok: false, found: (error as NodeJS.ErrnoException).code ?? String(error) };
+    const found = (error as NodeJS.ErrnoException).code ?? String(error);
+    return { server, ok: false, silent: SILENCE.has(found), found };
   } finally {
     resolver.cancel();
   }

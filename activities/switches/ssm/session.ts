@@ -96,7 +96,8 @@ export class SsmSession implements SwitchSession {
     if (value === stopped) return {};
     if (sites.includes(value)) return { [value]: 100 };
     throw failure('Precondition', `switch ${this.#name}: parameter ${parameter} names no site`, {
-      ...{ place: this.#place, expected: `one of ${[...sites, stopped].join(', ')}`, found: value.slice(0, 100) },
+      ...{ place: this.#place, expected: `one of ${[...sites, stopped].join(', ')}` },
+      found: 'something else, not shown because it may be a secret',
       hint: 'set the parameter right, or add the site under sites:',
     });
   }
