@@ -213,8 +213,8 @@ export const FAILOVER_DEATHS: readonly { tell: Tell; deaths: readonly Death[] }[
     tell: duringUnplanned,
     deaths: [
       { activity: 'freezeNode', side: 'after' },
-      { activity: 'readSample', side: 'after' },
       { activity: 'fenceNode', side: 'after' },
+      { activity: 'readSample', side: 'after' },
       { activity: 'promoteNode', side: 'after' },
     ],
   },
