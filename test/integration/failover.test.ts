@@ -3,64 +3,29 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { stringify } from 'yaml';
 import { runningServer } from '../../activities/io/postgres/server.ts';
 import type { FailoverPreview, FailoverResult } from '../../workflows/model/failover.ts';
 import { lsnDistanceBytes } from '../../workflows/model/lsn.ts';
 import type { WalAnswer } from '../../workflows/model/results.ts';
 import { ask } from '../support/cli-ask.ts';
-import type { Pair } from '../support/failover-pair.ts';
-import { addressIn, Hammer, hammeredIn, isStandby, pairConfig, withPair } from '../support/failover-pair.ts';
-import type { FileSwitch } from '../support/file-switch.ts';
-import { fileSwitch } from '../support/file-switch.ts';
-import type { Lifeboat } from '../support/lifeboat.ts';
-import { LOCAL_STORE, withLifeboat } from '../support/lifeboat.ts';
+import { addressIn, Hammer, hammeredIn, isStandby } from '../support/failover-pair.ts';
+import type { FailoverScene } from '../support/failover-scene.ts';
+import { withFailoverScene } from '../support/failover-scene.ts';
 import type { TestPostgres } from '../support/postgres.ts';
-import { withPostgres } from '../support/postgres.ts';
 import { until } from '../support/system-until.ts';
-
-interface Scene extends Pair {
-  world: Lifeboat;
-  lb: FileSwitch;
-}
 
 /** Only of what hangs. */
 const LONG = { timeout: 300_000 };
 
 const WEB = ['failover', 'web', '--as', 'anna'];
 
-/** A service on two servers, each with a worker of its own. */
-async function withScene(
-  use: { version: 15 | 18; more?: Record<string, unknown> },
-  callback: (scene: Scene) => Promise<void>,
-): Promise<void> {
-  await withLifeboat(async (world) => {
-    const onPair = (primary: TestPostgres): Promise<void> =>
-      withPair(primary, async (pair) => {
-        const lb = await fileSwitch(join(world.dir, 'traffic'), { [addressIn(pair.a)]: 100 });
-        const { version, ...own } = use;
-        const commands = version === 15 ? { commands: true as const } : {};
-        const service = pairConfig(pair, { lb, source: 'shop', hosts: ['a', 'b'], ...commands, ...own });
-        const [here, there] = [pair.a, pair.b].map(addressIn);
-        const connection = `connection: { host: ["${here}", "${there}"], user: postgres, database: postgres }`;
-        const source = world.source('shop', [connection]);
-        await world.writeConfig(['name: test', LOCAL_STORE, stringify(service), 'sources:', source].join('\n'));
-        await world.startWorker('a');
-        await world.startWorker('b');
-        await callback({ ...pair, world, lb });
-      });
-    if (use.version === 18) return onPair(world.server);
-    return withPostgres({ version: use.version, settings: { full_page_writes: 'on' } }, onPair);
-  });
-}
-
-function resultOf({ world }: Scene, ...words: string[]): Promise<FailoverResult> {
+function resultOf({ world }: FailoverScene, ...words: string[]): Promise<FailoverResult> {
   return ask<{ result: FailoverResult }>(world, ...WEB, ...words).then(({ result }) => result);
 }
 
 /** The two servers change places under load; everything that was acknowledged is on the new primary, and one at a time wrote. */
 async function switchOver(
-  scene: Scene,
+  scene: FailoverScene,
   hammer: Hammer,
   { to, site }: { to: 'db-a' | 'db-b'; site: string },
 ): Promise<void> {
@@ -99,7 +64,7 @@ async function killed({ dataDir }: TestPostgres): Promise<void> {
 }
 
 test('planned, there and back under load, on PostgreSQL 18: nothing is lost, one writes at a time', LONG, () =>
-  withScene({ version: 18 }, async (scene) => {
+  withFailoverScene({ version: 18 }, async (scene) => {
     await using hammer = new Hammer({ 'db-a': scene.a, 'db-b': scene.b });
     await hammer.hits('db-a');
     const { preview } = await ask<{ preview: FailoverPreview }>(
@@ -131,7 +96,7 @@ test(
   'unplanned on PostgreSQL 18: the loss is quoted, the rules are kept, the old primary never writes again',
   LONG,
   () =>
-    withScene({ version: 18, more: { objectives: { rpo: '1h' } } }, async (scene) => {
+    withFailoverScene({ version: 18, more: { objectives: { rpo: '1h' } } }, async (scene) => {
       const { world, a, b, lb } = scene;
       await using hammer = new Hammer({ 'db-a': a, 'db-b': b });
       await ask(world, 'backup', 'shop');
@@ -174,7 +139,7 @@ test(
 );
 
 test('unplanned on PostgreSQL 15 without a vault that knows: taken back, then with --break-glass', LONG, () =>
-  withScene({ version: 15, more: { approvals: { breakGlass: { of: 1 } } } }, async (scene) => {
+  withFailoverScene({ version: 15, commands: true, more: { approvals: { breakGlass: { of: 1 } } } }, async (scene) => {
     const { world, a, b, lb } = scene;
     {
       await using hammer = new Hammer({ 'db-a': a, 'db-b': b });

@@ -16,19 +16,15 @@ export interface FailoverScene extends Pair {
 
 /** A service on two servers, each with a worker of its own. */
 export async function withFailoverScene(
-  use: { version: 15 | 18; more?: Record<string, unknown> },
+  use: { version: 15 | 18; more?: Record<string, unknown>; commands?: true },
   callback: (scene: FailoverScene) => Promise<void>,
 ): Promise<void> {
+  const { version, ...own } = use;
   await withLifeboat(async (world) => {
     const onPair = (primary: TestPostgres): Promise<void> =>
       withPair(primary, async (pair) => {
         const lb = await fileSwitch(join(world.dir, 'traffic'), { [addressIn(pair.a)]: 100 });
-        const service = pairConfig(pair, {
-          lb,
-          source: 'shop',
-          hosts: ['a', 'b'],
-          ...(use.more ? { more: use.more } : {}),
-        });
+        const service = pairConfig(pair, { lb, source: 'shop', hosts: ['a', 'b'], ...own });
         const [here, there] = [pair.a, pair.b].map(addressIn);
         const connection = `connection: { host: ["${here}", "${there}"], user: postgres, database: postgres }`;
         const source = world.source('shop', [connection]);
@@ -37,7 +33,7 @@ export async function withFailoverScene(
         await world.startWorker('b');
         await callback({ ...pair, world, lb });
       });
-    if (use.version === 18) return onPair(world.server);
-    return withPostgres({ version: use.version, settings: { full_page_writes: 'on' } }, onPair);
+    if (version === 18) return onPair(world.server);
+    return withPostgres({ version, settings: { full_page_writes: 'on' } }, onPair);
   });
 }
