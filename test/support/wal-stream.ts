@@ -24,7 +24,10 @@ export function ship(
 ): WalStream {
   const stopper = new AbortController();
   const run = plainRun({ ...use.run, signal: stopper.signal });
-  const ended = createLogShipping('shop', recoveryOptions(server), run).ship(wal, { ...SHIP, ...use.ship });
+  const options = { ...SHIP, ...use.ship };
+  const begin = () => createLogShipping('shop', recoveryOptions(server), run).ship(wal, options);
+  // A server that cannot say is for the stream to meet.
+  const ended = free(server, options.slot).then(begin, begin);
   ended.catch(() => undefined);
   const stream = {
     ended,
@@ -35,6 +38,13 @@ export function ship(
   };
   started.push(stream);
   return stream;
+}
+
+/** A server notices a moment after its client that a stream has ended, and refuses the slot until then. */
+async function free(server: TestPostgres, slot: string): Promise<void> {
+  const active = `select count(*) from pg_replication_slots where active and slot_name = '${slot}'`;
+  const until = Date.now() + 5000;
+  while ((await valueOf(server.sql, active)) !== '0' && Date.now() < until);
 }
 
 /** Of the present test: whatever it fails with, none of them stays. */
