@@ -13,6 +13,7 @@ const NODE_AND_IO = [
   '@aws-sdk/*',
   '@aws-crypto/*',
   '@node-rs/*',
+  'nodemailer/**',
 ];
 const IMPLEMENTATIONS = ['stores', 'sources', 'notifiers', 'switches', 'vault', 'config', 'report'];
 

@@ -22,6 +22,8 @@ export function describeSource(deps: Deps, { source }: { source: string }): Prom
     ...(config.wal.streams === undefined ? {} : { walStreams: config.wal.streams }),
     ...(config.wal.hosts === undefined ? {} : { walHosts: config.wal.hosts }),
     notify: config.notify.length > 0,
+    notifiers: config.notify.map((name) => ({ name, tells: deps.config.notifiers[name]?.tells ?? {} })),
+    ...(config.escalation ? { escalation: config.escalation } : {}),
     searchAttributes: deps.searchAttributes,
   });
 }

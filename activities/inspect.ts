@@ -19,6 +19,7 @@ import { examine } from './examine.ts';
 import { holdingsOf } from './holdings.ts';
 import { forecastRecovery } from './measurements.ts';
 import { readReach } from './reachable.ts';
+import { tryNotifiers } from './try-notifiers.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
 import { readWal } from './wal.ts';
@@ -46,6 +47,8 @@ export async function inspectVault(deps: Deps, order: InspectOrder): Promise<Ins
       }));
     case 'doctor':
       return examine(deps);
+    case 'notifiers':
+      return { what: order.what, host: deps.host, trials: await tryNotifiers(deps, order) };
     case 'catalog-rebuild':
       return { what: order.what, sources: await eachSource(deps, order.source, rebuildCatalog) };
   }

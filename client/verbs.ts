@@ -140,6 +140,16 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/approve.ts'),
   },
   { name: 'refuse', summary: 'refuse what a run waits for', load: () => import('./commands/refuse.ts') },
+  {
+    name: 'ack',
+    summary: 'say that you are at it: nobody else is called',
+    load: () => import('./commands/ack.ts'),
+  },
+  {
+    name: 'notify test',
+    summary: 'send a test message to each notifier and say who was told',
+    load: () => import('./commands/notify-test.ts'),
+  },
   { name: 'cancel', summary: 'cancel a run; it cleans up behind itself', load: () => import('./commands/cancel.ts') },
   {
     name: 'catalog rebuild',

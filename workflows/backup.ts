@@ -56,7 +56,7 @@ export async function backup(given: BackupOrder): Promise<BackupResult> {
     },
     {
       tell: (error) => {
-        notices.send({ severity: 'critical', title: `backup of ${source} failed`, body: messageOf(error) });
+        notices.send({ severity: 'error', title: `backup of ${source} failed`, body: messageOf(error) });
       },
       finish: () => notices.settle(),
     },
@@ -97,7 +97,7 @@ function tellFallback({ order, journal, notices }: Begun<BackupOrder>, { fallbac
   if (fallback === undefined) return;
   journal.note(`a full backup instead of ${order.type}: ${fallback}`);
   const title = `backup of ${order.source} is a full one instead of ${order.type}`;
-  notices.send({ severity: 'warning', title, body: fallback });
+  notices.send({ severity: 'warning', title, body: fallback, lasting: true });
 }
 
 /** Before the disaster there is time to make a restore faster: more often a base, or a faster host. */
@@ -109,7 +109,7 @@ function tellForecast({ order, journal, notices }: Begun<BackupOrder>, { forecas
   const { source } = order;
   const title = `a restore of ${source} would miss its RTO of ${formatDuration(forecast.objectiveMs ?? 0)}`;
   const body = `It will take ${text}. This rests on: ${forecast.says}. Measure it with lifeboat drill ${source}; take bases more often, or restore on a faster host.`;
-  notices.send({ severity: 'warning', title, body });
+  notices.send({ severity: 'warning', title, body, lasting: true });
 }
 
 /** Which server a backup loads is chosen with care: that it is another one is said. */
@@ -121,7 +121,7 @@ function tellServer({ order, journal, notices }: Begun<BackupOrder>, { takenFrom
   if (instead === undefined) return;
   journal.note(`the primary instead of a standby: ${instead}`);
   const title = `backup of ${order.source} was taken from the primary instead of a standby`;
-  notices.send({ severity: 'warning', title, body: instead });
+  notices.send({ severity: 'warning', title, body: instead, lasting: true });
 }
 
 /** It is kept: what is whole in it is worth having. But the older backups that have those pages must not expire. */
@@ -130,7 +130,8 @@ function tellDamage({ order, journal, notices }: Begun<BackupOrder>, { damaged }
   const what = `${damaged.pages} damaged pages on the source, so in this backup: ${damaged.first.join(', ')}`;
   journal.note(what);
   const body = `${what}. Look with pg_amcheck, and restore those pages from an older backup while there is one.`;
-  notices.send({ severity: 'critical', title: `${order.source} has damaged pages`, body });
+  const title = `${order.source} has damaged pages`;
+  notices.send({ severity: 'critical', title, body, lasting: true });
 }
 
 /** The stream is another run's: what keeps it from going on is told there, and where to look is told here. */

@@ -25,7 +25,7 @@ export async function drill(given: DrillOrder): Promise<DrillResult> {
   try {
     return await conclude(journal, (undo) => drillOnce(begun, { undo, clock }), {
       tell: (error) => {
-        notices.send({ severity: 'critical', title: `drill of ${order.source} failed`, body: messageOf(error) });
+        notices.send({ severity: 'error', title: `drill of ${order.source} failed`, body: messageOf(error) });
       },
       finish: async (error) => {
         await report({ kind: 'drill', journal, facts, error });
@@ -53,8 +53,10 @@ async function drillOnce(begun: Begun<DrillOrder>, { undo, clock }: Drilling): P
   const restore: RestoreResult = await recover(wish, { journal, facts, notices, undo, clock, keepUnproven: false });
   const { failed } = await CancellationScope.nonCancellable(() => undo.unwind(journal));
   const { attention } = journal.progress;
-  if (failed > 0)
-    notices.send({ severity: 'critical', title: `drill of ${source} left its copy`, body: attention ?? '' });
+  if (failed > 0) {
+    const title = `drill of ${source} left its copy`;
+    notices.send({ severity: 'error', title, body: attention ?? '', lasting: true });
+  }
   const { rpoMs } = chosen;
   const written = await report({
     kind: 'drill',

@@ -46,7 +46,7 @@ export async function extract(given: ExtractOrder): Promise<ExtractResult> {
     {
       tell: (error) => {
         const title = `nothing was taken out of ${point} of ${source}`;
-        notices.send({ severity: 'critical', title, body: messageOf(error) });
+        notices.send({ severity: 'error', title, body: messageOf(error) });
       },
       finish: () => notices.settle(),
     },

@@ -27,7 +27,7 @@ export async function hold(given: HoldOrder): Promise<HoldResult> {
     {
       tell: (error) => {
         const title = `point ${point} of ${order.source} is ${release ? 'not released' : 'not held'}`;
-        notices.send({ severity: 'critical', title, body: messageOf(error) });
+        notices.send({ severity: 'error', title, body: messageOf(error) });
       },
       finish: () => notices.settle(),
     },

@@ -7,6 +7,7 @@ export { failback } from './failback.ts';
 export { failover } from './failover.ts';
 export { hold } from './hold.ts';
 export { inspect } from './inspect.ts';
+export { notices } from './notices.ts';
 export { ready } from './ready.ts';
 export { recover } from './recover.ts';
 export { rejoin } from './rejoin.ts';

@@ -21,6 +21,7 @@ const SHAPES = {
   },
   forecast: { 'what!': 'text', source: 'text' },
   doctor: { 'what!': 'text' },
+  notifiers: { 'what!': 'text', notifier: 'text' },
   'catalog-rebuild': { 'what!': 'text', source: 'text' },
 } as const;
 

@@ -1,5 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ApproveMessage, PendingApproval, RefuseMessage } from './model/approval.ts';
+import type { AckMessage, Acknowledged, Carried } from './model/notice.ts';
 import type { Phase, RestoreResult } from './model/recovery.ts';
 import type { Readiness } from './model/readiness.ts';
 import type { BaseStart } from './model/wal-hole.ts';
@@ -37,6 +38,18 @@ export const approveUpdate = defineUpdate<PendingApproval, [ApproveMessage]>('ap
 
 /** Somebody says no: the run takes back what it did and ends as Refused. */
 export const refuseUpdate = defineUpdate<void, [RefuseMessage]>('refuse');
+
+/**
+ * Somebody is at it: nobody else is told of what the run has told so far, and who was told hears so. Refused at once when nothing
+ * waits for it. From the Temporal UI: {"by":"anna"}.
+ */
+export const ackUpdate = defineUpdate<Acknowledged, [AckMessage]>('ack');
+
+/** Gives what a run leaves open to what earlier runs of its id have left (notices). */
+export const carrySignal = defineSignal<[Carried]>('carry');
+
+/** What a run left open (notices) is over, or the one thing of it that is named. */
+export const overSignal = defineSignal<[group?: string]>('over');
 
 /** Makes a long-lived run (wal) end its present attempt cleanly and start afresh: new config, new key, new host. */
 export const refreshSignal = defineSignal('refresh');

@@ -31,14 +31,14 @@ export async function retention(given: RetentionOrder): Promise<RetentionResult>
       const refused = [...points.refused, ...wal.refused];
       if (refused.length > 0) {
         const title = `store of ${source} refuses to delete`;
-        notices.send({ severity: 'warning', title, body: refusalText(refused) });
+        notices.send({ severity: 'warning', title, body: refusalText(refused), lasting: true });
         journal.note(`${title}: ${refusalText(refused)}`);
       }
       return { dryRun: false, preview, points, wal };
     },
     {
       tell: (error) => {
-        notices.send({ severity: 'critical', title: `retention of ${source} failed`, body: messageOf(error) });
+        notices.send({ severity: 'error', title: `retention of ${source} failed`, body: messageOf(error) });
       },
       finish: () => notices.settle(),
     },

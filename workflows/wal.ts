@@ -2,13 +2,13 @@ import { CancellationScope, condition, continueAsNew, isCancellation, patched } 
 import { setHandler, sleep, workflowInfo } from '@temporalio/workflow';
 import { BaseOrders } from './lib/base-orders.ts';
 import { describe } from './lib/begin.ts';
-import { endBy, messageOf } from './lib/conclude.ts';
+import { closeBy, endBy, messageOf } from './lib/conclude.ts';
 import { Journal } from './lib/journal.ts';
 import { Notices } from './lib/notices.ts';
 import { whenLonger } from './lib/patience.ts';
 import { endSurplus, isSurplus } from './lib/surplus-stream.ts';
 import { nowMs } from './lib/time.ts';
-import { besideOf, STEADY_MS, Trouble } from './lib/trouble.ts';
+import { besideOf, HOLE, STEADY_MS, Trouble } from './lib/trouble.ts';
 import { failure } from './model/failure.ts';
 import { newBaseSignal, refreshSignal } from './messages.ts';
 import { checkOrder } from './model/order-check.ts';
@@ -63,6 +63,7 @@ export async function wal(given: WalOrder, carried?: OpenHole): Promise<void> {
     const scope = CancellationScope.current();
     if (scope.consideredCancelled) await scope.cancelRequested;
   } catch (error) {
+    await closeBy(journal, isCancellation(error) ? 'cancelled' : 'failed');
     endBy(journal, error);
     throw error;
   }
@@ -198,11 +199,12 @@ class Stream {
     open.said = body;
     this.#trouble.remains(body);
     const title = `hole in the WAL of ${this.#facts.source} stays open`;
-    this.#notices.send({ severity: 'critical', title, body, windows: true });
+    this.#notices.send({ severity: 'critical', title, body, windows: true, about: HOLE });
   }
 
+  /** The next run knows nothing of what this one told. */
   settle(): Promise<void> {
-    return this.#notices.settle();
+    return this.#notices.close('goes on');
   }
 
   /** Attempt after attempt, until it is over or its history is long. */
@@ -280,14 +282,16 @@ class Stream {
     this.#orderBase();
     if (this.#holesInARow > MOST_HOLES_IN_A_ROW) return;
     const body = newBaseAfterHole ? said : message;
-    this.#notices.send({ severity: 'critical', title: `hole in the WAL of ${source}`, body, windows: true });
+    const title = `hole in the WAL of ${source}`;
+    this.#notices.send({ severity: 'critical', title, body, windows: true, about: HOLE });
   }
 
   #tellClosed({ from, to }: WalHole): void {
     const { source, newBaseAfterHole } = this.#facts;
     if (newBaseAfterHole === undefined) return;
     const title = `new base of ${source} behind the hole in its WAL`;
-    this.#notices.send({ severity: 'info', title, body: `The hole is from ${from} to ${to}.`, windows: true });
+    const body = `The hole is from ${from} to ${to}.`;
+    this.#notices.send({ severity: 'info', title, body, windows: true, about: HOLE, over: true });
   }
 }
 

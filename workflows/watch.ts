@@ -9,7 +9,7 @@ import {
 } from '@temporalio/workflow';
 import type { BegunService } from './lib/begin-service.ts';
 import { beginService } from './lib/begin-service.ts';
-import { endBy } from './lib/conclude.ts';
+import { closeBy, endBy } from './lib/conclude.ts';
 import type { Detected } from './lib/detection.ts';
 import { Detection } from './lib/detection.ts';
 import { ReadyWatch } from './lib/ready-watch.ts';
@@ -39,12 +39,14 @@ export async function watch(given: WatchOrder, carried?: Watched): Promise<void>
   let watched: Watched;
   try {
     watched = await watchOn(begun, isContinued ? carried : undefined);
-    await notices.settle();
+    // The next run knows nothing of what this one told.
+    await notices.close('goes on');
     // A new run would not know of a cancellation that came meanwhile.
     const scope = CancellationScope.current();
     if (scope.consideredCancelled) await scope.cancelRequested;
   } catch (error) {
     await notices.settle();
+    await closeBy(journal, isCancellation(error) ? 'cancelled' : 'failed');
     endBy(journal, error);
     throw error;
   }

@@ -3,13 +3,15 @@ import type { ApprovalConfig, ClusterConfig, Config, ScheduleConfig, ServiceConf
 import type { ClusterFile } from './cluster-schema.ts';
 import { SCHEDULE_NAMES } from './config.ts';
 import { slotOf } from './cross-checks.ts';
-import { isDumped } from './registries.ts';
+import { isDumped, usualOf } from './registries.ts';
 import type { CheckedFile } from './read.ts';
 import type { ConfigFile } from './schema.ts';
 import { sourceShape } from './schema.ts';
 import type { Environment } from './temporal.ts';
 import { temporalPlace } from './temporal.ts';
 import { isMapping, memberOf } from './walk.ts';
+import { tellsOf } from '../../workflows/model/severity.ts';
+import { notifierShape } from './notifier-schema.ts';
 
 type SourceFile = ConfigFile['sources'][string];
 type ScheduleFile = NonNullable<SourceFile['schedule']['backup']>;
@@ -34,7 +36,7 @@ export function assembleConfig(file: CheckedFile, environment: Environment): Con
       ...(parsed.keys.recovery ? { recovery: parsed.keys.recovery } : {}),
     },
     stores: kinds(parsed.stores, memberOf(file.data, 'stores')),
-    notifiers: kinds(parsed.notifiers, memberOf(file.data, 'notifiers')),
+    notifiers: notifiersOf(parsed.notifiers, memberOf(file.data, 'notifiers')),
     sources: Object.fromEntries(
       Object.entries(parsed.sources).map(([name, source]) => [
         name,
@@ -71,6 +73,23 @@ function switchesOf(parsed: ConfigFile['switches'], data: unknown): Config['swit
     { kind, ...(host === undefined ? {} : { host }), options: optionsOf(memberOf(data, name), ['kind', 'host']) },
   ]);
   return Object.fromEntries(entries) as Config['switches'];
+}
+
+const OF_NOTIFIERS = ['kind', ...Object.keys(notifierShape)];
+
+function notifiersOf(parsed: ConfigFile['notifiers'], data: unknown): Config['notifiers'] {
+  const entries = Object.entries(parsed).map(([name, { kind, severities, after }]) => [
+    name,
+    {
+      ...{ kind, options: optionsOf(memberOf(data, name), OF_NOTIFIERS) },
+      tells: tellsOf(usualOf(kind), { severities, after: withoutGaps(after) }),
+    },
+  ]);
+  return Object.fromEntries(entries) as Config['notifiers'];
+}
+
+function withoutGaps<T extends object>(given: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
 }
 
 /** A file without a name is told from others by where it stands. */
@@ -130,6 +149,9 @@ function sourceOf(name: string, source: SourceFile, options: unknown): SourceCon
     objectives: { ...(rto === undefined ? {} : { rtoMs: rto }), ...(rpo === undefined ? {} : { rpoMs: rpo }) },
     approval: approvalOf(source.approval),
     notify: source.notify,
+    ...(source.escalation.length > 0
+      ? { escalation: source.escalation.map(({ to, after }) => ({ to, afterMs: after })) }
+      : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { RetentionPolicy } from '../../workflows/model/retention.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
+import type { Tells } from '../../workflows/model/severity.ts';
 import type { Program } from '../io/program.ts';
 import type { ClusterFile } from './cluster-schema.ts';
 
@@ -29,10 +30,16 @@ export interface Config {
   };
   /** Options were checked by the store's own schema and their paths made absolute; `open` parses them. */
   stores: Record<string, { kind: string; options: unknown }>;
-  notifiers: Record<string, { kind: string; options: unknown }>;
+  notifiers: Record<string, NotifierConfig>;
   sources: Record<string, SourceConfig>;
   switches: Record<string, { kind: string; host?: string; options: unknown }>;
   services: Record<string, ServiceConfig>;
+}
+
+export interface NotifierConfig {
+  kind: string;
+  options: unknown;
+  tells: Tells;
 }
 
 export interface ServiceConfig {
@@ -110,6 +117,8 @@ export interface SourceConfig {
   approval?: ApprovalConfig;
   /** Names of notifiers. */
   notify: string[];
+  /** Who is told of a P1 that nobody acknowledges; delays rise, and count from when it was told first. */
+  escalation?: { to: string; afterMs: number }[];
 }
 
 /** What can be scheduled: a full backup, two kinds of smaller ones, a drill, removing old ones, reading all, or all WAL. */

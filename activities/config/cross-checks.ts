@@ -1,7 +1,8 @@
 import { slotName, streamSlots } from '../../workflows/model/names.ts';
 import { nearestName } from '../../workflows/model/nearest.ts';
+import { PRIORITIES } from '../../workflows/model/severity.ts';
 import { clusterProblems } from './cluster-checks.ts';
-import { isDumped } from './registries.ts';
+import { isDumped, usualOf } from './registries.ts';
 import type { Path, RawProblem } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
 
@@ -12,6 +13,7 @@ export function crossProblems(file: ConfigFile): RawProblem[] {
     ...sharedSockets(file),
     ...[...retentionWithoutRules(file), ...serviceProblems(file), ...ofDumps(file)],
     ...clusterProblems(file),
+    ...[...untoldDelays(file), ...escalationsOfNothing(file)],
   ];
 }
 
@@ -92,7 +94,44 @@ function unknownNames(file: ConfigFile): RawProblem[] {
     ...source.notify.flatMap((notifier, index) =>
       missing(['sources', name, 'notify', index], { name: notifier, known: notifiers, what: 'notifier' }),
     ),
+    ...source.escalation.flatMap(({ to }, index) =>
+      missing(['sources', name, 'escalation', index, 'to'], { name: to, known: notifiers, what: 'notifier' }),
+    ),
   ]);
+}
+
+/** A delay of what is never told says that somebody believes it is. */
+function untoldDelays(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.notifiers).flatMap(([name, { kind, severities = usualOf(kind).priorities, after }]) =>
+    PRIORITIES.flatMap((each) =>
+      after[each] === undefined || severities.includes(each)
+        ? []
+        : [
+            {
+              path: ['notifiers', name, 'after', each],
+              reason: 'delays what this notifier does not tell',
+              expected: severities.length > 0 ? `one of ${severities.join(', ')}` : 'severities',
+              found: each,
+            },
+          ],
+    ),
+  );
+}
+
+/** Nobody is told first, so nothing is there to acknowledge. */
+function escalationsOfNothing(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.sources).flatMap(([name, { notify, escalation }]) =>
+    escalation.length === 0 || notify.length > 0
+      ? []
+      : [
+          {
+            path: ['sources', name, 'escalation'],
+            reason: 'escalates what nobody is told first',
+            expected: `sources.${name}.notify`,
+            found: 'none',
+          },
+        ],
+  );
 }
 
 /** A switch that two services move would be moved by one under the feet of the other. */

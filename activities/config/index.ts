@@ -18,6 +18,7 @@ export type {
   ClusterConfig,
   Config,
   NodeConfig,
+  NotifierConfig,
   ScheduleConfig,
   ScheduleName,
   ServiceConfig,

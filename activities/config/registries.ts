@@ -1,3 +1,4 @@
+import type { UsualTells } from '../../workflows/model/severity.ts';
 import { NOTIFIERS } from '../notifiers/index.ts';
 import { SOURCES } from '../sources/index.ts';
 import { STORES } from '../stores/index.ts';
@@ -7,6 +8,11 @@ import type { Registries } from './schema.ts';
 /** Whether the points of a kind of source are dumps. */
 export function isDumped(kind: string): boolean {
   return SOURCES.find((source) => source.kind === kind)?.dumps === true;
+}
+
+/** What a kind of notifier tells when the file does not say. */
+export function usualOf(kind: string): UsualTells {
+  return NOTIFIERS.find((notifier) => notifier.kind === kind)?.usual ?? { priorities: [] };
 }
 
 export const REGISTRIES: Registries = { stores: STORES, sources: SOURCES, notifiers: NOTIFIERS, switches: SWITCHES };

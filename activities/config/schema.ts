@@ -7,6 +7,7 @@ import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { parseCron } from './cron.ts';
+import { escalationSchema, notifierShape } from './notifier-schema.ts';
 import { serviceSchema, switchShape } from './service-schema.ts';
 import { timezoneProblem } from './timezone.ts';
 
@@ -131,6 +132,7 @@ export const sourceShape = {
   /** Who has to agree before rows are written into it. */
   approval: approvalSchema.prefault({}),
   notify: z.array(z.string()).default([]),
+  escalation: escalationSchema,
 };
 
 /** What the registries of stores, sources, notifiers and switches have in common. */
@@ -167,7 +169,7 @@ function assembled(registries: Registries) {
     temporal: temporal.prefault({}),
     keys,
     stores: z.record(name, family(registries.stores, {})),
-    notifiers: z.record(name, family(registries.notifiers, {})).default({}),
+    notifiers: z.record(name, family(registries.notifiers, notifierShape)).default({}),
     sources: z.record(name, family(registries.sources, sourceShape)),
     switches: z.record(name, family(registries.switches, switchShape)).default({}),
     services: z.record(name, serviceSchema).default({}),

@@ -37,9 +37,11 @@ stores:
   #   secretAccessKey: { env: AWS_SECRET_ACCESS_KEY }
 
 # notifiers:
-#   ops:
-#     kind: webhook
-#     url: https://example.org/hooks/lifeboat
+#   pager: { kind: pagerduty, routingKey: { env: PAGERDUTY_KEY } }                # P1 at once
+#   chat: { kind: slack, token: { env: SLACK_TOKEN }, channel: "#ops" }           # P1 at once, P2 after 15m
+#   mail: { kind: email, host: smtp.example.org, user: lifeboat, password: { env: SMTP_PASSWORD },
+#           from: lifeboat@example.org, to: [ ops@example.org ], after: { P3: 2h } }
+#   ops: { kind: webhook, url: https://example.org/hooks/lifeboat }               # all of them, at once
 
 sources:
   # crm:
@@ -74,7 +76,8 @@ sources:
     # Without it nothing is ever removed. Look first: lifeboat retention shop --dry-run
     # retention: { window: 14d, fulls: 2, daily: 30, weekly: 12, monthly: 12, quarterly: 8, annual: 7 }
     objectives: { rto: 1h, rpo: 5m }
-    # notify: [ ops ]
+    # notify: [ pager, chat, mail ]
+    # escalation: [ { to: ops, after: 15m } ]   # of a P1 that nobody acknowledges: lifeboat ack RUN
     # A restore counts only when these hold in the recovered database.
     # probes:
     #   - { sql: "select count(*) > 0 from orders", equals: true }

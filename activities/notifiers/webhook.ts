@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
+import { PRIORITIES } from '../../workflows/model/severity.ts';
 import type { HttpCall } from '../io/http-call.ts';
 import { addressOf, callHttp, httpRefusal, webAddress } from '../io/http-call.ts';
 import { durationOption } from '../io/option-types.ts';
@@ -27,6 +28,8 @@ type WebhookOptions = z.infer<typeof schema>;
 export const webhookNotifier = defineNotifier<WebhookOptions>({
   kind: 'webhook',
   schema,
+  summary: 'POSTs each message as JSON, signed (Standard Webhooks)',
+  usual: { priorities: PRIORITIES, atOnce: true },
   describe: ({ url }) => (typeof url === 'string' ? new URL(url).origin : 'a secret address'),
   send,
 });

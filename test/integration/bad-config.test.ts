@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Expected } from '../support/bad-input.ts';
 import { assertRefused, changesOf, contentsOf } from '../support/bad-input.ts';
+import { noticeRows } from '../support/bad-notices.ts';
 import { realTimeHost, say } from '../support/cli-world.ts';
 import { freePort } from '../support/postgres.ts';
 import { withTempDir } from '../support/temp-dir.ts';
@@ -93,7 +94,6 @@ const SWITCHES: [name: string, options: string, path: string, expected: RegExp][
   ],
 ];
 const ECS = '{ region: r, service: s, desired: 1 }';
-
 const ROWS: Row[] = [
   ...SWITCHES.map(([name, options, path, expected]): Row => ({
     ...{ name, words: CHECK, change: serving('kind: command, run: [/srv/lb]', options.replaceAll('ECS', ECS)) },
@@ -247,6 +247,7 @@ const ROWS: Row[] = [
     ...{ type: 'ConfigInvalid', message: /services\.web\.approval\.within: is not usable/, place: at(19) },
     ...{ expected: 'at least 1m, at most 30d', found: '"10s"', next: MEND },
   },
+  ...noticeRows({ end: END, next: MEND, at }).map((row): Row => ({ ...row, words: CHECK })),
   {
     ...{ name: 'no file', words: CHECK, break: (dir) => rm(join(dir, 'lifeboat.yml')) },
     ...{ type: 'NotFound', message: /lifeboat\.yml does not exist$/, place: /lifeboat\.yml \(from --config\)$/ },

@@ -2,7 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { refreshSignal } from '../../workflows/messages.ts';
+import { ackUpdate, overSignal, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { digestOf } from '../../workflows/model/outage.ts';
 import { clusterOf, observationBy, primaryState, standbyState, WATCH } from '../support/failover-answers.ts';
@@ -253,6 +253,33 @@ const RECORDINGS: Record<string, Recording> = {
       await run.handle.signal(refreshSignal);
     },
   },
+  'backup-told': {
+    workflow: 'backup',
+    options: { script: { describeSource: wantsToBeTold, awaitWal: broken }, isInRealTime: true },
+  },
+  'backup-well': { workflow: 'backup', options: { script: { describeSource: wantsToBeTold } } },
+  'recover-acknowledged': {
+    workflow: 'recover',
+    options: {
+      ...{ input: { scenario: 'complete-loss', by: 'anna' }, isInRealTime: true },
+      script: { ...new Switchboard().script, describeSource: wantsToBeTold },
+    },
+    meanwhile: async (run) => {
+      const { evidence } = await pendingOf(run);
+      while (run.of('notify').length === 0) await setTimeout(LOOK_MS);
+      await run.handle.executeUpdate(ackUpdate, { args: [{ by: 'ben' }] });
+      await approve(run, { by: 'ben', hash: evidence.hash });
+    },
+  },
+  'notices-over': {
+    workflow: 'notices',
+    options: { order: leftBy, isInRealTime: true },
+    meanwhile: async (run) => {
+      while (run.of('notify').length === 0) await setTimeout(LOOK_MS);
+      await run.handle.executeUpdate(ackUpdate, { args: [{ by: 'ben' }] });
+      await run.handle.signal(overSignal);
+    },
+  },
   'scheduled-started': {
     workflow: 'scheduled',
     options: { order: (source) => ({ workflow: 'backup', input: { source } }) },
@@ -290,6 +317,27 @@ function wantsNewBase({ source }: { source: string }): unknown {
 function fewerStreams(): (given: { source: string }) => unknown {
   let looks = 0;
   return ({ source }) => factsOf(source, { walStreams: ++looks === 1 ? 2 : 1 });
+}
+
+function wantsToBeTold({ source }: { source: string }): unknown {
+  const notifiers = [
+    { name: 'pager', tells: { P1: 0, P2: 0 } },
+    { name: 'mail', tells: { P1: 900_000, P2: 900_000 } },
+  ];
+  return factsOf(source, { notifiers, escalation: [{ to: 'lead', afterMs: 900_000 }] });
+}
+
+/** A message that is due, and one that is kept back. */
+function leftBy(source: string): unknown {
+  const group = `backup/${source}`;
+  const at = '2026-01-05T03:00:14.000Z';
+  const shared = { severity: 'critical', title: `backup of ${source} failed`, body: 'disk of the test is broken' };
+  const said = { ...shared, key: `${group}/1`, group, state: 'open', at };
+  const waiting = [
+    { to: 'pager', dueAt: at, said },
+    { to: 'mail', dueAt: '2099-01-05T03:00:14.000Z', said },
+  ];
+  return { source, run: group, carried: { groups: [{ ...shared, group, told: [] }], waiting } };
 }
 
 async function record(

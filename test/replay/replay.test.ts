@@ -10,6 +10,7 @@ import { testBundle } from '../support/workflow-bundle.ts';
 interface HistoryEvent {
   eventType: string;
   activityTaskScheduledEventAttributes?: { activityType: { name: string } };
+  workflowExecutionStartedEventAttributes?: { workflowId?: string };
 }
 
 interface Recorded {
@@ -35,7 +36,9 @@ function activitiesIn({ history }: Recorded): string[] {
 }
 
 async function replay({ workflow, history }: Pick<Recorded, 'workflow' | 'history'>): Promise<void> {
-  await Worker.runReplayHistory({ workflowBundle: await testBundle() }, history, `${workflow}/recorded`);
+  // Ids of children are made of it.
+  const { workflowId = `${workflow}/recorded` } = history.events[0]?.workflowExecutionStartedEventAttributes ?? {};
+  await Worker.runReplayHistory({ workflowBundle: await testBundle() }, history, workflowId);
 }
 
 test('replay: every workflow has a recorded history', () => {

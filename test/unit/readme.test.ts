@@ -9,6 +9,7 @@ import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../activities/config/index.ts';
 import { SWITCHES } from '../../activities/switches/index.ts';
 import { EXIT_CODES } from '../../client/exit-codes.ts';
+import { NOTIFIERS } from '../../activities/notifiers/index.ts';
 import { VERBS } from '../../client/verbs.ts';
 import { checkTarget } from '../../workflows/model/order-check.ts';
 import { withTempDir } from '../support/temp-dir.ts';
@@ -45,6 +46,14 @@ test('README has the exit codes of the CLI, in its words', () => {
 test('README has every command of the CLI, in its words', () => {
   const expected = VERBS.map(({ name, summary }) => [`\`${name}\``, summary]);
   assert.deepEqual(tableRows('command'), expected);
+});
+
+test('README has every kind of notifier, in its words', () => {
+  const expected = NOTIFIERS.map(({ kind, summary, usual }) => [
+    ...[`\`${kind}\``, summary],
+    `${usual.priorities.join(', ')}${usual.atOnce ? ', at once' : ''}`,
+  ]);
+  assert.deepEqual(tableRows('notifier'), expected);
 });
 
 test('every command line in README is one that the CLI takes', async () => {

@@ -9,6 +9,9 @@ import type { Journal } from './journal.ts';
 import type { Notices } from './notices.ts';
 import { isoNow, nowMs } from './time.ts';
 
+/** What people are told of it is one thing: it is over when it is decided, and the run goes on. */
+const APPROVAL = 'approval';
+
 export interface Asking {
   journal: Journal;
   notices: Notices;
@@ -95,6 +98,10 @@ export class Approvals {
       this.#pending = undefined;
       delete this.#journal.progress.approval;
       this.#journal.attention(undefined);
+      use.notices.over(APPROVAL, {
+        title: `no approval is wanted any more: ${what}`.slice(0, 300),
+        body: 'It is decided.',
+      });
     }
   }
 }
@@ -115,7 +122,8 @@ function tell({ journal, notices, what }: Asking, { rule, evidence, until }: Pen
   journal.attention(`it waits until ${until} for ${rule.of} approval${rule.of === 1 ? '' : 's'}${who}: ${command}`);
   const lines = evidence.facts.map(({ name, value }) => `- ${name}: ${value}`).join('\n');
   const body = `${lines}\n\nLook: lifeboat approve ${run}\nApprove: ${command}\nUntil: ${until}`.slice(0, 3900);
-  notices.send({ severity: 'critical', title: `${run} waits for approval: ${what}`.slice(0, 300), body });
+  const title = `${run} waits for approval: ${what}`.slice(0, 300);
+  notices.send({ severity: 'critical', title, body, about: APPROVAL, key: `approval ${evidence.hash}` });
 }
 
 function refused({ what }: Asking, { by, reason }: RefuseMessage): Error {

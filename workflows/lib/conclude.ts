@@ -69,6 +69,7 @@ export async function conclude<T>(
   const undo = new Compensations();
   try {
     const result = await steps(undo);
+    await closeBy(journal, 'done');
     journal.end('done', 'done');
     return result;
   } catch (thrown) {
@@ -79,9 +80,19 @@ export async function conclude<T>(
       if (!cancelled) onFailure?.tell(error);
       await undo.unwind(journal);
       if (!cancelled) await onFailure?.finish?.(error);
+      await closeBy(journal, cancelled ? 'cancelled' : 'failed');
       endBy(journal, error);
     });
     throw error;
+  }
+}
+
+/** Before the run says that it has ended: what is left to tell, and to whom. It fails no run. */
+export async function closeBy(journal: Journal, outcome: 'done' | 'failed' | 'cancelled'): Promise<void> {
+  try {
+    await CancellationScope.nonCancellable(async () => journal.closing?.(outcome));
+  } catch (error) {
+    journal.note(`what is left to tell is not told: ${messageOf(error)}`);
   }
 }
 

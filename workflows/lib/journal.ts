@@ -22,6 +22,8 @@ export class Journal {
   readonly startedMs = nowMs();
   /** Time in which nothing could be done before somebody made room on a disk. */
   waitedMs = 0;
+  /** What has to be done before the run says that it has ended; it takes moments, and never fails the run. */
+  closing: ((outcome: 'done' | 'failed' | 'cancelled') => Promise<void>) | undefined;
   #searchable = false;
 
   constructor(source: string) {

@@ -10,6 +10,7 @@ const FIRST_PAUSE_MS = 5_000;
 const GROWTH = 1.1;
 /** Each round costs history, which a run has only so much of: this is enough for a month. */
 const LONGEST_PAUSE_MS = 600_000;
+const ROOM = 'room';
 const REMIND_MS = 6 * 3_600_000;
 
 /**
@@ -32,7 +33,7 @@ export async function waitingForRoom<T>(
         const title = `restore of ${journal.progress.source} waits for room on a disk`;
         const body = `the disk of ${full.path} is full (${formatBytes(full.freeBytes)} free): free space there, and the restore goes on by itself`;
         if (nowMs() - toldAtMs >= REMIND_MS) {
-          notices.send({ severity: 'critical', title, body });
+          notices.send({ severity: 'critical', title, body, about: ROOM });
           toldAtMs = nowMs();
         }
         journal.attention((told = body));
@@ -42,5 +43,7 @@ export async function waitingForRoom<T>(
     }
   } finally {
     if (told !== undefined && journal.progress.attention === told) journal.attention(undefined);
+    if (told !== undefined)
+      notices.over(ROOM, { title: `restore of ${journal.progress.source} waits no more`, body: told });
   }
 }

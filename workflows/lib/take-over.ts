@@ -172,6 +172,7 @@ async function lastChecks(use: Saving, address: string): Promise<Check[]> {
     severity: 'critical',
     title: `service ${service.service} is not well at ${address}`,
     body: body.join('\n'),
+    lasting: true,
   });
   return checks;
 }

@@ -9,6 +9,9 @@ const LONGEST_PAUSE_MS = 30_000;
 const LASTING_PAUSE_MS = 60_000;
 /** What is over within it is nobody's business. */
 const PATIENCE_MS = 60_000;
+/** What people are told of: each is one thing, and a hole may stay open while the stream works. */
+export const HOLE = 'hole';
+const STREAM = 'stream';
 const REMIND_MS = 6 * 3_600_000;
 
 /** An attempt that lasted so long has worked: nothing hangs in the dark for as long before it fails. */
@@ -61,7 +64,7 @@ export class Trouble {
     const isNew = this.#told?.title !== title || nowMs() - this.#told.atMs >= REMIND_MS;
     if (!isNew) return;
     this.#told = { title, atMs: nowMs() };
-    this.#notices.send({ severity: 'critical', title, body: message });
+    this.#notices.send({ severity: 'critical', title, body: message, about: STREAM });
   }
 
   /** It works again. */
@@ -70,7 +73,7 @@ export class Trouble {
     if (!this.isShown) return;
     this.#told = this.#message = undefined;
     this.#show();
-    this.#notices.send({ severity: 'info', title, body: 'It goes on by itself.' });
+    this.#notices.send({ severity: 'info', title, body: 'It goes on by itself.', about: STREAM, over: true });
   }
 
   #show(): void {

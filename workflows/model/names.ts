@@ -18,6 +18,8 @@ export const workflowId = {
   compactWal: (source: string): string => `wal/${source}/compact`,
   extract: (source: string, point: string): string => `extract/${source}/${point}`,
   retention: (source: string): string => `retention/${source}`,
+  /** What a run has left open for people, by the run's own id. */
+  notices: (run: string): string => `notices/${run}`,
   hold: (source: string, point: string): string => `hold/${source}/${point}`,
 } as const;
 

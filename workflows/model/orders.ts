@@ -1,3 +1,4 @@
+import type { Carried } from './notice.ts';
 import type { PointKind } from './manifest.ts';
 import type { Follow } from './standby.ts';
 import type { Target, TargetAction, TimelineChoice } from './target.ts';
@@ -165,6 +166,14 @@ export interface HoldOrder {
   release?: boolean;
 }
 
+/** What a run tells on when it has ended. */
+export interface NoticesOrder {
+  source: string;
+  /** Workflow id of the run. */
+  run: string;
+  carried?: Carried;
+}
+
 /** What a Schedule starts: a run of `workflow` under its fixed id, or a recorded skip. */
 export interface ScheduledOrder {
   workflow: 'backup' | 'drill' | 'retention' | 'verifyAll' | 'verifyWal';
@@ -180,6 +189,7 @@ export type InspectOrder =
   | ContentsQuestion
   | { what: 'forecast'; source?: string }
   | { what: 'doctor' }
+  | { what: 'notifiers'; notifier?: string }
   | { what: 'catalog-rebuild'; source?: string };
 
 /** Asks for the files of a point, a page at a time. */

@@ -1,7 +1,9 @@
 import type { ContentsPage } from './contents.ts';
+import type { FailureFacts, FailureType } from './failure.ts';
 import type { RtoForecast } from './forecast.ts';
 import type { Approval, Evidence } from './approval.ts';
 import type { LastGood, LostCommits } from './last-good.ts';
+import type { EscalationStep, NotifierFacts } from './notice.ts';
 import type { PointSummary } from './manifest.ts';
 import type { CopyReach } from './reachable-map.ts';
 import type { Check, ReachableWindow, RecoveryPlan, RestoreResult, StoredReport } from './recovery.ts';
@@ -40,6 +42,10 @@ export interface SourceFacts {
   walHosts?: string[];
   /** Somebody wants to be told. */
   notify: boolean;
+  /** Who, and of what; absent: a version that told everybody everything at once. */
+  notifiers?: NotifierFacts[];
+  /** Who is told of a P1 that nobody acknowledges. */
+  escalation?: EscalationStep[];
   /** The namespace knows our search attributes. */
   searchAttributes: boolean;
 }
@@ -196,6 +202,16 @@ export interface DoctorCheck {
   hint?: string;
 }
 
+/** What became of a message that was sent to try a notifier. */
+export interface NotifierTrial {
+  name: string;
+  kind: string;
+  /** Whom it reaches, without secrets. */
+  whom: string;
+  /** Why it was not told. */
+  failed?: FailureFacts & { type: FailureType; message: string };
+}
+
 /** One answer for each question of InspectOrder. */
 export type InspectAnswer =
   | { what: 'points'; sources: SourcePoints[] }
@@ -204,5 +220,6 @@ export type InspectAnswer =
   | { what: 'reachable'; source: string; copies: CopyReach[] }
   | { what: 'contents'; page: ContentsPage }
   | { what: 'forecast'; sources: SourceForecast[] }
+  | { what: 'notifiers'; host: string; trials: NotifierTrial[] }
   | { what: 'doctor'; host: string; ok: boolean; checks: DoctorCheck[] }
   | { what: 'catalog-rebuild'; sources: { source: string; points: number; damaged: number; key: string }[] };
