@@ -55,6 +55,8 @@ function fenceOf(step: ClusterConfig['fence'][number]): FenceStep {
   switch (step.by) {
     case 'agent-stop':
       return { by: step.by };
+    case 'instance-stop':
+      return { by: step.by, ...(step.host === undefined ? {} : { host: step.host }) };
     case 'command':
       return { by: step.by, name: step.name, ...(step.host === undefined ? {} : { host: step.host }) };
     case 'traffic':

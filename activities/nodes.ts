@@ -1,7 +1,7 @@
 import { failure } from '../workflows/model/failure.ts';
 import type { ControlFacts, NodeState } from '../workflows/model/cluster.ts';
 import type { FenceResult } from '../workflows/model/failover-verdict.ts';
-import type { Following, Promotion } from '../workflows/model/failover.ts';
+import type { Following, Promotion, Repointed } from '../workflows/model/failover.ts';
 import type { Lsn } from '../workflows/model/lsn.ts';
 import { compareLsn } from '../workflows/model/lsn.ts';
 import { withRun } from './activity-run.ts';
@@ -27,6 +27,8 @@ import type { PromoteOrder } from './cluster/promote.ts';
 import { promote, receivedAt } from './cluster/promote.ts';
 import type { Quiesced } from './cluster/quiesce.ts';
 import { quiesce, unquiesce } from './cluster/quiesce.ts';
+import type { RepointOrder } from './cluster/repoint.ts';
+import { repoint } from './cluster/repoint.ts';
 import { clusterConfig } from './describe-cluster.ts';
 import type { Deps } from './deps.ts';
 import type { Run } from './io/run.ts';
@@ -102,6 +104,11 @@ export function awaitReceived(
 /** The point of no return. Unavailable for as long as the node is still in recovery: it is looked at again, not rolled back. */
 export function promoteNode(deps: Deps, task: NodeTask & PromoteOrder): Promise<Promotion> {
   return onNode(deps, task, (use) => promote(use, task));
+}
+
+/** Lets another standby of the cluster follow the node that was promoted; `ok: false` and why where that cannot be. */
+export function repointNode(deps: Deps, task: NodeTask & RepointOrder): Promise<Repointed> {
+  return onNode(deps, task, (use) => repoint(use, task));
 }
 
 export function checkpointNode(deps: Deps, task: NodeTask): Promise<void> {

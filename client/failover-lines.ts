@@ -1,4 +1,4 @@
-import type { FailoverPreview, FailoverResult } from '../workflows/model/failover.ts';
+import type { FailoverPreview, FailoverResult, Following } from '../workflows/model/failover.ts';
 import { describeLoss, describeTail } from '../workflows/model/failover-loss.ts';
 import { describeTraffic } from '../workflows/model/traffic.ts';
 import { formatDuration } from '../workflows/model/units.ts';
@@ -18,6 +18,7 @@ export function failoverLines(result: FailoverResult): string[] {
     lost,
     fence = [],
     rejoined,
+    others = [],
     checks,
     next,
   } = result;
@@ -37,12 +38,18 @@ export function failoverLines(result: FailoverResult): string[] {
       ['  approved by', result.approvals.map(({ by }) => by).join(', ') || undefined],
       ['  nobody served for', formatDuration(result.outageMs)],
       ['  in all', formatDuration(result.rtoMs)],
-      ['  old primary', rejoined && (rejoined.ok ? `${rejoined.node} follows` : `${rejoined.node} DOES NOT FOLLOW`)],
+      ['  old primary', rejoined && followText(rejoined)],
+      ...others.map((other): [string, string] => ['  standby', followText(other)]),
       ['  NOT WELL', bad.length > 0 ? bad.map(({ name, found }) => `${name}: ${found}`).join('; ') : undefined],
       ['  report', result.report && `${result.report.file} on host ${result.report.host}`],
     ]),
     ...next.map((each) => `next: ${each}`),
   ];
+}
+
+function followText({ node, ok, checks }: Following): string {
+  if (ok) return `${node} follows`;
+  return `${node} DOES NOT FOLLOW: ${checks.find((check) => !check.ok)?.found ?? 'nothing is known'}`;
 }
 
 function zeroText({ shutdownEndLsn, receivedLsn, forkLsn }: NonNullable<FailoverResult['zeroLoss']>): string {

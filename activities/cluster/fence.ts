@@ -7,10 +7,11 @@ import { runningServer } from '../io/postgres/server.ts';
 import type { Mover } from './epoch.ts';
 import { claim } from './epoch.ts';
 import { STANDBY_SIGNAL, writeNodeFile } from './files.ts';
+import { stopInstance } from './instance-stop.ts';
 import type { NodeUse } from './node.ts';
 import { endNode } from './power.ts';
 
-export type ActedFence = Extract<FenceStep, { by: 'agent-stop' | 'command' }>;
+export type ActedFence = Extract<FenceStep, { by: 'agent-stop' | 'instance-stop' | 'command' }>;
 
 /** How long a shutdown in good order is waited for: nobody is served meanwhile. */
 const FAST_MS = 10_000;
@@ -18,8 +19,19 @@ const FAST_MS = 10_000;
 /** One rung of the ladder. What it could not do is an answer; it never says confirmed without having seen it. */
 export async function fence(use: NodeUse, order: Mover & { step: ActedFence }): Promise<FenceResult> {
   const { step } = order;
-  const { outcome, found } = step.by === 'agent-stop' ? await agentStop(use, order) : await program(use, order, step);
+  const { outcome, found } = await actedBy(use, order);
   return { step: describeFence(step), outcome, found };
+}
+
+function actedBy(use: NodeUse, { step, ...mover }: Mover & { step: ActedFence }): Promise<Said> {
+  switch (step.by) {
+    case 'agent-stop':
+      return agentStop(use, mover);
+    case 'instance-stop':
+      return stopInstance(use);
+    case 'command':
+      return program(use, mover, step);
+  }
 }
 
 type Said = Pick<FenceResult, 'outcome' | 'found'>;

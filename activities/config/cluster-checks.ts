@@ -10,6 +10,7 @@ export function clusterProblems(file: ConfigFile): RawProblem[] {
     return [
       ...sourceProblem(file, service.source, path),
       ...nodeProblems(service.cluster.nodes, [...path, 'nodes']),
+      ...instanceProblems(service.cluster, path),
       ...twice(service.cluster.automatic, [...path, 'automatic']),
       ...watchProblems(service.cluster, [...path, 'watch']),
     ];
@@ -44,6 +45,22 @@ function nodeProblems(nodes: Nodes, path: string[]): RawProblem[] {
     }),
     ...siteAsNode(all, path),
   ];
+}
+
+/** A fence that knows not what to stop would be found out when it is needed. */
+function instanceProblems({ nodes, fence }: Cluster, path: string[]): RawProblem[] {
+  const at = fence.findIndex(({ by }) => by === 'instance-stop');
+  if (at < 0) return [];
+  const again = fence.findLastIndex(({ by }) => by === 'instance-stop');
+  const problems = Object.entries(nodes)
+    .filter(([, { instance }]) => !instance)
+    .map(([name]): RawProblem => {
+      const reason = `has no instance, and fence ${at + 1} stops it`;
+      return { path: [...path, 'nodes', name, 'instance'], reason, expected: 'its region and id', found: 'none' };
+    });
+  if (again === at) return problems;
+  const twice = { path: [...path, 'fence', again], reason: 'stops the same instance as a step before it' };
+  return [...problems, { ...twice, expected: 'one instance-stop', found: '"instance-stop"' }];
 }
 
 function shared(

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { awsShape, BOTH_KEYS, callTimeout, hasBothKeys } from '../io/aws/client.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { serverSchema } from '../io/postgres/options.ts';
 import { programShape } from '../io/program.ts';
@@ -48,12 +49,33 @@ const nodeSchema = z.strictObject({
   /** Folder of its Unix socket, over which its own worker speaks to it; absent: its address. */
   socket: pathOption.optional(),
   start: startSchema.prefault({ by: 'pg_ctl' }),
+  /** The virtual machine that it runs on, for a fence by instance-stop. */
+  instance: z
+    .strictObject({
+      region: z.string().min(1),
+      id: z.string().regex(/^i-[0-9a-f]{8,17}$/, 'the id of an instance: i-0123456789abcdef0'),
+    })
+    .optional(),
 });
+
+/** Below the time that an attempt of a fence has. */
+const LONGEST_STOP_MS = 240_000;
 
 /** One way to make sure that the old primary serves nobody. They are tried in their order until one is confirmed. */
 const fenceSchema = z.discriminatedUnion('by', [
   /** The worker of its host stops it, and sees that it is stopped. */
   z.strictObject({ by: z.literal('agent-stop') }),
+  /** Amazon EC2 stops the instance that it runs on, by force, and says that it is stopped. */
+  z
+    .strictObject({
+      by: z.literal('instance-stop'),
+      /** Worker that asks; absent: any. */
+      host: worker.optional(),
+      within: durationOption.refine((ms) => ms <= LONGEST_STOP_MS, 'at most 4m').prefault('2m'),
+      timeout: callTimeout,
+      ...awsShape,
+    })
+    .refine(hasBothKeys, BOTH_KEYS),
   /**
    * A program of the user's that stops an instance, cuts a network or revokes credentials. Exit 0: confirmed; 1: unconfirmed;
    * 2: impossible; any other, or none within the timeout: unconfirmed.

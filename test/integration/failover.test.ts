@@ -34,7 +34,15 @@ async function switchOver(
   const from = to === 'db-b' ? 'db-a' : 'db-b';
   await hammer.hits(from);
   const turns = hammer.turns().length;
-  const { zeroLoss, promotion, rejoined, traffic, loss } = await resultOf(scene, '--to', site, '--planned');
+  const {
+    zeroLoss,
+    promotion,
+    rejoined,
+    others,
+    traffic,
+    loss,
+    next: then,
+  } = await resultOf(scene, '--to', site, '--planned');
   await hammer.hits(to);
   assert.ok(zeroLoss?.ok);
   assert.equal(zeroLoss.shutdownEndLsn, zeroLoss.forkLsn);
@@ -51,8 +59,22 @@ async function switchOver(
   const [mark] = hammer.of(to).slice(-1);
   await until('the old primary has what the new one takes', async () => (await hammeredIn(last)).has(mark ?? '') || undefined); // prettier-ignore
   assert.equal(await readFile(join(last.dataDir, 'standby.signal'), 'utf8'), '');
+  await assertThird(scene, { primary: next, has: mark ?? '', others });
+  assert.equal(then.length, 1, then.join('; '));
   const [own] = await last.sql(`select count(*)::int as slots from pg_replication_slots where not active`);
   assert.equal(own?.['slots'], 0, 'a slot that nobody uses keeps WAL for ever');
+}
+
+/** Another standby follows whoever is the primary, by rows and by what the primary sees. */
+async function assertThird(
+  { c }: FailoverScene,
+  { primary, has, others }: { primary: TestPostgres; has: string; others: FailoverResult['others'] | undefined },
+): Promise<void> {
+  assert.deepEqual(others?.map(({ node, ok }) => [node, ok]), c && [['db-c', true]]); // prettier-ignore
+  if (!c) return;
+  await until('the other standby has what the new one takes', async () => (await hammeredIn(c)).has(has) || undefined);
+  const senders = await primary.sql(`select slot_name, active from pg_replication_slots order by slot_name`);
+  assert.ok(senders.some(({ slot_name: slot, active }) => slot === 'lifeboat_db_c' && active === true));
 }
 
 /** The process that takes sessions ends as a host does that loses its power; its children follow. */
@@ -63,33 +85,36 @@ async function killed({ dataDir }: TestPostgres): Promise<void> {
   await until('it is gone', async () => ((await runningServer(dataDir)) === undefined ? true : undefined));
 }
 
-test('planned, there and back under load, on PostgreSQL 18: nothing is lost, one writes at a time', LONG, () =>
-  withFailoverScene({ version: 18 }, async (scene) => {
-    await using hammer = new Hammer({ 'db-a': scene.a, 'db-b': scene.b });
-    await hammer.hits('db-a');
-    const { preview } = await ask<{ preview: FailoverPreview }>(
-      scene.world,
-      ...WEB,
-      '--to',
-      'west',
-      '--planned',
-      '--dry-run',
-    );
-    assert.ok(preview.ok);
-    assert.ok(
-      !existsSync(join(scene.a.dataDir, 'lifeboat.epoch')) && !existsSync(join(scene.b.dataDir, 'lifeboat.epoch')),
-    );
-    await switchOver(scene, hammer, { to: 'db-b', site: 'west' });
-    await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
-    const epochs = await Promise.all(
-      [scene.a, scene.b].map(({ dataDir }) => readFile(join(dataDir, 'lifeboat.epoch'), 'utf8')),
-    );
-    assert.deepEqual(epochs.map((text) => (JSON.parse(text) as { epoch: number }).epoch), [2, 2]); // prettier-ignore
-    assert.deepEqual(hammer.turns(), ['db-a', 'db-b', 'db-a']);
-    const again = await scene.world.cli([...WEB, '--to', 'east', '--planned', '--json']);
-    assert.equal(again.code, 5);
-    assert.match(JSON.stringify(again.json['error']), /db-a is the primary already/);
-  }),
+test(
+  'planned, there and back under load, on PostgreSQL 18: nothing is lost, one writes at a time, a third follows',
+  LONG,
+  () =>
+    withFailoverScene({ version: 18, third: true }, async (scene) => {
+      await using hammer = new Hammer({ 'db-a': scene.a, 'db-b': scene.b });
+      await hammer.hits('db-a');
+      const { preview } = await ask<{ preview: FailoverPreview }>(
+        scene.world,
+        ...WEB,
+        '--to',
+        'west',
+        '--planned',
+        '--dry-run',
+      );
+      assert.ok(preview.ok);
+      assert.ok(
+        !existsSync(join(scene.a.dataDir, 'lifeboat.epoch')) && !existsSync(join(scene.b.dataDir, 'lifeboat.epoch')),
+      );
+      await switchOver(scene, hammer, { to: 'db-b', site: 'west' });
+      await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
+      const epochs = await Promise.all(
+        [scene.a, scene.b].map(({ dataDir }) => readFile(join(dataDir, 'lifeboat.epoch'), 'utf8')),
+      );
+      assert.deepEqual(epochs.map((text) => (JSON.parse(text) as { epoch: number }).epoch), [2, 2]); // prettier-ignore
+      assert.deepEqual(hammer.turns(), ['db-a', 'db-b', 'db-a']);
+      const again = await scene.world.cli([...WEB, '--to', 'east', '--planned', '--json']);
+      assert.equal(again.code, 5);
+      assert.match(JSON.stringify(again.json['error']), /db-a is the primary already/);
+    }),
 );
 
 test(

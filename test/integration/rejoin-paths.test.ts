@@ -12,6 +12,7 @@ import { withNode } from '../../activities/cluster/node.ts';
 import { examine } from '../../activities/cluster/old-node.ts';
 import { startNode } from '../../activities/cluster/power.ts';
 import { quarantine } from '../../activities/cluster/quarantine.ts';
+import { repoint } from '../../activities/cluster/repoint.ts';
 import { reseed } from '../../activities/cluster/reseed.ts';
 import { rewind } from '../../activities/cluster/rewind.ts';
 import { ensureSlot } from '../../activities/cluster/slots.ts';
@@ -94,8 +95,25 @@ class Both {
     assert.deepEqual(await hammeredIn(a), await hammeredIn(b));
     const [row] = await a.sql(`select current_setting('port') as port, current_setting('log_line_prefix') as own`);
     assert.deepEqual([row?.['port'], row?.['own']], [String(a.port), a.dataDir]);
+    await this.staysWhereItIs(marked.timeline);
     await removeBeside(this.old);
     assert.equal(existsSync(a.dataDir + BESIDE), false);
+  }
+
+  /** A standby that has more than was taken over, and a primary, are not pointed at another node. */
+  async staysWhereItIs(oldTimeline: number): Promise<void> {
+    const conninfo = `select setting from pg_settings where name = 'primary_conninfo'`;
+    const [before, order] = [
+      await this.servers.a.sql(conninfo),
+      { ...this.mover, upstream: 'db-a', oldTimeline, forkLsn: '0/1' },
+    ];
+    const refused = [await repoint(this.old, order), await repoint(this.now, order)];
+    assert.deepEqual(refused.map(({ ok }) => ok), [false, false]); // prettier-ignore
+    assert.match(
+      refused.map(({ found }) => found).join('; '),
+      /only what is before 0\/1 was taken over; it is a primary/,
+    );
+    assert.deepEqual(await this.servers.a.sql(conninfo), before);
   }
 }
 

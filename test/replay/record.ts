@@ -5,7 +5,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { ackUpdate, overSignal, refreshSignal } from '../../workflows/messages.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { digestOf } from '../../workflows/model/outage.ts';
-import { clusterOf, observationBy, primaryState, standbyState, WATCH } from '../support/failover-answers.ts';
+import { clusterOf, DB_C, observationBy, primaryState, standbyState, WATCH } from '../support/failover-answers.ts';
 import { AUTOMATIC, DEAD } from '../support/failover-story.ts';
 import { FORK, LEFT, oldNode } from '../support/rejoin-answers.ts';
 import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
@@ -64,6 +64,10 @@ function watchedDead(): NonNullable<StartOptions['script']> {
       return seen === digestOf(dead.sights) ? untilCancelled() : dead;
     },
   };
+}
+
+function withThree({ service }: { service: string }): unknown {
+  return clusterOf(service, { ...AUTOMATIC, nodes: [...clusterOf(service).nodes, DB_C] });
 }
 
 /** db-a follows db-b, and they change places without an approval. */
@@ -147,6 +151,13 @@ const RECORDINGS: Record<string, Recording> = {
     workflow: 'failover',
     options: { order: orderOf({ mode: 'planned' }), script: new Switchboard().script, isInRealTime: true },
     meanwhile: async (run) => approve(run, { by: 'ben', hash: (await pendingOf(run)).evidence.hash }),
+  },
+  'failover-three': {
+    workflow: 'failover',
+    options: {
+      ...{ order: orderOf({ mode: 'planned' }), isInRealTime: true },
+      script: { ...new Switchboard().script, describeCluster: withThree },
+    },
   },
   'failover-taken-back': {
     workflow: 'failover',

@@ -163,7 +163,11 @@ function restAction(method: string, url: string): string {
 /** As the services refuse: in JSON or XML. */
 export function refusal({ service }: Asked, code: string, status = 400): Fate {
   const isJson = service === 'ssm' || service === 'ecs';
-  const xml = `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>refused by the test</Message></Error><RequestId>1</RequestId></ErrorResponse>`;
+  const error = `<Error><Type>Sender</Type><Code>${code}</Code><Message>refused by the test</Message></Error>`;
+  const xml =
+    service === 'ec2'
+      ? `<Response><Errors>${error}</Errors><RequestID>1</RequestID></Response>`
+      : `<ErrorResponse>${error}<RequestId>1</RequestId></ErrorResponse>`;
   return { status, body: isJson ? JSON.stringify({ __type: code, message: 'refused by the test' }) : xml };
 }
 

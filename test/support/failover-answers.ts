@@ -32,6 +32,16 @@ export function clusterOf(service: string, changes: Partial<ClusterFacts> = {}):
   };
 }
 
+/** A third one, which stays a standby. */
+export const DB_C = {
+  name: 'db-c',
+  site: 'north',
+  host: 'db1',
+  address: 'db-c.example',
+  port: 5432,
+  dataDir: '/srv/c',
+};
+
 const SYSTEM = '7312345678901234567';
 const SETTINGS = {
   ...{ max_connections: '100', max_worker_processes: '8', max_wal_senders: '10', max_prepared_transactions: '0' },
@@ -149,6 +159,7 @@ export const failoverAnswers = {
   promoteNode: async ({ node, timeline, lsn }) => ({
     ...{ node, timeline: timeline + 1, oldTimeline: timeline, forkLsn: lsn, at: '2026-01-05T03:00:01.000Z' },
   }),
+  repointNode: async ({ upstream }) => ({ ok: true, found: `follows ${upstream}` }),
   checkpointNode: nothing,
   startNode: nothing,
   freezeNode: async () => ({ lsn: '0/5000100', timeline: 1 }),

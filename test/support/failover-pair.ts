@@ -10,6 +10,8 @@ import { caughtUp, withStandby } from './standby.ts';
 export interface Pair {
   a: TestPostgres;
   b: TestPostgres;
+  /** Another standby, where the test wants one. */
+  c?: TestPostgres;
 }
 
 /** A standby of `primary`, which has replayed a table for the hammer. */
@@ -19,6 +21,11 @@ export function withPair<T>(primary: TestPostgres, callback: (pair: Pair) => Pro
     await caughtUp(primary, standby);
     return callback({ a: primary, b: standby });
   });
+}
+
+/** The same with another standby, which becomes nothing else. */
+export function withThird<T>(pair: Pair, callback: (pair: Pair) => Promise<T>): Promise<T> {
+  return withStandby(pair.a, {}, (c) => callback({ ...pair, c }));
 }
 
 export function addressIn({ port }: TestPostgres): string {
@@ -43,7 +50,7 @@ function byCommand(server: TestPostgres): object {
 
 /** Keys of lifeboat.yml for a service on these servers, whose one switch is `lb`. */
 export function pairConfig(
-  { a, b }: Pair,
+  { a, b, c }: Pair,
   use: {
     lb: FileSwitch;
     source: string;
@@ -59,7 +66,10 @@ export function pairConfig(
   });
   const [hostA, hostB] = use.hosts;
   const cluster = {
-    nodes: { 'db-a': node(a, 'east', hostA), 'db-b': node(b, 'west', hostB) },
+    nodes: {
+      ...{ 'db-a': node(a, 'east', hostA), 'db-b': node(b, 'west', hostB) },
+      ...(c ? { 'db-c': node(c, 'north', hostB) } : {}),
+    },
     ...{
       connection: { user: 'postgres' },
       replication: { user: 'postgres' },

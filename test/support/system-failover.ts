@@ -8,7 +8,7 @@ import { progressQuery, refuseUpdate } from '../../workflows/messages.ts';
 import type { FailoverResult } from '../../workflows/model/failover.ts';
 import type { Readiness } from '../../workflows/model/readiness.ts';
 import type { Pair } from './failover-pair.ts';
-import { addressIn, Hammer, hammeredIn, isStandby, pairConfig, withPair } from './failover-pair.ts';
+import { addressIn, Hammer, hammeredIn, isStandby, pairConfig, withPair, withThird } from './failover-pair.ts';
 import type { FileSwitch } from './file-switch.ts';
 import { fileSwitch } from './file-switch.ts';
 import { withPostgres } from './postgres.ts';
@@ -27,17 +27,21 @@ export interface Scene extends Pair {
 
 const SMALL = { shared_buffers: '16MB', full_page_writes: 'on' };
 
-/** Two servers of their own, both in the hands of one worker after the other. */
-export function withScene({ system }: Stage, name: string, callback: (scene: Scene) => Promise<void>): Promise<void> {
-  return withPostgres({ settings: SMALL }, (primary) =>
-    withPair(primary, async (pair) => {
-      const lb = await fileSwitch(join(system.stack.dir, `${name}.traffic`), { [addressIn(pair.a)]: 100 });
-      const more = { approvals: { planned: { of: 1 }, breakGlass: { of: 1 } }, automatic: [] };
-      const top = pairConfig(pair, { lb, source: 'shop', hosts: [name, name], more });
-      const tenant = await system.tenant({ name, source: 'shop', top });
-      await callback({ ...pair, tenant, lb });
-    }),
-  );
+/** Two servers of their own, or three, all in the hands of one worker after the other. */
+export function withScene(
+  { system, third }: Stage & { third?: boolean },
+  name: string,
+  callback: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const onServers = (pair: Pair): Promise<void> => (third ? withThird(pair, onAll) : onAll(pair));
+  const onAll = async (pair: Pair): Promise<void> => {
+    const lb = await fileSwitch(join(system.stack.dir, `${name}.traffic`), { [addressIn(pair.a)]: 100 });
+    const more = { approvals: { planned: { of: 1 }, breakGlass: { of: 1 } }, automatic: [] };
+    const top = pairConfig(pair, { lb, source: 'shop', hosts: [name, name], more });
+    const tenant = await system.tenant({ name, source: 'shop', top });
+    await callback({ ...pair, tenant, lb });
+  };
+  return withPostgres({ settings: SMALL }, (primary) => withPair(primary, onServers));
 }
 
 function nameOf(activity: string, kind: string): string {
@@ -47,20 +51,22 @@ function nameOf(activity: string, kind: string): string {
 /** The two change places once, and nothing that was acknowledged is lost, whatever died on the way. */
 export function duringFailover(...[stage, activity, deaths]: Parameters<Tell>): Promise<void> {
   const name = nameOf(activity, 'planned');
-  return withScene(stage, name, async ({ a, b, tenant, lb }) => {
+  const third = deaths.some((death) => death.activity === 'repointNode');
+  return withScene({ ...stage, third }, name, async ({ a, b, c, tenant, lb }) => {
     await using hammer = new Hammer({ a, b });
     await hammer.hits('a');
     const order = { service: 'web', to: 'west', mode: 'planned', by: 'anna' };
     const { handle, result } = await tenant.start<FailoverResult>('failover', order, `failover/web/${name}`);
     const approving = approveAll(handle, 'ben', result);
     await survive(tenant, deaths, result);
-    const { zeroLoss, promotion, rejoined, epoch } = await result;
+    const { zeroLoss, promotion, rejoined, others, epoch } = await result;
     await approving;
     await hammer.hits('b');
     assert.ok(zeroLoss?.ok && rejoined?.ok, JSON.stringify(rejoined));
     // One promotion: a second would have made another timeline.
     assert.deepEqual([promotion.oldTimeline, promotion.timeline], [1, 2]);
     assert.deepEqual(hammer.turns(), ['a', 'b']);
+    assert.deepEqual(others?.map(({ ok }) => ok), c && [true]); // prettier-ignore
     const there = await hammeredIn(b);
     assert.deepEqual(hammer.of('a').filter((id) => !there.has(id)), []); // prettier-ignore
     assert.deepEqual([await isStandby(a), await isStandby(b)], [true, false]);
@@ -198,6 +204,7 @@ export const FAILOVER_DEATHS: readonly { tell: Tell; deaths: readonly Death[] }[
       { activity: 'awaitFollowing', side: 'after' },
       { activity: 'demoteNode', side: 'after' },
       { activity: 'awaitReceived', side: 'after' },
+      { activity: 'repointNode', side: 'after' },
       { activity: 'startNode', side: 'after' },
     ],
   },

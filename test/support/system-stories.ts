@@ -104,6 +104,7 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   demoteNode: { about: 'failover', tell: duringFailover },
   awaitReceived: { about: 'failover', tell: duringFailover },
   promoteNode: { about: 'failover', tell: duringFailover },
+  repointNode: { about: 'failover', tell: duringFailover },
   checkpointNode: { about: 'failover', tell: duringFailover },
   startNode: { about: 'failover', tell: duringFailover },
   reinstateNode: { about: 'failover', tell: duringTakenBack },

@@ -20,6 +20,7 @@ services:
 `;
 
 const CLUSTER = 'services.web.cluster';
+const INSTANCE = 'nodes.db1.instance';
 
 /** What a person writes, and what they must be told. */
 const CASES: [name: string, from: string, to: string, path: string, reason: RegExp, expected: RegExp][] = [
@@ -40,9 +41,11 @@ const CASES: [name: string, from: string, to: string, path: string, reason: RegE
     'by: hope',
     'fence.1.by',
     /is unknown/,
-    /agent-stop, command, traffic or lease/,
+    /agent-stop, instance-stop, command, traffic or lease/,
   ],
   ['a lease without its time', 'by: lease, after: 60s', 'by: lease', 'fence.1.after', /is missing/, /./],
+  ['an instance that no node names', 'by: lease, after: 60s', 'by: instance-stop', INSTANCE, /has no instance, and fence 2 stops it/, /region and id/], // prettier-ignore
+  ['an instance by its name', '10.0.0.2,', '10.0.0.2, instance: { region: eu-west-1, id: db2 },', 'nodes.db2.instance.id', /is not usable/, /id of an instance/], // prettier-ignore
   ['what goes by itself twice', '[planned]', '[planned, planned]', 'automatic.1', /is named twice/, /each once/],
   ['what never goes by itself', '[planned]', '[breakGlass]', 'automatic.0', /is unknown/, /planned or unplanned/],
   ['an address with a port', '10.0.0.2,', '"10.0.0.2:5432",', 'nodes.db2.address', /is not usable/, /without a port/],
@@ -102,12 +105,27 @@ test('a cluster that cannot be: place, reason and what is expected', () => {
     assert.ok(SERVICE.includes(from), name);
     const problems = problemsIn(GOOD + SERVICE.replace(from, to));
     const [first] = problems;
-    assert.ok(first && problems.length === 1, `${name}: ${JSON.stringify(problems)}`);
+    const more = path === INSTANCE ? 2 : 1;
+    assert.ok(first && problems.length === more, `${name}: ${JSON.stringify(problems)}`);
     assert.equal(first.path, `${CLUSTER}.${path}`, name);
     assert.match(first.reason, reason, name);
     assert.match(first.expected, expected, name);
     assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
   }
+});
+
+test('instances are stopped where each node has one, and once', () => {
+  const instance = (id: string): string => `instance: { region: eu-west-1, id: ${id} }`;
+  const all = (GOOD + SERVICE)
+    .replace('10.0.0.1 }', `10.0.0.1, ${instance('i-0123456789abcdef0')} }`)
+    .replace('10.0.0.2,', `10.0.0.2, ${instance('i-0123456789abcdef1')},`)
+    .replace('by: lease, after: 60s', 'by: instance-stop, host: office');
+  const { parsed } = check(all);
+  assert.deepEqual(parsed.services['web']?.cluster?.fence.map(({ by }) => by), ['command', 'instance-stop']); // prettier-ignore
+  const twice = problemsIn(all.replace('{ by: command, name: power, run: [/srv/off] }', '{ by: instance-stop }'));
+  assert.deepEqual(twice.map(({ path, reason }) => [path, reason]), [[`${CLUSTER}.fence.1`, 'stops the same instance as a step before it']]); // prettier-ignore
+  const half = problemsIn(all.replace('host: office', 'accessKeyId: { env: A }'));
+  assert.deepEqual(half.map(({ path }) => path), [`${CLUSTER}.fence.1.secretAccessKey`]); // prettier-ignore
 });
 
 test('a cluster of one node, and two nodes in one directory', () => {

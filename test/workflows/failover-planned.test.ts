@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { NodeState } from '../../workflows/model/cluster.ts';
 import type { FailoverPreview } from '../../workflows/model/failover.ts';
 import { failure } from '../../workflows/model/failure.ts';
-import { clusterOf, END, goneState, primaryState, standbyState } from '../support/failover-answers.ts';
+import { clusterOf, DB_C, END, goneState, primaryState, standbyState } from '../support/failover-answers.ts';
 import {
   AUTOMATIC,
   DESCRIBED,
@@ -88,6 +88,37 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
       assert.deepEqual(traffic.map(({ from }) => from), [HOME, HOME]); // prettier-ignore
       assert.ok(report && steps.length > 8);
       assertOrders(run);
+    });
+
+    tell('the other standbys follow the new primary; one that does not is named, and holds up nothing', async () => {
+      const { nodes } = clusterOf('x');
+      const fourth = { ...DB_C, name: 'db-d', site: 'south', address: 'db-d.example', dataDir: '/srv/d' };
+      const cluster = { ...AUTOMATIC, nodes: [...nodes, DB_C, fourth] };
+      const slotOf = (slot: string): Partial<NodeState> => ({ receiver: { status: 'streaming', timeline: 1, slot } });
+      const { run, board, result } = await failingOver(world, {
+        cluster,
+        script: {
+          observeNode: ({ node }) =>
+            node === 'db-a' ? primaryState(node) : standbyState(node, slotOf(`slot_${node}`)),
+          repointNode: ({ node }) => {
+            if (node === 'db-d') throw failure('Precondition', 'db-d obeys a newer run');
+            return { ok: true, found: 'follows' };
+          },
+        },
+      });
+      const { others, next, rejoined, promotion } = await result;
+      assert.deepEqual(run.of('promoteNode')[0]?.followers, ['db-a', 'db-c', 'db-d']);
+      const [told] = run.of('repointNode').filter(({ node }) => node === 'db-c');
+      assert.deepEqual(
+        [told?.upstream, told?.forkLsn, told?.oldTimeline, told?.epoch],
+        ['db-b', promotion.forkLsn, 1, 3],
+      );
+      assert.deepEqual(run.of('startNode')[0]?.dropSlots, ['slot_db-b', 'slot_db-c', 'slot_db-d']);
+      assert.deepEqual(others?.map(({ node, ok }) => [node, ok]), [['db-c', true], ['db-d', false]]); // prettier-ignore
+      assert.ok(rejoined?.ok);
+      assert.deepEqual(next.filter((line) => line.includes('db-')).length, 1);
+      assert.match(next.join('; '), /db-d does not follow db-b: lifeboat rejoin source-\d+ db-d/);
+      assert.deepEqual(board.traffic(), EVERYBODY_AT(THERE));
     });
 
     tell('a dry run looks, and touches nothing', async () => {

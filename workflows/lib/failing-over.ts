@@ -42,6 +42,7 @@ export interface Said {
   lost?: WalTail;
   fence?: FenceResult[];
   rejoined?: Following;
+  others?: Following[];
   steps: { name: string; ms: number; from: string; to: string }[];
 }
 
@@ -70,8 +71,13 @@ export interface Stepping {
 }
 
 /** One step with its place in the timeline, and how long it took. */
-export async function timed<T>({ journal, said }: Stepping, name: string, work: () => Promise<T>): Promise<T> {
-  journal.step(name);
+export function timed<T>(use: Stepping, name: string, work: () => Promise<T>): Promise<T> {
+  use.journal.step(name);
+  return aside(use, name, work);
+}
+
+/** The same of one that goes on beside those that the run waits for. */
+export async function aside<T>({ said }: Pick<Stepping, 'said'>, name: string, work: () => Promise<T>): Promise<T> {
   const [from, startedMs] = [isoNow(), nowMs()];
   try {
     return await work();
@@ -120,7 +126,8 @@ export async function within<T>(limitMs: number, what: string, work: () => Promi
 }
 
 export function sectionsOf({ said }: Pick<FailingOver, 'said'>): ReportSection[] {
-  const { plan, checks, zeroLoss, promotion, loss, lost, fence, rejoined, steps, evidence, approvals } = said;
+  const { plan, checks, zeroLoss, promotion, loss, lost, fence, steps, evidence, approvals } = said;
+  const followers = [...(said.rejoined ? [said.rejoined] : []), ...(said.others ?? [])];
   const sections: ReportSection[] = [];
   const add = (title: string, head: string[], rows: string[][]): void => void sections.push({ title, head, rows });
   if (zeroLoss) add('Nothing is lost', ['', ''], proofRows(zeroLoss));
@@ -136,7 +143,7 @@ export function sectionsOf({ said }: Pick<FailingOver, 'said'>): ReportSection[]
         ['timeline', `${promotion.oldTimeline} to ${promotion.timeline}, at ${promotion.forkLsn}`],
       ],
     );
-  if (rejoined) add(`${rejoined.node} follows`, CHECK_HEAD, checkRows(rejoined.checks));
+  for (const { node, checks: seen } of followers) add(`${node} follows`, CHECK_HEAD, checkRows(seen));
   add('Steps', ['step', 'took'], steps.map(({ name, ms }) => [name, formatDuration(ms)])); // prettier-ignore
   if (checks) add('Checks', CHECK_HEAD, checkRows(checks));
   if (plan)

@@ -40,10 +40,12 @@ async function once(use: Switching, step: FenceStep): Promise<FenceResult> {
   }
 }
 
-async function acted(use: Switching, step: Extract<FenceStep, { by: 'agent-stop' | 'command' }>): Promise<FenceResult> {
+type Acted = Extract<FenceStep, { by: 'agent-stop' | 'instance-stop' | 'command' }>;
+
+async function acted(use: Switching, step: Acted): Promise<FenceResult> {
   const { cluster, from, mover } = use;
   const summary = `fence ${from.name}: ${describeFence(step)}`;
-  const host = step.by === 'command' ? step.host : from.host;
+  const host = step.by === 'agent-stop' ? from.host : step.host;
   try {
     const queue = host === undefined ? {} : { taskQueue: hostQueue(host) };
     const acts = fencing({ summary, ...queue }, cluster.limits.lookMs);

@@ -1,6 +1,6 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
 import type { Approval } from '../model/approval.ts';
-import type { FailoverMode, NodeFacts, NodeState } from '../model/cluster.ts';
+import type { FailoverMode, NodeState } from '../model/cluster.ts';
 import { nodeAddress } from '../model/cluster.ts';
 import type { FailoverResult, Following, Promotion } from '../model/failover.ts';
 import { wasNotAsked } from '../model/failover.ts';
@@ -17,6 +17,7 @@ import { sectionsOf, spansOf, timed } from './failing-over.ts';
 import { at, lookAt, taskOf } from './nodes.ts';
 import { whenLonger } from './patience.ts';
 import { leaveSite } from './failover-sites.ts';
+import { followPromoted, othersOf } from './other-standbys.ts';
 import { report } from './report.ts';
 import { nowMs } from './time.ts';
 
@@ -61,6 +62,9 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
       marker: `${mover.run}/after`,
     }),
   );
+  const others = othersOf(use, what.states);
+  // Beside the traffic: what a standby that hangs takes is no outage.
+  const following = followPromoted(use, others, { promotion, marked });
   // A primary that waits for a standby acknowledges nothing before it has one.
   const waits = (stateOf(what.states, to.name).settings?.['synchronous_standby_names'] ?? '') !== '';
   const early = waits && what.rejoin ? await rejoin(use, what, marked) : undefined;
@@ -69,6 +73,7 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
   clock.stop();
   await timed(use, `checkpoint ${to.name}`, () => at(to, `checkpoint ${to.name}`).checkpointNode(taskOf(cluster, to)));
+  if (others.length > 0) said.others = await following;
   const rejoined = early ?? (what.rejoin ? await rejoin(use, what, marked) : undefined);
   await measure(use, what, promotion);
   const checks = await lastChecks(use, address);
@@ -86,8 +91,8 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
 }
 
 /** What only some runs have. */
-function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined }: Said): Partial<FailoverResult> {
-  const found = Object.entries({ zeroLoss, loss, lost, fence, evidence, rejoined });
+function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined, others }: Said): Partial<FailoverResult> {
+  const found = Object.entries({ zeroLoss, loss, lost, fence, evidence, rejoined, others });
   return Object.fromEntries(found.filter(([, value]) => value !== undefined));
 }
 
@@ -95,7 +100,7 @@ function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined }: Said): Par
  * Looked at for as long as it takes: that it takes long is told to people, and is no reason to do anything else. Only when the candidate was
  * seen not to be asked is what came before taken back.
  */
-async function promote(use: Switching, { timeline, lsn }: Serving): Promise<Promotion> {
+async function promote(use: Switching, { timeline, lsn, states }: Serving): Promise<Promotion> {
   const { cluster, from, to, mover, journal, notices, said, undo } = use;
   const what = `promote ${to.name}`;
   const then = (): void => {
@@ -107,7 +112,8 @@ async function promote(use: Switching, { timeline, lsn }: Serving): Promise<Prom
     });
   };
   journal.note('point of no return');
-  const order = { ...taskOf(cluster, to), ...mover, timeline, lsn, followers: [from.name] };
+  const others = othersOf(use, states).map(({ name }) => name);
+  const order = { ...taskOf(cluster, to), ...mover, timeline, lsn, followers: [from.name, ...others] };
   const patience = { afterMs: PATIENCE_MS, summary: `patience: ${what}`, then };
   let isAsked = true;
   try {
@@ -157,14 +163,15 @@ async function rejoin(
   marked: { marker: string; lsn: Lsn; timeline: number },
 ): Promise<Following> {
   const { cluster, from, to, mover, journal, said } = use;
-  const stale = stateOf(states, to.name).receiver?.slot;
+  // Slots that those had there who follow another one now: they would keep its WAL for ever.
+  const stale = [to, ...othersOf(use, states)].flatMap(({ name }) => stateOf(states, name).receiver?.slot ?? []);
   try {
     said.rejoined = await timed(use, `start ${from.name} as a standby of ${to.name}`, async () => {
       const acts = settling({ summary: `start ${from.name} as a standby`, taskQueue: hostQueue(from.host) });
       await acts.startNode({
         ...taskOf(cluster, from),
         ...mover,
-        ...(stale === undefined ? {} : { dropSlots: [stale] }),
+        ...(stale.length === 0 ? {} : { dropSlots: stale }),
       });
       return acts.awaitFollowing({ ...taskOf(cluster, from), ...marked, withinMs: FOLLOW_MS });
     });
@@ -196,15 +203,16 @@ async function lastChecks({ service, to, journal }: Switching, address: string):
   }
 }
 
-function nextSteps({ cluster, from, to }: Switching, rejoined: Following | undefined): string[] {
-  const others = cluster.nodes.filter(({ name }: NodeFacts) => name !== from.name && name !== to.name);
+function nextSteps({ cluster, from, to, said }: Switching, rejoined: Following | undefined): string[] {
+  const follows = (name: string): boolean => said.others?.find(({ node }) => node === name)?.ok === true;
+  const others = cluster.nodes.filter(({ name }) => name !== from.name && name !== to.name && !follows(name));
   return [
     ...(rejoined?.ok
       ? []
       : [
           `keep ${from.name} away from every client; when its host is back: lifeboat rejoin ${cluster.service} ${from.name}`,
         ]),
-    ...others.map(({ name }) => `point ${name} at ${nodeAddress(to)}: primary_conninfo, primary_slot_name`),
+    ...others.map(({ name }) => `${name} does not follow ${to.name}: lifeboat rejoin ${cluster.service} ${name}`),
     `lifeboat backup ${cluster.source}: the new timeline deserves a base of its own`,
   ];
 }

@@ -21,6 +21,7 @@ export interface NodeFacts {
 /** One rung of the ladder that keeps an old primary from serving. */
 export type FenceStep =
   | { by: 'agent-stop' }
+  | { by: 'instance-stop'; host?: string }
   | { by: 'command'; name: string; host?: string }
   | { by: 'traffic'; confirms: boolean }
   | { by: 'lease'; afterMs: number };

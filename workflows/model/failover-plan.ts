@@ -58,9 +58,11 @@ function unplannedSteps(question: PlanQuestion): PlanStep[] {
   ];
 }
 
-function servedSteps({ to, traffic, checks }: PlanQuestion): PlanStep[] {
+function servedSteps({ cluster, from, to, traffic, checks }: PlanQuestion): PlanStep[] {
+  const others = cluster.nodes.map(({ name }) => name).filter((name) => name !== from.name && name !== to.name);
   return [
     { what: `write a marker on ${to.name}, and checkpoint it` },
+    ...(others.length > 0 ? [{ what: `let ${others.join(', ')} follow ${to.name}, and prove that it does` }] : []),
     { what: `send the traffic to ${nodeAddress(to)}: ${traffic.join(', ')}` },
     ...(checks.length > 0 ? [{ what: `check the service: ${checks.join(', ')}` }] : []),
   ];
@@ -70,6 +72,8 @@ export function describeFence(step: FenceStep): string {
   switch (step.by) {
     case 'agent-stop':
       return 'stopped by the worker of its host';
+    case 'instance-stop':
+      return 'its instance stopped';
     case 'command':
       return step.name;
     case 'traffic':

@@ -82,6 +82,12 @@ export interface Following {
   checks: Check[];
 }
 
+/** Whether a standby was told to follow another primary, and what it is told instead. */
+export interface Repointed {
+  ok: boolean;
+  found: string;
+}
+
 /** What was looked at, and what would be done; nothing was touched. */
 export interface FailoverPreview {
   preview: true;
@@ -118,6 +124,8 @@ export interface FailoverResult {
   checks: Check[];
   /** The old primary follows the new one; absent: it was not tried. */
   rejoined?: Following;
+  /** The other standbys, each with what shows that it follows; absent: there are none. */
+  others?: Following[];
   report?: StoredReport;
   /** What a person does now. */
   next: string[];

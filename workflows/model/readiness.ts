@@ -192,6 +192,7 @@ function worksWithout(step: FenceStep, { site }: NodeFacts, cluster: ClusterFact
   switch (step.by) {
     case 'agent-stop':
       return false;
+    case 'instance-stop':
     case 'command':
       return !isAt(cluster, step.host, site);
     case 'traffic':

@@ -27,11 +27,11 @@ interface Meaning {
 const AGAIN = 'it is tried again by itself';
 const KEYS: Meaning = { type: 'Denied', hint: 'check accessKeyId and secretAccessKey, or the identity of the host' };
 const THROTTLED: Meaning = { type: 'Busy', hint: `AWS throttles or is busy with an earlier change; ${AGAIN}` };
-const ABSENT: Meaning = { type: 'NotFound', hint: 'correct the name, and the region, in switches:' };
+const ABSENT: Meaning = { type: 'NotFound', hint: 'correct the name, and the region, in lifeboat.yml' };
 const NOT_NOW: Meaning = { type: 'Busy', hint: `it is being changed; ${AGAIN}` };
-const WRONG: Meaning = { type: 'ConfigInvalid', hint: 'correct the options of the switch' };
+const WRONG: Meaning = { type: 'ConfigInvalid', hint: 'correct the options in lifeboat.yml' };
 
-/** "Common errors" and the errors of the actions in the API references of Route 53, SSM, ECS and RDS. */
+/** "Common errors" and the errors of the actions in the API references of Route 53, SSM, ECS, RDS and EC2. */
 const BY_NAME: Record<string, Meaning> = {
   ...named(KEYS, 'UnrecognizedClientException', 'InvalidClientTokenId', 'SignatureDoesNotMatch', 'InvalidAccessKeyId'),
   ...named(KEYS, 'IncompleteSignature', 'MissingAuthenticationToken', 'CredentialsProviderError', 'NotAuthorized'),
@@ -40,10 +40,12 @@ const BY_NAME: Record<string, Meaning> = {
   ...named(THROTTLED, 'PriorRequestNotComplete', 'TooManyUpdates', 'RequestThrottled', 'LimitExceeded'),
   ...named(ABSENT, 'NoSuchHostedZone', 'ParameterNotFound', 'ClusterNotFoundException', 'ServiceNotFoundException'),
   ...named(ABSENT, 'DBClusterNotFoundFault', 'DBInstanceNotFoundFault', 'DBInstanceNotFound', 'NoSuchChange'),
-  ...named(ABSENT, 'GlobalClusterNotFoundFault', 'ResourceNotFoundException'),
+  ...named(ABSENT, 'GlobalClusterNotFoundFault', 'ResourceNotFoundException', 'InvalidInstanceID.NotFound'),
   ...named(NOT_NOW, 'InvalidDBClusterStateFault', 'InvalidDBInstanceStateFault', 'InvalidDBInstanceState'),
+  ...named(NOT_NOW, 'IncorrectInstanceState', 'IncorrectState'),
   ...named(NOT_NOW, 'InvalidDBClusterState', 'InvalidGlobalClusterStateFault', 'UpdateInProgressException'),
   ...named(WRONG, 'InvalidParameterException', 'ValidationException', 'InvalidInput', 'InvalidParameterValue'),
+  ...named(WRONG, 'InvalidInstanceID.Malformed', 'UnsupportedOperation'),
   ...named(WRONG, 'InvalidParameterCombination', 'ParameterPatternMismatchException', 'ValidationError'),
   InvalidChangeBatch: { type: 'Precondition', hint: 'somebody else has changed the record: look, then start again' },
   ServiceNotActiveException: { type: 'Precondition', hint: 'the service is being deleted: create it again' },

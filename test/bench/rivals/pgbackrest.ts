@@ -104,7 +104,7 @@ class PgBackRest {
   }
 
   async contestant(): Promise<Contestant> {
-    const shown = this.#lines.filter((line) => !/path|pass|key|=$|pg1|^\[/.test(line)).join(', ');
+    const shown = this.#lines.filter((line) => !/path|pass|key|ca-file|=$|pg1|^\[/.test(line)).join(', ');
     return {
       name: NAME,
       program: (await run(this.#program, ['version'])).trim(),
