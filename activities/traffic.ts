@@ -54,9 +54,9 @@ function inTheWay(name: string, { name: what, found, hint = 'lifeboat doctor' }:
  */
 export function moveTraffic(deps: Deps, task: MoveTask): Promise<Confirmation> {
   return withSwitch(deps, task, async (session, run) => {
-    const todo = stillToDo(task.name, await session.where(), task);
-    // An attempt that died may have left a move half made: a repeat makes it whole, and changes nothing where it is.
-    if (todo !== 'nothing' || attempt() > 1) await moveOnce(session, task);
+    // An attempt that died may have left a move half made, or written over a newer one: a repeat makes it whole, or takes it back.
+    const isRepeat = attempt() > 1;
+    if (isRepeat || stillToDo(task.name, await session.where(), task) !== 'nothing') await moveOnce(session, task);
     return awaitConfirmed(session, { task, run });
   });
 }
@@ -88,9 +88,10 @@ async function awaitConfirmed(
   let untilMs: number | undefined;
   for (let look = 1; ; look++) {
     const seen = await session.where();
+    // A newer run has it in its hands: that it stands where we wanted it is no work of ours, and may change at once.
+    if (seen.token > task.token) throw stale(name, { token: task.token, seen: seen.token });
     const confirmed = sameTraffic(seen.traffic, to) ? await session.confirm(to) : undefined;
     if (confirmed?.ok) return confirmed;
-    if (seen.token > task.token) throw stale(name, { token: task.token, seen: seen.token });
     const found = confirmed?.found ?? describeTraffic(seen.traffic);
     const nowMs = run.clock.nowMs();
     // Said once: a cache that is filled with what is old again and again is no cache that runs out.

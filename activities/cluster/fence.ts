@@ -5,11 +5,12 @@ import { failure, findFailure } from '../../workflows/model/failure.ts';
 import { runProgram } from '../io/program.ts';
 import { runningServer } from '../io/postgres/server.ts';
 import type { Mover } from './epoch.ts';
+import { doubtOf, stateOf } from './ended.ts';
 import { claim } from './epoch.ts';
 import { STANDBY_SIGNAL, writeNodeFile } from './files.ts';
 import { stopInstance } from './instance-stop.ts';
 import type { NodeUse } from './node.ts';
-import { endNode } from './power.ts';
+import { endNode, processesOn } from './power.ts';
 
 export type ActedFence = Extract<FenceStep, { by: 'agent-stop' | 'instance-stop' | 'command' }>;
 
@@ -41,10 +42,17 @@ async function agentStop(use: NodeUse, mover: Mover): Promise<Said> {
   await claim(use, mover);
   await writeNodeFile(use, STANDBY_SIGNAL, '');
   try {
-    const ended = await endNode(use, FAST_MS);
-    const still = await runningServer(use.node.dataDir);
-    if (ended && still === undefined) return { outcome: 'confirmed', found: `no server runs on ${use.node.dataDir}` };
-    return { outcome: 'unconfirmed', found: `postmaster ${still ?? 'unknown'} still runs` };
+    const { dataDir } = use.node;
+    const wasSeen = (await processesOn(dataDir)).length > 0;
+    const isEnded = await endNode(use, FAST_MS);
+    const again = isEnded ? undefined : await runningServer(dataDir);
+    if (!isEnded && again === undefined) return { outcome: 'unconfirmed', found: `processes on ${dataDir} do not end` };
+    const doubt = await doubtOf(use, { wasSeen });
+    if (doubt !== undefined) return { outcome: 'unconfirmed', found: doubt };
+    const what =
+      again === undefined ? `no server runs on ${dataDir}` : `it was started again on ${dataDir}, as a standby`;
+    const state = await stateOf(use);
+    return { outcome: 'confirmed', found: state === undefined ? what : `${what}; pg_control: ${state}` };
   } catch (error) {
     use.run.signal.throwIfAborted();
     const message = findFailure(error)?.message ?? (error as NodeJS.ErrnoException).code ?? String(error);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chown, mkdtemp, readdir, readlink, realpath, rm } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
@@ -151,7 +151,8 @@ async function gone({ run, node }: NodeUse, withinMs: number): Promise<boolean> 
 
 /**
  * Ends a server for good, whatever state it is in: fast, then at once, then by the kernel, which ends one that is frozen, too, and sessions
- * that have outlived their postmaster. What was acknowledged is on its disk. True when no process of it is left.
+ * that have outlived their postmaster. What was acknowledged is on its disk. True when no process of it is left; false also when another one
+ * was started meanwhile.
  */
 export async function endNode(use: NodeUse, fastMs: number): Promise<boolean> {
   const { dataDir } = use.node;
@@ -164,9 +165,13 @@ export async function endNode(use: NodeUse, fastMs: number): Promise<boolean> {
     process.kill(pid, 'SIGQUIT');
     await gone(use, FORCED_MS);
   }
-  for (const each of await processesOn(dataDir)) killed(each);
+  const left = await processesOn(dataDir);
+  for (const each of left) killed(each);
   const deadline = use.run.clock.nowMs() + FORCED_MS;
   while ((await processesOn(dataDir)).length > 0) {
+    const next = await runningServer(dataDir);
+    // Somebody has started another one, which would be waited for in vain.
+    if (next !== undefined && next !== pid && !left.includes(next)) return false;
     if (use.run.clock.nowMs() > deadline) return false;
     await use.run.clock.sleep(POLL_MS, use.run.signal);
   }
@@ -181,17 +186,16 @@ function killed(pid: number): void {
   }
 }
 
-/** Process ids of a server, all of them: each works in its data directory. */
+/** Process ids of a server, all of them: each works in its data directory, under whatever path it sees that in a container. */
 export async function processesOn(path: string): Promise<number[]> {
-  const data = await realpath(path);
+  const data = await stat(path, { bigint: true });
   const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     numbers.map(async (name) => {
-      const [cwd, program] = await Promise.all([
-        readlink(`/proc/${name}/cwd`).catch(() => ''),
-        readlink(`/proc/${name}/exe`).catch(() => ''),
-      ]);
-      return cwd === data && /\/postgres( \(deleted\))?$/.test(program) ? [Number(name)] : [];
+      const program = await readlink(`/proc/${name}/exe`).catch(() => '');
+      if (!/\/postgres( \(deleted\))?$/.test(program)) return [];
+      const folder = await stat(`/proc/${name}/cwd`, { bigint: true }).catch(() => undefined);
+      return folder?.ino === data.ino && folder.dev === data.dev ? [Number(name)] : [];
     }),
   );
   return found.flat();

@@ -15,6 +15,7 @@ import { positionOf } from './marker.ts';
 import type { NodeUse } from './node.ts';
 import { timelineNow, withNode } from './node.ts';
 import { ensureSlot } from './slots.ts';
+import { acknowledgeAlone, forgetSynchronous } from './synchronous.ts';
 
 export interface PromoteOrder extends Mover {
   /** Timeline that it is on before. */
@@ -23,6 +24,8 @@ export interface PromoteOrder extends Mover {
   lsn: Lsn;
   /** Nodes that will follow it: their slots are there before anything is written that they need. */
   followers: readonly string[];
+  /** No standby follows it by itself: commits that would wait for one do not. */
+  alone?: boolean;
 }
 
 const NOT_ASKED: NotAsked = { notAsked: true };
@@ -52,7 +55,8 @@ export async function promote(use: NodeUse, order: PromoteOrder): Promise<Promot
   }
   const promotion = await promotionOf(use, order.timeline);
   await removeNodeFile(use, FILE);
-  return promotion;
+  const waitedFor = order.alone ? await acknowledgeAlone(use) : undefined;
+  return waitedFor === undefined ? promotion : { ...promotion, waitedFor };
 }
 
 /** Whatever fails for good up to here, the server was not asked. */
@@ -60,6 +64,7 @@ async function getReady(use: NodeUse, sql: SqlClient, order: PromoteOrder): Prom
   try {
     await refuseBehind(use, sql, order);
     for (const follower of order.followers) await ensureSlot(sql, peerSlot(follower));
+    await forgetSynchronous(use);
   } catch (error) {
     const [type, found] = [failureTypeOf(error), findFailure(error)];
     if (type === undefined || !found || isRetryable(error)) throw error;

@@ -7,7 +7,8 @@ import type { NodeUse } from './node.ts';
 import { withNode } from './node.ts';
 
 /** Settings of ours: the names are fixed, so that they need no quotes. */
-export type OwnSetting = 'primary_conninfo' | 'primary_slot_name' | 'default_transaction_read_only';
+export type OwnSetting =
+  'primary_conninfo' | 'primary_slot_name' | 'default_transaction_read_only' | 'synchronous_standby_names';
 
 /** Into postgresql.auto.conf, whole or not at all; in force after a reload, or where it needs that a start. */
 export async function setSetting(sql: SqlClient, name: OwnSetting, value: string | undefined): Promise<void> {

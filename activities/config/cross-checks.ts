@@ -2,7 +2,7 @@ import { slotName, streamSlots } from '../../workflows/model/names.ts';
 import { nearestName } from '../../workflows/model/nearest.ts';
 import { PRIORITIES } from '../../workflows/model/severity.ts';
 import { clusterProblems } from './cluster-checks.ts';
-import { isDumped, usualOf } from './registries.ts';
+import { isDumped, standsOnHost, usualOf } from './registries.ts';
 import type { Path, RawProblem } from './problem.ts';
 import type { ConfigFile } from './schema.ts';
 
@@ -10,7 +10,7 @@ import type { ConfigFile } from './schema.ts';
 export function crossProblems(file: ConfigFile): RawProblem[] {
   return [
     ...[...unknownNames(file), ...sharedSlots(file), ...archives(file), ...severalStreams(file)],
-    ...sharedSockets(file),
+    ...[...sharedSockets(file), ...hostless(file)],
     ...[...retentionWithoutRules(file), ...serviceProblems(file), ...ofDumps(file)],
     ...clusterProblems(file),
     ...[...untoldDelays(file), ...escalationsOfNothing(file)],
@@ -65,6 +65,18 @@ function sharedSockets(file: ConfigFile): RawProblem[] {
       return [{ path: ['sources', name, 'wal', key], reason, expected: 'a socket of its own', found: `"${socket}"` }];
     }),
   );
+}
+
+/** Any worker would take it then, and write a file on its own host that nobody reads. */
+function hostless(file: ConfigFile): RawProblem[] {
+  return Object.entries(file.switches).flatMap(([name, { kind, host }]) => {
+    const what = standsOnHost(kind);
+    if (what === undefined || host !== undefined) return [];
+    const expected = `the name of the worker on the host of ${what}`;
+    return [
+      { path: ['switches', name, 'host'], reason: `is missing: kind ${kind} needs it`, expected, found: 'nothing' },
+    ];
+  });
 }
 
 /** Each on a host of its own, or on any. */

@@ -15,4 +15,9 @@ export function usualOf(kind: string): UsualTells {
   return NOTIFIERS.find((notifier) => notifier.kind === kind)?.usual ?? { priorities: [] };
 }
 
+/** What of a kind of switch stands on one host, in words; undefined: nothing does. */
+export function standsOnHost(kind: string): string | undefined {
+  return SWITCHES.find((each) => each.kind === kind)?.onHost;
+}
+
 export const REGISTRIES: Registries = { stores: STORES, sources: SOURCES, notifiers: NOTIFIERS, switches: SWITCHES };

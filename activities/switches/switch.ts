@@ -33,6 +33,8 @@ export interface SwitchCheck {
 export interface Switch {
   readonly kind: string;
   readonly schema: ZodType;
+  /** What of it stands on one host, in words: only the worker there can move it, so the configuration has to name that. */
+  readonly onHost?: string;
   describe(options: unknown): string;
   /** It can give an address a share of the traffic. */
   weighted(options: unknown): boolean;
@@ -51,6 +53,8 @@ export interface Switch {
 export interface SwitchOf<Options> {
   kind: string;
   schema: ZodType<Options>;
+  /** Absent: any worker can move it. */
+  onHost?: string;
   describe(options: Options): string;
   weighted(options: Options): boolean;
   /** Absent: it takes any "host:port". */
@@ -62,11 +66,12 @@ export interface SwitchOf<Options> {
 }
 
 export function defineSwitch<Options>(definition: SwitchOf<Options>): Switch {
-  const { kind, schema } = definition;
+  const { kind, schema, onHost } = definition;
   const overlaps = (options: Options): boolean => definition.overlaps?.(options) === true;
   return Object.freeze({
     kind,
     schema,
+    ...(onHost === undefined ? {} : { onHost }),
     describe: (options: unknown) => definition.describe(schema.parse(options)),
     weighted: (options: unknown) => definition.weighted(schema.parse(options)),
     sites: (options: unknown) => definition.sites?.(schema.parse(options)),

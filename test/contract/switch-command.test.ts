@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { plainRun } from '../../activities/io/run.ts';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import type { Deps } from '../../activities/deps.ts';
+import { systemClock } from '../../activities/io/clock.ts';
+import { plainRun, silentLog } from '../../activities/io/run.ts';
 import { findSwitch } from '../../activities/switches/index.ts';
+import { moveTraffic } from '../../activities/traffic.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import { fileSwitch } from '../support/file-switch.ts';
 import { switchContract } from '../support/switch-contract.ts';
@@ -56,3 +60,23 @@ test('switch command: what a script answers is checked, field by field', async (
     await assert.rejects(session.where(), (error: unknown) => failureTypeOf(error) === 'Unsupported');
   });
 });
+
+test('a move that a newer run has taken over is not confirmed, although traffic goes where it was wanted', () =>
+  withTempDir(async (dir) => {
+    const state = join(dir, 'state');
+    const { options, log } = await fileSwitch(state, HOME);
+    const path = join(dir, 'script');
+    const [script = ''] = options['run'] as string[];
+    // Right behind the move somebody else says the same with a higher number.
+    const newer = `[ "$1" = move ] && sed -i 's/^[0-9]* /9 /' ${state}`;
+    await writeFile(path, `#!/bin/sh\n${script} ${state} "$1"\nexit=$?\n${newer}\nexit $exit\n`);
+    await chmod(path, 0o755);
+    const config = { path: 'lifeboat.yml', switches: { lb: { kind: 'command', options: { run: [path] } } } };
+    const deps = { config, clock: systemClock, host: 'here', log: silentLog } as unknown as Deps;
+    const order = { source: 'shop', name: 'lb', from: HOME, to: AWAY, token: 4 };
+    for (const attempt of [1, 2]) {
+      const moved = new MockActivityEnvironment({ attempt }).run(() => moveTraffic(deps, order));
+      await assert.rejects(moved, (error: unknown) => failureTypeOf(error) === 'Precondition');
+    }
+    assert.equal((await log()).length, 1, 'it was moved once');
+  }));

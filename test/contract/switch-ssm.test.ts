@@ -107,6 +107,35 @@ test('ssm: a newer run that writes at the same moment is written over, and stand
   );
 });
 
+test('ssm: what an older run wrote over a newer one, and died behind it, is taken back by its repeat, or by whoever moves next', async () => {
+  for (const repeats of ['the older one', 'a newer one'] as const) {
+    await newParameter();
+    await using late = open();
+    await using newer = open();
+    let state: 'before' | 'written' | 'dead' = 'before';
+    aws.fate = async ({ action }) => {
+      if (action === 'PutParameter' && state === 'before') {
+        state = 'written';
+        await newer.move({ from: HOME, to: STOPPED, token: 8 });
+        state = 'dead';
+      } else if (state === 'dead') return 'reset';
+      return undefined;
+    };
+    await assert.rejects(late.move({ from: HOME, to: AWAY, token: 6 }));
+    aws.fate = () => undefined;
+    assert.deepEqual((await history()).at(-1)?.value, 'dc2', 'the older one has the last word');
+    if (repeats === 'the older one') {
+      await assert.rejects(late.move({ from: HOME, to: AWAY, token: 6 }), typeOf('Precondition'));
+      assert.deepEqual(await newer.where(), { traffic: STOPPED, token: 8 });
+    } else {
+      await newer.move({ from: STOPPED, to: AWAY, token: 9 });
+      assert.deepEqual(await newer.where(), { traffic: AWAY, token: 9 });
+    }
+    const { length } = (await history()).filter(({ value }) => value === 'none');
+    assert.equal(length, 2, 'what stood before it stands again, before anything is moved');
+  }
+});
+
 test('ssm: a person who writes at the same moment is not written over for good', async () => {
   await newParameter();
   await using session = open();

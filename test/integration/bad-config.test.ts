@@ -44,7 +44,8 @@ const serving = (from: string, to: string): [string, string] => {
 const switching = (text: string): [string, string] => serving('kind: command, run: [/srv/lb]', text);
 const RECORD = 'kind: rfc2136, server: ns1, zone: example.org, resolvers: [10.0.0.2], name: ';
 const TSIG = 'key: { name: lifeboat, secret: { env: LIFEBOAT_TEST_SECRET } }';
-const POOL = 'kind: pgbouncer, console: { host: 127.0.0.1, user: lifeboat }, file: /srv/shop.ini, databases: ';
+const POOL =
+  'kind: pgbouncer, host: pool1, console: { host: 127.0.0.1, user: lifeboat }, file: /srv/shop.ini, databases: ';
 
 interface Row extends Expected {
   name: string;
@@ -87,6 +88,12 @@ const SWITCHES: [name: string, options: string, path: string, expected: RegExp][
     'kind: kubernetes, way: selector, sites: { a: { labels: { a: b } } }',
     'service',
     /needs it/,
+  ],
+  [
+    'a pooler of no host',
+    'kind: pgbouncer, console: { host: 127.0.0.1, user: a }, file: /srv/shop.ini, databases: [shop]',
+    'host',
+    /the worker on the host of the file with its entries/,
   ],
   [
     ...(['half an identity', 'kind: ssm, parameter: /a, region: r, sites: [a], accessKeyId: { env: HOME }'] as const),

@@ -28,11 +28,14 @@ function configOf(world: Lifeboat, pooler: Pooler, dns: NameServer): string {
     resolvers: [`127.0.0.1:${dns.resolverPort}`],
   };
   const switches = {
-    pool: { kind: 'pgbouncer', ...pooler.options },
+    pool: { kind: 'pgbouncer', host: 'here', ...pooler.options },
     slow: { ...record, maxTtl: '1s' },
     closed: { ...record, zone: CLOSED_ZONE, name: `db.${CLOSED_ZONE}` },
     forged: { ...record, key: { ...key, secret: { env: 'LIFEBOAT_TEST_TSIG_WRONG' } } },
-    viewer: { kind: 'pgbouncer', ...pooler.options, console: { host: '127.0.0.1', port: pooler.port, user: 'viewer' } },
+    viewer: {
+      ...{ kind: 'pgbouncer', host: 'here', ...pooler.options },
+      console: { host: '127.0.0.1', port: pooler.port, user: 'viewer' },
+    },
   };
   const services = Object.fromEntries(Object.keys(switches).map((name) => [name, { source: 'shop', traffic: [name] }]));
   return ['name: test', LOCAL_STORE, stringify({ switches, services }), 'sources:', world.source('shop')].join('\n');

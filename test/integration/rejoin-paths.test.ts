@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkpoint } from '../../activities/cluster/checkpoint.ts';
+import { writeNodeFile } from '../../activities/cluster/files.ts';
 import { untilFollowing } from '../../activities/cluster/follow.ts';
 import { removeBeside } from '../../activities/cluster/kept-files.ts';
 import { mark } from '../../activities/cluster/marker.ts';
@@ -11,6 +12,7 @@ import type { NodeUse } from '../../activities/cluster/node.ts';
 import { withNode } from '../../activities/cluster/node.ts';
 import { examine } from '../../activities/cluster/old-node.ts';
 import { startNode } from '../../activities/cluster/power.ts';
+import { promote, receivedAt } from '../../activities/cluster/promote.ts';
 import { quarantine } from '../../activities/cluster/quarantine.ts';
 import { repoint } from '../../activities/cluster/repoint.ts';
 import { reseed } from '../../activities/cluster/reseed.ts';
@@ -18,16 +20,16 @@ import { rewind } from '../../activities/cluster/rewind.ts';
 import { ensureSlot } from '../../activities/cluster/slots.ts';
 import { writeStandbyFiles } from '../../activities/cluster/standby-files.ts';
 import { trace } from '../../activities/cluster/trace.ts';
-import { clusterSchema } from '../../activities/config/cluster-schema.ts';
-import type { ClusterConfig } from '../../activities/config/index.ts';
 import type { Run } from '../../activities/io/run.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import { peerSlot } from '../../workflows/model/cluster.ts';
+import { wasNotAsked } from '../../workflows/model/failover.ts';
 import type { RejoinChoice } from '../../workflows/model/rejoin.ts';
 import { chooseRejoin } from '../../workflows/model/rejoin-choice.ts';
 import { BESIDE, cutOff, diverge, write } from '../support/diverged.ts';
 import type { Pair } from '../support/failover-pair.ts';
 import { hammeredIn, isStandby, withPair } from '../support/failover-pair.ts';
+import { nodeUses } from '../support/node-uses.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { withPostgres } from '../support/postgres.ts';
 
@@ -39,20 +41,8 @@ class Both {
   readonly mover: { epoch: number; run: string };
 
   constructor(servers: Pair, run: string, epoch: number) {
-    const node = ({ dataDir, port, binaries }: TestPostgres, site: string): object => ({
-      ...{ site, host: 'here', dataDir, port, address: '127.0.0.1', start: { by: 'pg_ctl', binaries } },
-    });
-    const cluster = clusterSchema.parse({
-      nodes: { 'db-a': node(servers.a, 'east'), 'db-b': node(servers.b, 'west') },
-      ...{ connection: { user: 'postgres', database: 'postgres' }, replication: { user: 'postgres' } },
-    }) as unknown as ClusterConfig;
-    const useOf = (name: string): NodeUse => {
-      const own = cluster.nodes[name];
-      assert.ok(own);
-      return { service: 'web', name, node: own, cluster, host: 'here', run: plainRun() };
-    };
     this.servers = servers;
-    [this.old, this.now] = [useOf('db-a'), useOf('db-b')];
+    [this.old, this.now] = nodeUses([servers.a, servers.b]);
     this.mover = { epoch, run };
   }
 
@@ -117,6 +107,25 @@ class Both {
   }
 }
 
+/** `a` becomes the primary. That it is asked stands on its disk before it is, and counts when the answer is lost. */
+async function promotedOnce({ a, b }: Pair, epoch: number): Promise<void> {
+  const [use] = nodeUses([a, b]);
+  const file = join(a.dataDir, 'lifeboat.promoting');
+  const { timeline } = await withNode(use, (sql) => receivedAt(use, sql));
+  // More than it has: whoever judges that asks nobody.
+  const order = { epoch, run: 'promotion', timeline, lsn: 'FF/0', followers: [] };
+  await assert.rejects(promote(use, order), (error) => wasNotAsked(error));
+  assert.equal(existsSync(file), false);
+  // Another run had asked, and nothing came of it.
+  await writeNodeFile(use, 'lifeboat.promoting', String(epoch - 1));
+  await assert.rejects(promote(use, order), (error) => wasNotAsked(error));
+  assert.equal(await isStandby(a), true);
+  // This run has asked, and its worker died: from then on the server may be anywhere on its way.
+  await writeNodeFile(use, 'lifeboat.promoting', String(epoch));
+  const promotion = await promote(use, order);
+  assert.deepEqual([promotion.oldTimeline, await isStandby(a), existsSync(file)], [timeline, false, false]);
+}
+
 /** Something in its settings that the other has not. */
 async function brand(...servers: TestPostgres[]): Promise<void> {
   for (const server of servers) {
@@ -172,7 +181,7 @@ test('PostgreSQL 18: as it is, as a new copy where WAL or a rewind is missing, a
 
       // The same with nothing behind: the standby was there to the end.
       await b.stop();
-      await a.sql('select pg_promote()');
+      await promotedOnce({ a, b }, 2);
       await write(a, 'after the end');
       const whole = new Both({ a: b, b: a }, 'whole', 2);
       const as = await whole.choose();

@@ -4,25 +4,14 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RejoinResult, FailbackResult } from '../../workflows/model/rejoin.ts';
-import type { PendingApproval } from '../../workflows/model/approval.ts';
+import { agreed } from '../support/agreed.ts';
 import type { Expected } from '../support/bad-input.ts';
 import { assertRefused } from '../support/bad-input.ts';
 import { ask } from '../support/cli-ask.ts';
 import { BESIDE, cutOff, killed, write } from '../support/diverged.ts';
 import { addressIn, Hammer, hammeredIn, isStandby } from '../support/failover-pair.ts';
 import { withFailoverScene } from '../support/failover-scene.ts';
-import type { Lifeboat } from '../support/lifeboat.ts';
 import { until } from '../support/system-until.ts';
-
-/** What a run shows to those who decide; ben agrees. */
-async function agreed(world: Lifeboat, run: string): Promise<PendingApproval> {
-  const pending = await until(`${run} asks`, async () => {
-    const { code, json } = await world.cli(['approve', run, '--json']);
-    return code === 0 ? (json['pending'] as PendingApproval) : undefined;
-  });
-  await ask(world, 'approve', run, '--evidence', pending.evidence.hash, '--as', 'ben');
-  return pending;
-}
 
 const NODES = 'services.web.cluster.nodes';
 

@@ -7,7 +7,6 @@ import { runningServer } from '../../activities/io/postgres/server.ts';
 import type { FailoverResult } from '../../workflows/model/failover.ts';
 import { compareLsn, lsnDistanceBytes } from '../../workflows/model/lsn.ts';
 import type { Readiness } from '../../workflows/model/readiness.ts';
-import type { RunProgress } from '../../workflows/messages.ts';
 import { ask } from '../support/cli-ask.ts';
 import type { Pair } from '../support/failover-pair.ts';
 import { addressIn, isStandby, pairConfig, withPair } from '../support/failover-pair.ts';
@@ -17,6 +16,7 @@ import { LOCAL_STORE, withLifeboat } from '../support/lifeboat.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { withPostgres } from '../support/postgres.ts';
 import { until } from '../support/system-until.ts';
+import { sees, urges } from '../support/watched.ts';
 
 interface Scene extends Pair {
   world: Lifeboat;
@@ -65,34 +65,6 @@ async function signalled({ dataDir }: TestPostgres, signal: NodeJS.Signals): Pro
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
-}
-
-async function progressOf({ world }: Scene): Promise<RunProgress | undefined> {
-  const { code, json } = await world.cli(['status', 'watch/web', '--json']);
-  return code === 0 ? (json['progress'] as RunProgress | undefined) : undefined;
-}
-
-function sees(scene: Scene, what: RegExp): Promise<true> {
-  let last: RunProgress | undefined;
-  return until(
-    () => `the watch says ${String(what)}, not ${JSON.stringify(last)}`,
-    async () => {
-      last = await progressOf(scene);
-      return what.test(last?.step ?? '') ? true : undefined;
-    },
-  );
-}
-
-/** What it says that somebody should do. */
-function urges(scene: Scene, what: RegExp): Promise<string> {
-  let last: RunProgress | undefined;
-  return until(
-    () => `the watch urges ${String(what)}, not ${JSON.stringify(last)}`,
-    async () => {
-      last = await progressOf(scene);
-      return what.test(last?.attention ?? '') ? last?.attention : undefined;
-    },
-  );
 }
 
 async function readiness({ world }: Scene): Promise<Readiness> {
@@ -151,10 +123,10 @@ test('ready, standby isolated, frozen: on PostgreSQL 18, with three that look, b
       const [before] = await b.sql(wanted);
       await b.sql(`alter system set primary_conninfo = ''`);
       await b.sql(RELOAD);
-      await sees(scene, /db-a serves, and its standby does not hear it/);
+      await sees(scene.world, /db-a serves, and its standby does not hear it/);
       await b.sql(`alter system set primary_conninfo = '${String(before?.['setting']).replaceAll("'", "''")}'`);
       await b.sql(RELOAD);
-      await sees(scene, /db-a serves$/);
+      await sees(scene.world, /db-a serves$/);
       assert.deepEqual([await isStandby(a), await isStandby(b)], [false, true]);
       assert.notEqual((await world.cli(['status', 'failover/web', '--json'])).code, 0, 'nothing was started');
       await signalled(a, 'SIGSTOP');
@@ -162,10 +134,10 @@ test('ready, standby isolated, frozen: on PostgreSQL 18, with three that look, b
       const { result } = await ask<{ result: FailoverResult }>(world, 'status', 'failover/web', '--follow');
       assert.deepEqual([result.to, result.mode, result.approvals], ['db-b', 'unplanned', []]);
       assert.ok(result.loss?.known);
-      await sees(scene, /db-b serves/);
+      await sees(scene.world, /db-b serves/);
       // Nothing but the word of the configuration fenced it: it wakes up as a second primary.
       await signalled(a, 'SIGCONT');
-      await urges(scene, /two primaries: db-a and db-b/);
+      await urges(scene.world, /two primaries: db-a and db-b/);
     },
   ));
 
@@ -224,7 +196,10 @@ test('samples and the death of a process, on PostgreSQL 15: the command is told,
       );
       const pid = await runningServer(a.dataDir);
       process.kill(pid ?? 0, 'SIGKILL');
-      const command = await urges(scene, /db-a runs no server: lifeboat failover web --to west --unplanned --since /);
+      const command = await urges(
+        scene.world,
+        /db-a runs no server: lifeboat failover web --to west --unplanned --since /,
+      );
       assert.equal(await isStandby(b), true, 'nothing starts by itself');
       const [words = ''] = /failover web --to west --unplanned --since [^ ;]+/.exec(command) ?? [];
       const { result } = await ask<{ result: FailoverResult }>(world, ...words.split(' '), '--as', 'anna');

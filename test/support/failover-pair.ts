@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { FileSwitch } from './file-switch.ts';
@@ -28,8 +28,8 @@ export function withThird<T>(pair: Pair, callback: (pair: Pair) => Promise<T>): 
   return withStandby(pair.a, {}, (c) => callback({ ...pair, c }));
 }
 
-export function addressIn({ port }: TestPostgres): string {
-  return `127.0.0.1:${port}`;
+export function addressIn({ connection: { host, port } }: TestPostgres): string {
+  return `${host}:${port}`;
 }
 
 /** As `start: { by: command }` takes it; it starts the server as the user that owns it. */
@@ -57,11 +57,14 @@ export function pairConfig(
     hosts: [a: string, b: string];
     /** Servers are started by programs. */
     commands?: true;
+    /** Workers speak to their own servers over sockets. */
+    sockets?: true;
     more?: Record<string, unknown>;
   },
 ): Record<string, unknown> {
   const node = (server: TestPostgres, site: string, host: string): object => ({
-    ...{ site, host, dataDir: server.dataDir, address: '127.0.0.1', port: server.port },
+    ...{ site, host, dataDir: server.dataDir, address: server.connection.host, port: server.port },
+    ...(use.sockets ? { socket: dirname(server.dataDir) } : {}),
     start: use.commands ? byCommand(server) : { by: 'pg_ctl', binaries: server.binaries },
   });
   const [hostA, hostB] = use.hosts;

@@ -20,7 +20,16 @@ export interface Lifeboat extends CliWorld {
   /** Text of a source with this server; `more` are further lines, indented by four. */
   source(name: string, more?: readonly string[]): string;
   /** `name`: of its host; default: here. */
-  startWorker(name?: string): Promise<WorkerProcess>;
+  startWorker(name?: string, place?: WorkerPlace): Promise<WorkerProcess>;
+  /** All of them, as a host that loses its power does it. */
+  stopWorkers(): Promise<void>;
+}
+
+/** Where a worker runs that does not run beside the test. */
+export interface WorkerPlace {
+  /** Words before the program. */
+  enter: readonly string[];
+  environment: Record<string, string>;
 }
 
 export interface WorkerProcess {
@@ -45,17 +54,18 @@ export async function withLifeboat(callback: (world: Lifeboat) => Promise<void>)
           ...world,
           ...{ server, scratch: join(scratch, 'restores'), vault: join(world.dir, 'vault') },
           source: (name, more = []) => sourceText(name, { server, scratch: join(scratch, 'restores'), more }),
-          startWorker: async (name = 'here') => {
-            const worker = await startWorker(world.dir, name);
+          startWorker: async (name = 'here', place) => {
+            const worker = await startWorker(world.dir, name, place);
             workers.push(worker);
             return worker;
           },
+          stopWorkers: async () => void (await Promise.all(workers.map((worker) => worker.stop('SIGKILL')))),
         };
         await lifeboat.writeConfig(['name: test', LOCAL_STORE, 'sources:', lifeboat.source('shop')].join('\n'));
         try {
           await callback(lifeboat);
         } finally {
-          await Promise.all(workers.map((worker) => worker.stop('SIGKILL')));
+          await lifeboat.stopWorkers();
           await stopRestored(lifeboat);
         }
       }),
@@ -91,10 +101,17 @@ function sourceText(
   return [`  ${name}:`, ...[...kept, ...more].map((line) => `    ${line}`)].join('\n');
 }
 
-async function startWorker(dir: string, name: string): Promise<WorkerProcess> {
+const HERE: WorkerPlace = { enter: [], environment: {} };
+
+async function startWorker(
+  dir: string,
+  name: string,
+  { enter, environment }: WorkerPlace = HERE,
+): Promise<WorkerProcess> {
   const cli = fileURLToPath(new URL('../../client/cli.ts', import.meta.url));
   const args = [cli, 'worker', '--config', join(dir, 'lifeboat.yml'), '--name', name];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = process.execPath, ...words] = [...enter, process.execPath, ...args];
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (log += text.toString()));
   await new Promise<void>((resolve, reject) => {

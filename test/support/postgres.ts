@@ -105,13 +105,22 @@ async function createPostgres(dir: string, options: TestPostgresOptions): Promis
   return serverIn(dir, { version, binaries, port });
 }
 
+/** Where a server is that does not run beside the test. */
+export interface ServerSite {
+  /** Under which the test reaches it. */
+  host: string;
+  /** Words before a program that starts it there. */
+  enter: readonly string[];
+}
+
 /** The server whose data directory is `dir`/data. */
 export function serverIn(
   dir: string,
   { version, binaries, port }: Pick<TestPostgres, 'version' | 'binaries' | 'port'>,
+  { host, enter }: ServerSite = { host: '127.0.0.1', enter: [] },
 ): TestPostgres {
   const dataDir = join(dir, 'data');
-  const connection = { host: '127.0.0.1', port, user: 'postgres', database: 'postgres' };
+  const connection = { host, port, user: 'postgres', database: 'postgres' };
   const connect = async (database = 'postgres'): Promise<pg.Client> => {
     const client = new pg.Client({ ...connection, database });
     client.on('error', () => {});
@@ -129,7 +138,7 @@ export function serverIn(
       }
     },
     start: () =>
-      run(join(binaries, 'pg_ctl'), ['-D', dataDir, '-l', join(dir, 'log'), '-w', 'start']).then(
+      run(join(binaries, 'pg_ctl'), ['-D', dataDir, '-l', join(dir, 'log'), '-w', 'start'], { enter }).then(
         () => undefined,
         (error) => withLog(join(dir, 'log'), error),
       ),
@@ -144,11 +153,16 @@ async function withLog(path: string, error: unknown): Promise<never> {
   throw new Error(`${String(error)}\n${await readFile(path, 'utf8').catch(() => '')}`);
 }
 
-/** Runs a program as the server user and gives its output; fails with it. */
-export async function run(program: string, args: string[], options: { cwd?: string } = {}): Promise<string> {
+/** Runs a program as the server user and gives its output; fails with it. `enter`: words before it, which see to that user. */
+export async function run(
+  program: string,
+  args: string[],
+  { cwd = '/', enter = [] }: { cwd?: string; enter?: readonly string[] } = {},
+): Promise<string> {
   const { uid, gid } = serverUser();
-  const as = uid !== undefined && gid !== undefined ? { uid, gid } : {};
-  const child = spawn(program, args, { ...as, cwd: options.cwd ?? '/', stdio: ['ignore', 'pipe', 'pipe'] });
+  const [first = program, ...rest] = [...enter, program];
+  const as = uid !== undefined && gid !== undefined && enter.length === 0 ? { uid, gid } : {};
+  const child = spawn(first, [...rest, ...args], { ...as, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()));
   child.stderr.on('data', (bytes: Buffer) => (output += bytes.toString()));

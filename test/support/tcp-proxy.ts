@@ -13,20 +13,21 @@ export interface TcpProxy extends AsyncDisposable {
   lead(target: string): void;
 }
 
-export async function startTcpProxy(target: string): Promise<TcpProxy> {
+/** `near`: the address that it listens at. */
+export async function startTcpProxy(target: string, near = '127.0.0.1'): Promise<TcpProxy> {
   let to = target;
   const sockets = new Set<Socket>();
   let isCut = false;
-  const server = createServer((near) => {
+  const server = createServer((client) => {
     if (isCut) {
-      near.destroy();
+      client.destroy();
       return;
     }
     const [host = '', port = ''] = to.split(':');
     const far = connect(Number(port), host);
     for (const [socket, other] of [
-      [near, far],
-      [far, near],
+      [client, far],
+      [far, client],
     ] as const) {
       sockets.add(socket);
       socket.pipe(other);
@@ -37,11 +38,11 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       });
     }
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, near);
   await once(server, 'listening');
   const end = (): void => sockets.forEach((socket) => socket.destroy());
   return {
-    address: `127.0.0.1:${(server.address() as { port: number }).port}`,
+    address: `${near}:${(server.address() as { port: number }).port}`,
     cut: () => {
       isCut = true;
       end();

@@ -52,6 +52,7 @@ test('who is looked at is seen to serve by one, or to be gone by all', () => {
   const deaf = standbyState('db-b', { receiver: { status: 'streaming', timeline: 1, heardMsAgo: 9_000 } });
   const hears = standbyState('db-b');
   const silent = goneState('db-a', { trouble: { kind: 'silent', found: 'silence' } });
+  const unseen = goneState('db-a', { unseen: true, trouble: { kind: 'other', found: 'no worker' } });
   const cases: [NodeState[], NodeState, string, boolean][] = [
     [[goneState('db-a', { running: false }), goneState('db-a')], hears, 'stopped', true],
     [[goneState('db-a'), goneState('db-a')], deaf, 'unreachable', true],
@@ -60,11 +61,18 @@ test('who is looked at is seen to serve by one, or to be gone by all', () => {
     [[goneState('db-a', { running: true }), goneState('db-a')], deaf, 'overloaded', true],
     [[silent, goneState('db-a')], deaf, 'frozen', true],
     [[goneState('db-a', { trouble: { kind: 'denied', found: 'no' } })], deaf, 'serving', false],
-    [[], deaf, 'unreachable', false],
+    [[], deaf, 'unknown', false],
+    [[unseen, goneState('db-a'), goneState('db-a')], deaf, 'unreachable', true],
+    [[unseen, goneState('db-a'), unseen], deaf, 'unknown', false],
+    [[unseen, unseen, unseen], deaf, 'unknown', false],
+    [[goneState('db-a', { running: false }), unseen, unseen], deaf, 'stopped', true],
+    [[unseen, primaryState('db-a'), unseen], deaf, 'serving', false],
   ];
   for (const [looks, candidate, outage, agreed] of cases) {
     const found = diagnose(looks, candidate);
     assert.deepEqual([found.outage, found.agreed], [outage, agreed], JSON.stringify(found.why));
+    const missing = looks.filter((look) => look === unseen).length;
+    assert.equal(found.why.filter((line) => /^not looked at from db1: no worker$/.test(line)).length, missing);
   }
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NodeFacts } from '../../workflows/model/cluster.ts';
 import type { Observation, Outage, Reached, Sight, Written } from '../../workflows/model/outage.ts';
-import { digestOf, GONE, isGone, judgeOutage, servingNode, servingNodes } from '../../workflows/model/outage.ts';
+import { digestOf, isGone, judgeOutage, servingNode, servingNodes } from '../../workflows/model/outage.ts';
 import type { OutageAct, OutageRules, OutageState } from '../../workflows/model/outage-watch.ts';
 import { advance, lastWriteMs, WELL } from '../../workflows/model/outage-watch.ts';
 
@@ -212,15 +212,25 @@ test('what comes and goes again and again starts nothing, nor does what comes so
   assert.equal(told([[0, DEAD], [40, FINE], [5000, DEAD]]).at(-1), '5030 start'); // prettier-ignore
 });
 
-test('when it may last have written is known of a process that is dead or stands still, and of no other', () => {
-  for (const outage of GONE) {
-    const known = outage === 'process-dead' || outage === 'frozen';
-    assert.equal(lastWriteMs({ outage, sinceMs: 5, stoppedMs: 7, begun: [] }), known ? 7 : undefined, outage);
-  }
+test('when it may last have written is known where its own host sees no server, and of no other that is gone', () => {
+  const after = (verdict: typeof DEAD): number | undefined =>
+    lastWriteMs(advance(WELL, verdict, { rules: RULES, nowMs: 7 }).state);
+  const own = away('refused', { running: false });
+  assert.equal(after(judged(seen({ ...all(away('refused')), e1: own }))), 7);
+  assert.equal(after(judged(seen({ ...all(away('unreachable')), e1: own }))), 7);
+  const mute: Record<string, Sight | null> = { refused: null, hangs: away('hangs', { running: true }), unreachable: null }; // prettier-ignore
+  const gone = Object.entries(mute).map(([how, e1]) => judged(seen({ ...all(away(how as Reached)), e1 })));
+  assert.deepEqual(gone.map(({ outage, agreed }) => [outage, agreed]), [['process-dead', true], ['frozen', true], ['site-cut', true]]); // prettier-ignore
+  for (const verdict of gone) assert.equal(after(verdict), undefined, verdict.outage);
+  // One that is seen to run again may write again.
+  const { state } = advance(WELL, DEAD, { rules: RULES, nowMs: 7 });
+  const again = advance(state, gone[1] as typeof DEAD, { rules: RULES, nowMs: 9 }).state;
+  assert.deepEqual([lastWriteMs(state), lastWriteMs(again)], [7, undefined]);
 });
 
 test('a primary that was cut off for long before it died may have written until it died', () => {
-  const cut = { ...DEAD, outage: 'standby-isolated' as const, agreed: false };
+  const cut = judged(seen(all(primary())));
+  assert.equal(cut.outage, 'standby-isolated');
   const hour = 3_600_000;
   const before = advance(WELL, cut, { rules: RULES, nowMs: 0 }).state;
   const { state } = advance(before, DEAD, { rules: RULES, nowMs: hour });

@@ -43,7 +43,8 @@ test('the choice: every row of how an old primary may have ended', () => {
     ['went on, crashed', { ...AHEAD, state: 'in production' }, {}, 'rewind', { salvageFromLsn: FORK }, /went on/],
     ['no checksums and no hints', { ...AHEAD, rewindable: false }, {}, 'reseed', { salvageFromLsn: FORK }, /checksums/],
     ['no WAL of the fork', { ...AHEAD, walFromLsn: '0/5000200' }, {}, 'reseed', { salvageFromLsn: FORK }, /no WAL of/],
-    ['no WAL', { ...AHEAD, ...without('walFromLsn') }, {}, 'reseed', { salvageFromLsn: FORK }, /no WAL of/],
+    ['no WAL', { ...AHEAD, ...without('walFromLsn') }, {}, 'reseed', { salvageFromLsn: FORK, untold: undefined as never }, /no WAL of/], // prettier-ignore
+    ['no WAL at all', without('walFromLsn', 'endLsn', 'digests'), {}, 'reseed', { salvageFromLsn: undefined as never, untold: true }, /cannot be followed/], // prettier-ignore
     ['a rewind that was cut', { interrupted: true }, {}, 'reseed', {}, /begun and did not/],
     ['another major version', { ...AHEAD, major: 17 }, {}, 'reseed', { salvageFromLsn: FORK }, /PostgreSQL 17/],
     ['WAL without an end', without('endLsn'), {}, 'reseed', { salvageFromLsn: '0/4000000' }, /cannot be followed/],
@@ -102,7 +103,7 @@ test('the choice: every row of how an old primary may have ended', () => {
     assert.equal(choice.path, path, `${name}: ${choice.why}`);
     assert.match(choice.why, why, name);
     for (const [key, value] of Object.entries(more)) assert.equal(choice[key as keyof RejoinChoice], value, name);
-    if (path === 'follow') assert.equal(choice.salvageFromLsn, undefined, name);
+    if (path === 'follow') assert.deepEqual([choice.salvageFromLsn, choice.untold], [undefined, undefined], name);
   }
 });
 

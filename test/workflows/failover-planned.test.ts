@@ -286,6 +286,32 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
       assert.ok(!run.names().includes('startNode') && !run.names().includes('reinstateNode'));
     });
 
+    tell(
+      'a marker that cannot be written behind the promotion is told, and keeps nobody from being served',
+      async () => {
+        const deny = (): never => {
+          throw failure('Denied', 'the disk is write-protected');
+        };
+        const writeMarker: Script['writeMarker'] = ({ node, marker }) =>
+          node === 'db-b' ? deny() : { marker, lsn: '0/5000080', timeline: 1 };
+        const script = {
+          writeMarker,
+          checkpointNode: ({ node }: { node: string }) => (node === 'db-b' ? deny() : undefined),
+        };
+        const { run, board, result } = await failingOver(world, { cluster: AUTOMATIC, script });
+        const { next, rejoined } = await result;
+        assert.deepEqual(board.traffic(), EVERYBODY_AT(THERE));
+        assert.deepEqual(next.slice(0, 2), [
+          'not done: write a marker on db-b: the disk is write-protected',
+          'not done: checkpoint db-b: the disk is write-protected',
+        ]);
+        assert.deepEqual([rejoined?.ok, run.of('startNode').length], [false, 1], 'a standby that nothing proves');
+        const { attention, outcome } = await run.progress();
+        assert.match(attention ?? '', /write a marker on db-b.*checkpoint db-b/);
+        assert.equal(outcome, 'done');
+      },
+    );
+
     tell('an old primary that does not follow is told, and no failure', async () => {
       const startNode = (): never => {
         throw failure('Denied', 'no start');

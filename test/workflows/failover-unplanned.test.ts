@@ -141,6 +141,17 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
       assert.equal(run.of('promoteNode').length, 1);
     });
 
+    tell('looks that did not take place say nothing of it: nothing is touched', async () => {
+      const observeNode: NonNullable<Script['observeNode']> = ({ node }) => {
+        if (node === 'db-b') return standbyState(node, { lsn: END, ...DEAF });
+        throw failure('NotFound', 'no such service on that host');
+      };
+      const use = { input: UNPLANNED, cluster: AUTOMATIC, script: { observeNode, readSample: sampled() } };
+      const { run, result } = await failingOver(world, use);
+      await endedWith(result, 'Precondition', /db-a: unknown; .*only 0 of 2 looks took place.*nobody can tell/);
+      assert.ok(!run.names().includes('takeEpoch'));
+    });
+
     tell('the ladder goes on to the first step that is confirmed', async () => {
       const fence: ClusterFacts['fence'] = [
         { by: 'agent-stop' },
@@ -171,7 +182,7 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
     });
 
     tell('a lease is waited for before it is said what is lost: until then it may have written', async () => {
-      const fence: ClusterFacts['fence'] = [{ by: 'lease', afterMs: 60_000 }];
+      const fence: ClusterFacts['fence'] = [{ by: 'lease', afterMs: 11_000 }];
       const script = { ...DEAD, readSample: sampled() };
       const { result } = await failingOver(world, { input: UNPLANNED, cluster: { ...AUTOMATIC, fence }, script });
       await endedWith(result, 'Precondition', /above the RPO of 10s/);

@@ -22,6 +22,8 @@ const BAD = {
 };
 /** As it was: nothing of it is given up. */
 const CLEAN: Script = { examineNode: () => oldNode({ endLsn: FORK, state: 'shut down' }) };
+/** What pg_control says of one that crashed. */
+const DOWN = { state: 'in production', timeline: 1, checkpointLsn: '0/5000060', rewindable: true };
 const TOUCHING: ActivityName[] = ['rewindNode', 'reseedNode', 'prepareStandby', 'startNode', 'tidyNode'];
 
 interface Use {
@@ -128,6 +130,21 @@ test(
         });
       }
 
+      tell('a new copy in the place of one whose WAL tells nothing: that is signed off, too', async () => {
+        const { endLsn: _end, walFromLsn: _from, digests: _pages, ...blank } = oldNode();
+        const { run, result } = await rejoining(world, { script: { examineNode: () => blank } });
+        const { evidence } = await pendingOf(run);
+        const shown = evidence.facts.map(({ name, value }) => `${name}: ${value}`).join('\n');
+        assert.match(
+          shown,
+          /GIVEN UP: whatever only db-a has: it has no WAL.*\nkept in the vault: nothing; copy \/srv\/a /,
+        );
+        assert.deepEqual(run.names().filter((name) => [...TOUCHING, 'salvageNode'].includes(name)), []); // prettier-ignore
+        await approve(run, { by: 'ben', hash: evidence.hash });
+        const { path, approvals, salvage } = await result;
+        assert.deepEqual([path, approvals.map(({ by }) => by), salvage], ['reseed', ['ben'], undefined]);
+      });
+
       tell('rewound, and it does not follow: a new copy, and no second rewind', async () => {
         let times = 0;
         const awaitFollowing: Script['awaitFollowing'] = ({ node }) => (++times < 2 ? BAD : { ...BAD, node, ok: true });
@@ -182,6 +199,14 @@ test(
           'the newer of two',
           ({ node }) => primaryState(node, { timeline: node === 'db-a' ? 3 : 2 }),
           /db-a is the older one/,
+        ],
+        [
+          'the newer of two, which is down',
+          ({ node }) =>
+            node === 'db-b'
+              ? primaryState(node, { timeline: 2 })
+              : goneState(node, { running: false, control: { ...DOWN, timeline: 3 } }),
+          /db-a is the older one: epoch 0, timeline 3/,
         ],
       ];
       for (const [name, observeNode, says] of refusals) {

@@ -43,6 +43,8 @@ export interface Said {
   fence?: FenceResult[];
   rejoined?: Following;
   others?: Following[];
+  /** What was not done behind the point of no return, and ended nothing. */
+  wrong?: string[];
   steps: { name: string; ms: number; from: string; to: string }[];
 }
 

@@ -52,9 +52,9 @@ export async function lookAt(cluster: ClusterFacts, node: NodeFacts, wish: LookF
     return await acts.observeNode({ ...taskOf(cluster, node), ...remote, ...more });
   } catch (error) {
     if (CancellationScope.current().consideredCancelled) throw error;
-    // A disk that is gone is one more way of not answering: what it means is decided by whoever looks.
+    // Neither a sign of life nor of death: what it means is decided by whoever counts the looks.
     const trouble = { kind: 'other' as const, found: messageOf(error) };
-    return { node: node.name, seenAt: isoNow(), by: from, answers: false, epoch: 0, trouble };
+    return { node: node.name, seenAt: isoNow(), by: from, unseen: true, answers: false, epoch: 0, trouble };
   }
 }
 

@@ -1,9 +1,10 @@
 import type { NodeFacts, NodeState } from '../model/cluster.ts';
 import type { Following, Promotion } from '../model/failover.ts';
 import { stateOf } from '../model/failover-checks.ts';
-import type { Lsn } from '../model/lsn.ts';
 import { hostQueue } from '../model/names.ts';
 import { settling } from '../options.ts';
+import type { Marked } from './behind-promotion.ts';
+import { mark } from './behind-promotion.ts';
 import { messageOf } from './conclude.ts';
 import type { Switching } from './failing-over.ts';
 import { aside } from './failing-over.ts';
@@ -14,8 +15,8 @@ const FOLLOW_MS = 60_000;
 /** What the node that was promoted has, and what others need to know to follow it. */
 export interface Promoted {
   promotion: Promotion;
-  /** Written behind the promotion. */
-  marked: { marker: string; lsn: Lsn; timeline: number };
+  /** Absent: it could not be written. */
+  marked: Marked | undefined;
 }
 
 /** The standbys that stay standbys, of those that answered before anything was touched. */
@@ -46,7 +47,9 @@ async function followOne(use: Switching, node: NodeFacts, { promotion, marked }:
     try {
       const { ok, found } = await acts.repointNode({ ...task, ...mover, upstream: to.name, forkLsn, oldTimeline });
       if (!ok) return failed('can follow', found);
-      return await acts.awaitFollowing({ ...task, ...marked, withinMs: FOLLOW_MS });
+      // Without one nothing would prove it: it is tried once more.
+      const known = marked ?? (await mark(use));
+      return await acts.awaitFollowing({ ...task, ...known, withinMs: FOLLOW_MS });
     } catch (error) {
       return failed('follows', messageOf(error));
     }

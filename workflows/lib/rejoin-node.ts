@@ -4,6 +4,7 @@ import type { NodeFacts, NodeState } from '../model/cluster.ts';
 import { describeNode } from '../model/cluster.ts';
 import { stateOf } from '../model/failover-checks.ts';
 import { failure } from '../model/failure.ts';
+import type { Lsn } from '../model/lsn.ts';
 import type { Check } from '../model/recovery.ts';
 import type { RejoinResult, Salvage } from '../model/rejoin.ts';
 import { chooseRejoin } from '../model/rejoin-choice.ts';
@@ -44,7 +45,8 @@ export async function rejoinNode(use: Rejoining): Promise<RejoinResult> {
   said.choice = found.choice;
   said.why.push(found.choice.why);
   use.journal.note(`${found.choice.path}: ${found.choice.why}`);
-  if (found.choice.salvageFromLsn !== undefined) await signOff(going, found);
+  const { salvageFromLsn, untold } = found.choice;
+  if (salvageFromLsn !== undefined || untold) await signOff(going, found);
   const path = await bringBack(going, found);
   use.undo.clear();
   return resultOf(going, { path, found });
@@ -68,7 +70,7 @@ async function judge({ cluster, node }: Rejoining): Promise<{ primary: NodeFacts
       name: `${node.name} is the older one`,
       ok: !newer,
       expected: 'no number and no timeline above those of the other primary',
-      found: newer ? `epoch ${own.epoch}, timeline ${own.timeline}` : 'it is',
+      found: newer ? `epoch ${own.epoch}, timeline ${timelineOf(own)}` : 'it is',
     },
     {
       name: `worker of ${node.name}`,
@@ -125,26 +127,31 @@ async function compare({ cluster, node, primary }: Returning): Promise<Found> {
   return { old, now, choice: chooseRejoin(old, now) };
 }
 
-/** What only it has is kept before anybody is asked whether it may go. */
+/** What only it has is kept before anybody is asked whether it may go, where there is anything that could be kept. */
 async function signOff(use: Returning, found: Found): Promise<void> {
-  const { cluster, node, primary, mover, said } = use;
-  const { old, choice } = found;
-  const kept = await timed(use, `keep what only ${node.name} has`, () =>
-    bulk({ summary: `keep what only ${node.name} has`, taskQueue: hostQueue(node.host) }).salvageNode({
-      ...{ ...taskOf(cluster, node), ...mover, upstream: primary.name },
-      ...{ systemId: old.systemId, segmentBytes: old.segmentBytes, timeline: old.timeline },
-      ...{ ancestors: old.ancestors ?? [], fromLsn: choice.salvageFromLsn ?? '0/0' },
-      ...(old.endLsn === undefined ? {} : { endLsn: old.endLsn }),
-    }),
-  );
-  said.salvage = kept;
+  const { cluster, node, primary, said } = use;
+  const { choice } = found;
+  const kept = choice.salvageFromLsn === undefined ? undefined : await keep(use, found, choice.salvageFromLsn);
+  if (kept) said.salvage = kept;
   const rule = cluster.approvals.unplanned;
   const what = `give up what only ${node.name} has, and ${choice.path} it from ${primary.name}`;
   await permitted(use, { rule, what, weigh: () => weigh(use, { found, kept }) });
 }
 
+function keep(use: Returning, { old }: Found, fromLsn: Lsn): Promise<Salvage> {
+  const { cluster, node, primary, mover } = use;
+  return timed(use, `keep what only ${node.name} has`, () =>
+    bulk({ summary: `keep what only ${node.name} has`, taskQueue: hostQueue(node.host) }).salvageNode({
+      ...{ ...taskOf(cluster, node), ...mover, upstream: primary.name, fromLsn },
+      ...{ systemId: old.systemId, segmentBytes: old.segmentBytes, timeline: old.timeline },
+      ...{ ancestors: old.ancestors ?? [] },
+      ...(old.endLsn === undefined ? {} : { endLsn: old.endLsn }),
+    }),
+  );
+}
+
 /** The files are looked at again: what was agreed to is what is given up. */
-async function weigh(use: Returning, { found, kept }: { found: Found; kept: Salvage }): Promise<Evidence> {
+async function weigh(use: Returning, { found, kept }: { found: Found; kept: Salvage | undefined }): Promise<Evidence> {
   const { cluster, node, primary, order } = use;
   const { old, choice } = await compare(use);
   if (old.endLsn !== found.old.endLsn || old.timeline !== found.old.timeline || choice.path !== found.choice.path) {
@@ -160,11 +167,19 @@ async function weigh(use: Returning, { found, kept }: { found: Found; kept: Salv
       name: 'service',
       value: `${cluster.service}: ${node.name} back as a standby of ${primary.name}, started by ${order.by}`,
     },
-    ...salvageRows(kept).map(([name, value]) => ({ name, value })),
+    ...givenUp(use, kept).map(([name, value]) => ({ name, value })),
     { name: 'way', value: `${choice.path}: ${choice.why}` },
     ...(choice.path === 'rewind' ? [{ name: 'if that does not do', value: `a new copy of ${primary.name}` }] : []),
   ];
   return quick({ summary: 'weigh the evidence' }).weighFacts({ source: cluster.source, facts });
+}
+
+function givenUp({ node }: Returning, kept: Salvage | undefined): [string, string][] {
+  if (kept) return salvageRows(kept);
+  return [
+    ['GIVEN UP', `whatever only ${node.name} has: it has no WAL that would tell, so nobody knows how much that is`],
+    ['kept in the vault', `nothing; copy ${node.dataDir} on its host before you agree, if it may be missed`],
+  ];
 }
 
 function resultOf(use: Returning, { path, found }: { path: RejoinResult['path']; found?: Found }): RejoinResult {

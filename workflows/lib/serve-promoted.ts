@@ -16,6 +16,8 @@ import type { Said, Switching } from './failing-over.ts';
 import { sectionsOf, spansOf, timed } from './failing-over.ts';
 import { at, lookAt, taskOf } from './nodes.ts';
 import { whenLonger } from './patience.ts';
+import type { Marked } from './behind-promotion.ts';
+import { attended, mark, orTold, tellAlone } from './behind-promotion.ts';
 import { leaveSite } from './failover-sites.ts';
 import { followPromoted, othersOf } from './other-standbys.ts';
 import { report } from './report.ts';
@@ -52,30 +54,26 @@ export function serve(use: Switching, what: Serving): Promise<FailoverResult> {
 }
 
 async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
-  const { cluster, service, to, traffic, mover, said, journal, clock } = use;
+  const { cluster, service, to, traffic, said, journal, clock } = use;
   const promotion = await promote(use, what);
   checkFork(use, promotion, what);
-  const marked = await timed(use, `write a marker on ${to.name}`, () =>
-    at(to, `write a marker on ${to.name}`).writeMarker({
-      ...taskOf(cluster, to),
-      ...mover,
-      marker: `${mover.run}/after`,
-    }),
-  );
+  const marked = await orTold(use, `write a marker on ${to.name}`, () => mark(use));
   const others = othersOf(use, what.states);
   // Beside the traffic: what a standby that hangs takes is no outage.
   const following = followPromoted(use, others, { promotion, marked });
   // A primary that waits for a standby acknowledges nothing before it has one.
-  const waits = (stateOf(what.states, to.name).settings?.['synchronous_standby_names'] ?? '') !== '';
-  const early = waits && what.rejoin ? await rejoin(use, what, marked) : undefined;
+  const early = what.rejoin && waits(use, what) ? await rejoin(use, what, marked) : undefined;
   const address = nodeAddress(to);
   await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100, to.site));
   const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
   clock.stop();
-  await timed(use, `checkpoint ${to.name}`, () => at(to, `checkpoint ${to.name}`).checkpointNode(taskOf(cluster, to)));
+  const flush = `checkpoint ${to.name}`;
+  await orTold(use, flush, () => at(to, flush).checkpointNode(taskOf(cluster, to)));
   if (others.length > 0) said.others = await following;
+  await acknowledgeAlone(use, what, early);
   const rejoined = early ?? (what.rejoin ? await rejoin(use, what, marked) : undefined);
   await measure(use, what, promotion);
+  tellAlone(use);
   const checks = await lastChecks(use, address);
   const left = what.rejoin ? await leaveSite(use) : [];
   const result: FailoverResult = {
@@ -83,11 +81,24 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
     ...{ approvals: what.approvals, promotion, traffic: traffic.moved(), outageMs, rtoMs, checks },
     ...foundOf(said),
     steps: said.steps.map(({ name, ms }) => ({ name, ms })),
-    next: [...left, ...nextSteps(use, rejoined)],
+    next: [...attended(use), ...left, ...nextSteps(use, rejoined)],
   };
   const { facts } = use;
   const stored = await report({ kind: 'failover', journal, facts, done: true, sections: sectionsOf(use), spans: spansOf(said) }); // prettier-ignore
   return stored ? { ...result, report: stored } : result;
+}
+
+/** It has brought along that its commits wait for somebody. */
+function waits({ to }: Switching, { states }: Serving): boolean {
+  return (stateOf(states, to.name).settings?.['synchronous_standby_names'] ?? '') !== '';
+}
+
+/** Those who should have come are not there: what was promoted is told not to wait for them. */
+async function acknowledgeAlone(use: Switching, what: Serving, early: Following | undefined): Promise<void> {
+  const { to, said } = use;
+  const came = [...(early ? [early] : []), ...(said.others ?? [])];
+  if (!waits(use, what) || came.length === 0 || came.some(({ ok }) => ok)) return;
+  await orTold(use, `let ${to.name} acknowledge alone`, () => promote(use, { ...what, rejoin: false, states: [] }));
 }
 
 /** What only some runs have. */
@@ -100,7 +111,7 @@ function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined, others }: Sa
  * Looked at for as long as it takes: that it takes long is told to people, and is no reason to do anything else. Only when the candidate was
  * seen not to be asked is what came before taken back.
  */
-async function promote(use: Switching, { timeline, lsn, states }: Serving): Promise<Promotion> {
+async function promote(use: Switching, { timeline, lsn, states, rejoin: comes }: Serving): Promise<Promotion> {
   const { cluster, from, to, mover, journal, notices, said, undo } = use;
   const what = `promote ${to.name}`;
   const then = (): void => {
@@ -113,7 +124,8 @@ async function promote(use: Switching, { timeline, lsn, states }: Serving): Prom
   };
   journal.note('point of no return');
   const others = othersOf(use, states).map(({ name }) => name);
-  const order = { ...taskOf(cluster, to), ...mover, timeline, lsn, followers: [from.name, ...others] };
+  const followers = [from.name, ...others];
+  const order = { ...taskOf(cluster, to), ...mover, timeline, lsn, followers, alone: !comes && others.length === 0 };
   const patience = { afterMs: PATIENCE_MS, summary: `patience: ${what}`, then };
   let isAsked = true;
   try {
@@ -157,11 +169,7 @@ async function measure(use: Switching, { mode, states }: Serving, promotion: Pro
 }
 
 /** The service works without it: what fails here is told, and is no failure of the run. */
-async function rejoin(
-  use: Switching,
-  { states }: Serving,
-  marked: { marker: string; lsn: Lsn; timeline: number },
-): Promise<Following> {
+async function rejoin(use: Switching, { states }: Serving, marked: Marked | undefined): Promise<Following> {
   const { cluster, from, to, mover, journal, said } = use;
   // Slots that those had there who follow another one now: they would keep its WAL for ever.
   const stale = [to, ...othersOf(use, states)].flatMap(({ name }) => stateOf(states, name).receiver?.slot ?? []);
@@ -173,7 +181,9 @@ async function rejoin(
         ...mover,
         ...(stale.length === 0 ? {} : { dropSlots: stale }),
       });
-      return acts.awaitFollowing({ ...taskOf(cluster, from), ...marked, withinMs: FOLLOW_MS });
+      // Without one nothing would prove it: it is tried once more.
+      const known = marked ?? (await mark(use));
+      return acts.awaitFollowing({ ...taskOf(cluster, from), ...known, withinMs: FOLLOW_MS });
     });
   } catch (error) {
     const check: Check = { name: 'starts', ok: false, expected: `a standby of ${to.name}`, found: messageOf(error) };
@@ -192,7 +202,11 @@ async function lastChecks({ service, to, journal }: Switching, address: string):
   const order = { source: service.source, service: service.service, at: address };
   for (let time = 1; ; time++) {
     const acts = quick({ summary: `check ${address}`, taskQueue: hostQueue(to.host) });
-    const checks = await acts.checkService(order);
+    const checks = await acts
+      .checkService(order)
+      .catch((error: unknown): Check[] => [
+        { name: 'checks of the service', ok: false, expected: 'an answer', found: messageOf(error).slice(0, 300) },
+      ]);
     const bad = checks.filter(({ ok }) => !ok);
     if (bad.length === 0) return checks;
     if (time === CHECK_TIMES) {

@@ -76,7 +76,9 @@ async function judge(use: FailingOver, known?: NodeFacts): Promise<Judged> {
   const states = await lookAtAll(cluster);
   const from = known ?? lostPrimary(use, states);
   const outside = await Promise.all([lookAt(cluster, from, { from: to.host }), lookAt(cluster, from, { from: 'any' })]);
-  const diagnosis = diagnose([stateOf(states, from.name), ...outside], stateOf(states, to.name));
+  // What one host sees is said once.
+  const others = outside.slice(from.host === to.host ? 1 : 0);
+  const diagnosis = diagnose([stateOf(states, from.name), ...others], stateOf(states, to.name));
   const gone: Check = {
     name: 'primary is gone',
     ok: diagnosis.agreed,
@@ -105,6 +107,8 @@ function lostPrimary({ cluster, to }: FailingOver, states: readonly NodeState[])
 
 function hintOf({ order }: FailingOver, { diagnosis }: Judged): string {
   if (diagnosis.agreed) return 'mend that, then start it again';
+  if (diagnosis.outage === 'unknown')
+    return 'nobody can tell: the workers that did not look have to run; lifeboat status';
   return `it lives: lifeboat failover ${order.service} --to ${order.to} --planned, or stop it first`;
 }
 

@@ -121,6 +121,8 @@ export interface NodeState {
   by: string;
   /** A server runs on the data directory; absent: not looked at from there. */
   running?: boolean;
+  /** Nobody looked: the worker that was asked did not come for it, or could not. Nothing is known by that. */
+  unseen?: true;
   /** It takes sessions and answers them in time. */
   answers: boolean;
   /** Why it does not: silent takes a connection and says nothing; denied lives, and takes no session of ours. */

@@ -15,11 +15,11 @@ export interface FenceResult {
 }
 
 /** What has happened to a primary, as far as several observers can tell. */
-export type Outage = 'serving' | 'stopped' | 'frozen' | 'unreachable' | 'overloaded';
+export type Outage = 'serving' | 'stopped' | 'frozen' | 'unreachable' | 'overloaded' | 'unknown';
 
 export interface Diagnosis {
   outage: Outage;
-  /** Nobody sees it serve, and its standby does not hear of it. */
+  /** Half of those who were asked or more have looked, none sees it serve, and its standby does not hear of it. */
   agreed: boolean;
   why: string[];
 }
@@ -36,26 +36,30 @@ export function hearsPrimary(
 
 /**
  * From looks of several observers at the primary (its own worker, the candidate's, a third), and the candidate's own word: one
- * observer that gets an answer outweighs all others.
+ * observer that gets an answer outweighs all others. A look that did not take place is no sign that it is gone.
  */
 export function diagnose(primary: readonly NodeState[], candidate: NodeState): Diagnosis {
-  const why = primary.map(({ by, answers, role, trouble, running }) =>
-    answers
-      ? `seen from ${by}: a ${role} that answers`
-      : running === false
-        ? `seen from ${by}: no server runs`
-        : `seen from ${by}: ${trouble?.found ?? 'nothing'}`,
-  );
+  const why = primary.map(describeLook);
+  const looks = primary.filter(({ unseen }) => !unseen);
+  const isSeen = looks.length > 0 && looks.length * 2 >= primary.length;
+  if (!isSeen) why.push(`only ${looks.length} of ${primary.length} looks took place`);
   const hears = hearsPrimary(candidate.receiver);
   why.push(`${candidate.node} ${hears ? 'hears' : 'does not hear'} its primary`);
   const serves = primary.some(({ answers, role, trouble }) =>
     answers ? role === 'primary' : trouble?.kind === 'denied',
   );
   const down = primary.some(({ running }) => running === false);
-  const outage = serves ? 'serving' : down ? 'stopped' : troubleOf(primary);
+  const outage = serves ? 'serving' : down ? 'stopped' : isSeen ? troubleOf(looks) : 'unknown';
   // A server that is seen not to run cannot be heard: what the receiver says is older than that.
-  const agreed = !serves && primary.length > 0 && (down || !hears);
+  const agreed = !serves && (down || (isSeen && !hears));
   return { outage, agreed, why };
+}
+
+function describeLook({ by, unseen, answers, role, trouble, running }: NodeState): string {
+  if (answers) return `seen from ${by}: a ${role} that answers`;
+  const found = trouble?.found ?? 'nothing';
+  if (unseen) return `not looked at from ${by === 'any' ? 'any other host' : by}: ${found}`;
+  return `seen from ${by}: ${running === false ? 'no server runs' : found}`;
 }
 
 function troubleOf(primary: readonly NodeState[]): Outage {

@@ -62,6 +62,8 @@ export interface Promotion {
   oldTimeline: number;
   forkLsn: Lsn;
   at: string;
+  /** synchronous_standby_names that it had brought along, and that nobody answers to: it was emptied. */
+  waitedFor?: string;
 }
 
 /** What a failure of a promotion says when the server was not asked to be promoted. */

@@ -19,7 +19,7 @@ export interface OutageState {
   sinceMs?: number;
   /** Since when the primary is agreed to be gone, without a break. */
   goneMs?: number;
-  /** Since when it is seen to be dead or to stand still, without a break: before that it may have written. */
+  /** Since when its own host sees that no server runs, without a break: before that it may have written. */
   stoppedMs?: number;
   /** Beginnings of earlier outages of a primary that was gone. */
   begun: number[];
@@ -71,7 +71,7 @@ export function advance(
     state.begun = [...recent(before.begun, rules, nowMs), nowMs];
   }
   if (!gone) delete state.goneMs;
-  if (isStill(outage)) state.stoppedMs = before.stoppedMs ?? nowMs;
+  if (verdict.stopped) state.stoppedMs = before.stoppedMs ?? nowMs;
   else delete state.stoppedMs;
   return due(state, { rules, nowMs, gone });
 }
@@ -133,13 +133,9 @@ function startOrAsk(state: OutageState, rules: OutageRules, nowMs: number): Outa
 }
 
 /**
- * Until when the primary may have written, where that is known: a process that is dead, or stands still, writes nothing from then on. One
- * that is only not reached may go on with clients of its own site.
+ * Until when the primary may have written, where that is known: by its own host, which sees that no server runs. One that others do not
+ * reach, whose port refuses them, or that answers no question, may go on with the sessions that it has.
  */
-export function lastWriteMs({ outage, stoppedMs }: OutageState): number | undefined {
-  return isStill(outage) ? stoppedMs : undefined;
-}
-
-function isStill(outage: Outage): boolean {
-  return outage === 'process-dead' || outage === 'frozen';
+export function lastWriteMs({ stoppedMs }: OutageState): number | undefined {
+  return stoppedMs;
 }

@@ -59,7 +59,7 @@ export const OUTAGES = [
 export type Outage = (typeof OUTAGES)[number];
 
 /** Those of which a failover is the cure; in all others the primary lives, or nobody can tell. */
-export const GONE = ['process-dead', 'host-dead', 'site-cut', 'frozen'] as const;
+const GONE = ['process-dead', 'host-dead', 'site-cut', 'frozen'] as const;
 export type GoneOutage = (typeof GONE)[number];
 
 export function isGone(outage: Outage): outage is GoneOutage {
@@ -72,6 +72,8 @@ export interface OutageVerdict {
   primary: string;
   /** It is gone for the majority of all observers, and a standby that could take over does not hear it either. */
   agreed: boolean;
+  /** Its own host sees that no server runs: nothing is written there. Absent: it may write, whatever others see of it. */
+  stopped?: true;
   /** Standby that could take over; absent when none answers. */
   candidate?: string;
   /** One line for each observer, and why it is not agreed. */
@@ -146,7 +148,9 @@ export function judgeOutage(question: OutageQuestion): OutageVerdict {
   ];
   const agreed = isGone(outage) && objections.length === 0;
   const why = [...witnesses.map(describeSight), ...silentOnes(question), ...(isGone(outage) ? objections : [])];
-  return { outage, primary, agreed, why, ...(candidate === undefined ? {} : { candidate }) };
+  const isStopped = isGone(outage) && witnesses.some(({ running }) => running === false);
+  const more = { ...(isStopped ? { stopped: true as const } : {}), ...(candidate === undefined ? {} : { candidate }) };
+  return { outage, primary, agreed, why, ...more };
 }
 
 /** Nothing of ours gets anything out of it. One that answers `denied` lives. */

@@ -79,6 +79,7 @@ export function chooseRejoin(old: OldNode, now: WalTrace): RejoinChoice {
   const discards = {
     ...(forkLsn === undefined ? {} : { forkLsn }),
     ...(beyond === undefined ? {} : { salvageFromLsn: beyond }),
+    ...(beyond === undefined && !seen.isKnown ? { untold: true as const } : {}),
   };
   const unfit = brokenBy(old, now) ?? unknownBy(old, seen);
   if (unfit !== undefined) return { path: 'reseed', why: unfit, ...discards };
@@ -100,6 +101,8 @@ interface Seen {
   forkLsn: Lsn | undefined;
   /** From where on it has what the primary has not. */
   beyond: Lsn | undefined;
+  /** Its WAL says what it has. */
+  isKnown: boolean;
 }
 
 function seenOf(old: OldNode, now: WalTrace): Seen {
@@ -109,7 +112,7 @@ function seenOf(old: OldNode, now: WalTrace): Seen {
   const forkLsn = content.is === 'other' ? undefined : fork?.forkLsn;
   const isKnown = fork !== undefined && content.is !== 'unknown' && endLsn !== undefined;
   const beyond = isKnown ? beyondOf({ content, forkLsn, old: { ...old, endLsn }, now }) : walFromLsn;
-  return { fork, content, forkLsn, beyond };
+  return { fork, content, forkLsn, beyond, isKnown };
 }
 
 /** What keeps it from being known what it has. */

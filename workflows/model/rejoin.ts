@@ -75,8 +75,10 @@ export interface RejoinChoice {
   why: string;
   /** Where the primary went on without it; absent: it is not known. */
   forkLsn?: Lsn;
-  /** Something that only it has is given up: from here on. Absent: nothing is. */
+  /** Something that only it has is given up: from here on. Absent: nothing is, or nobody can tell. */
   salvageFromLsn?: Lsn;
+  /** Nobody can tell what only it has, for it has no WAL that would: that is given up, too. */
+  untold?: true;
 }
 
 /** What an old primary wrote that nobody else has, kept in the vault. */

@@ -15,6 +15,7 @@ import { look } from './state.ts';
 export const pgbouncerSwitch = defineSwitch<Options>({
   kind: 'pgbouncer',
   schema,
+  onHost: 'the file with its entries',
   describe: (options) => `${options.databases.join(', ')} of ${placeOf({ name: '', options })}`,
   weighted: () => false,
   open: (name, options, run) => {

@@ -26,6 +26,8 @@ const TOKEN = /\[lifeboat token (\d{1,15})\]$/;
 const DESCRIPTION_MOST = 1024;
 /** The service keeps no more (Parameter Store, "Working with parameter versions"), oldest first. */
 const PAGE = 50;
+/** Each one more needs another writer in the same moment. */
+const MENDS = 5;
 
 export class SsmSession implements SwitchSession {
   readonly #client: SSMClient;
@@ -46,7 +48,7 @@ export class SsmSession implements SwitchSession {
 
   async move(move: Move): Promise<void> {
     this.#checkWish(move.to);
-    const versions = await this.#versions();
+    const versions = await this.#mended(await this.#versions());
     if (stillToDo(this.#name, this.#observe(versions), move) === 'nothing') return;
     const before = newestOf(versions);
     const [site = this.#options.stopped] = Object.keys(move.to);
@@ -137,6 +139,24 @@ export class SsmSession implements SwitchSession {
   }
 
   /**
+   * What an older run wrote over a newer one, and died before it could take that back, is taken back by whoever comes next. Another one that
+   * writes meanwhile is written over by this in turn, so it is looked at again.
+   */
+  async #mended(versions: readonly Version[]): Promise<readonly Version[]> {
+    let now = versions;
+    for (let time = 0; time < MENDS; time++) {
+      const standing = standingOf(now);
+      if (standing === newestOf(now)) return now;
+      await this.#put(standing.value, standing.description);
+      now = await this.#versions();
+    }
+    throw failure('Busy', `switch ${this.#name}: others write it all the time`, {
+      ...{ place: this.#place, expected: 'nobody else', found: `version ${newestOf(now).version}` },
+      hint: 'it is tried again by itself',
+    });
+  }
+
+  /**
    * Somebody wrote between our look and our write, and was written over. What a newer run, or a person, had said is said again;
    * what an older one had said is gone, as it should be.
    */
@@ -160,6 +180,18 @@ function newestOf(versions: readonly Version[]): Version {
   const newest = versions.at(-1);
   if (!newest) throw failure('Bug', 'a parameter without a version');
   return newest;
+}
+
+/** The newest version that no run wrote with a number below one that was there by then. */
+function standingOf(versions: readonly Version[]): Version {
+  let standing = newestOf(versions);
+  let highest = 0;
+  for (const each of versions) {
+    // Somebody who sets it by hand leaves the number out.
+    if (each.token === 0 || each.token >= highest) standing = each;
+    highest = Math.max(highest, each.token);
+  }
+  return standing;
 }
 
 function versionOf({ Version = 0, Value = '', Description = '' }: ParameterHistory): Version {
