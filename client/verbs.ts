@@ -133,6 +133,11 @@ export const VERBS: readonly Verb[] = [
     summary: 'bring one WAL file from the vault to a server (restore_command)',
     load: () => import('./commands/wal-fetch.ts'),
   },
+  {
+    name: 'report verify',
+    summary: 'say whether a report is what was written, without asking anybody',
+    load: () => import('./commands/report-verify.ts'),
+  },
   { name: 'status', summary: 'list runs, or show and follow one', load: () => import('./commands/status.ts') },
   {
     name: 'approve',

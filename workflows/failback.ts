@@ -3,12 +3,13 @@ import { Approvals } from './lib/approval.ts';
 import type { BegunService } from './lib/begin-service.ts';
 import { beginService } from './lib/begin-service.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
-import { spansOf, timed } from './lib/failing-over.ts';
+import { timed } from './lib/failing-over.ts';
 import { lookAtAll, nodeOf } from './lib/nodes.ts';
 import { rejoinNode } from './lib/rejoin-node.ts';
 import type { RejoinSaid } from './lib/rejoining.ts';
-import { refuseDuringFailover, rejoinSections } from './lib/rejoining.ts';
+import { refuseDuringFailover } from './lib/rejoining.ts';
 import { report } from './lib/report.ts';
+import { rejoinTold } from './lib/service-report.ts';
 import { nowMs } from './lib/time.ts';
 import type { NodeFacts, NodeState } from './model/cluster.ts';
 import { candidateOf } from './model/cluster.ts';
@@ -41,7 +42,10 @@ export async function failback(given: FailbackOrder): Promise<FailbackResult> {
   const approvals = new Approvals(journal);
   const said: RejoinSaid = { why: [], steps: [] };
   const more: ReportSection[] = [];
-  const sections = (): ReportSection[] => [...more, ...rejoinSections(said)];
+  const told = (next: string[] = []): ReturnType<typeof rejoinTold> => {
+    const known = rejoinTold(said, { order, cluster, node: order.to });
+    return { ...known, sections: [...more, ...(known.sections ?? [])], next };
+  };
   try {
     return await conclude(
       journal,
@@ -56,7 +60,7 @@ export async function failback(given: FailbackOrder): Promise<FailbackResult> {
         more.push(soakSection(node, soak));
         const failover = await timed({ journal, said }, `switch over to ${node.name}`, () => switchOver(begun, node));
         more.push(failoverSection(failover));
-        const stored = await report({ kind: 'failback', journal, facts, done: true, sections: sections(), spans: spansOf(said) }); // prettier-ignore
+        const stored = await report({ kind: 'failback', journal, facts, done: true, ...told(failover.next) });
         const result = { service: order.service, node: node.name, rejoin, soak, failover };
         return stored ? { ...result, report: stored } : result;
       },
@@ -66,8 +70,7 @@ export async function failback(given: FailbackOrder): Promise<FailbackResult> {
           notices.send({ severity: 'critical', title: `failback of ${order.service} failed`, body: messageOf(error) });
         },
         finish: async (error) => {
-          if (said.begun)
-            await report({ kind: 'failback', journal, facts, error, sections: sections(), spans: spansOf(said) });
+          if (said.begun) await report({ kind: 'failback', journal, facts, error, ...told() });
         },
       },
     );
@@ -159,7 +162,7 @@ function failoverSection({ from, to, zeroLoss, outageMs, report: stored }: Failo
       ['from, to', `${from}, ${to}`],
       ['lost', zeroLoss?.ok ? `nothing: ended and forked at ${zeroLoss.forkLsn}` : 'not proven'],
       ['nobody served for', formatDuration(outageMs)],
-      ['its report', stored?.key ?? 'none'],
+      ['its report', stored ? `${stored.key}, head ${stored.head ?? 'unknown'}` : 'none'],
     ],
   };
 }

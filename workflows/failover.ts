@@ -2,10 +2,10 @@ import { Approvals } from './lib/approval.ts';
 import { beginService } from './lib/begin-service.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
 import type { FailingOver, Said } from './lib/failing-over.ts';
-import { sectionsOf, spansOf } from './lib/failing-over.ts';
 import { plannedFailover } from './lib/planned-failover.ts';
 import { report } from './lib/report.ts';
 import { startRtoClock } from './lib/rto-clock.ts';
+import { failoverTold } from './lib/service-report.ts';
 import { nowMs } from './lib/time.ts';
 import { unplannedFailover } from './lib/unplanned-failover.ts';
 import { candidateOf } from './model/cluster.ts';
@@ -43,14 +43,7 @@ export async function failover(given: FailoverOrder): Promise<FailoverResult | F
         finish: async (error) => {
           // An order that was refused has touched nothing, and leaves nothing.
           if (!said.begun) return;
-          await report({
-            kind: 'failover',
-            journal,
-            facts,
-            error,
-            sections: sectionsOf({ said }),
-            spans: spansOf(said),
-          });
+          await report({ kind: 'failover', journal, facts, error, ...failoverTold({ ...begun, said }) });
         },
       },
     );

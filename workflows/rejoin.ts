@@ -1,11 +1,11 @@
 import { Approvals } from './lib/approval.ts';
 import { beginService } from './lib/begin-service.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
-import { spansOf } from './lib/failing-over.ts';
 import { rejoinNode } from './lib/rejoin-node.ts';
 import type { RejoinSaid } from './lib/rejoining.ts';
-import { refuseDuringFailover, rejoinSections } from './lib/rejoining.ts';
+import { refuseDuringFailover } from './lib/rejoining.ts';
 import { report } from './lib/report.ts';
+import { rejoinTold } from './lib/service-report.ts';
 import { candidateOf } from './model/cluster.ts';
 import type { RejoinOrder, RejoinResult } from './model/rejoin.ts';
 
@@ -22,6 +22,7 @@ export async function rejoin(given: RejoinOrder): Promise<RejoinResult> {
   delete journal.progress.rto;
   const approvals = new Approvals(journal);
   const said: RejoinSaid = { why: [], steps: [] };
+  const told = (): ReturnType<typeof rejoinTold> => rejoinTold(said, { order, cluster, node: order.node });
   try {
     return await conclude(
       journal,
@@ -29,7 +30,7 @@ export async function rejoin(given: RejoinOrder): Promise<RejoinResult> {
         const node = candidateOf(cluster, order.node);
         await refuseDuringFailover(order.service);
         const result = await rejoinNode({ ...begun, node, approvals, undo, said });
-        const stored = await report({ kind: 'rejoin', journal, facts, done: true, sections: rejoinSections(said), spans: spansOf(said) }); // prettier-ignore
+        const stored = await report({ kind: 'rejoin', journal, facts, done: true, ...told() });
         return stored ? { ...result, report: stored } : result;
       },
       {
@@ -43,7 +44,7 @@ export async function rejoin(given: RejoinOrder): Promise<RejoinResult> {
         },
         finish: async (error) => {
           if (!said.begun) return;
-          await report({ kind: 'rejoin', journal, facts, error, sections: rejoinSections(said), spans: spansOf(said) });
+          await report({ kind: 'rejoin', journal, facts, error, ...told() });
         },
       },
     );

@@ -30,7 +30,7 @@ export type { CronFields } from './cron.ts';
 export { parseCron } from './cron.ts';
 export { initialise } from './init.ts';
 export type { Initialised } from './init.ts';
-export { loadKeys } from './keys.ts';
+export { loadKeys, loadSigners, signersOf } from './keys.ts';
 export { payloadConverter } from './payload-codec.ts';
 export { problemsOf } from './problem.ts';
 export { temporalConnect } from './temporal.ts';

@@ -1,2 +1,6 @@
+export type { ReportVerdict, VerifyWishes } from './verify.ts';
+export { verifyReport } from './verify.ts';
 export { renderHtml } from './html.ts';
 export { bytesText, spanText } from './text.ts';
+export type { WrittenReport } from './written.ts';
+export { writeForms } from './written.ts';

@@ -4,6 +4,11 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => names[character] ?? character);
 }
 
+/** Text made safe for a cell of a Markdown table: one line, and nothing in it is markup. */
+export function escapeMarkdown(text: string): string {
+  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').replaceAll(/[\\|<>`*_[\]]/g, '\\$&');
+}
+
 /** "1.23 s", "12 min 3 s", "1 h": short enough for a headline. */
 export function spanText(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;

@@ -80,10 +80,28 @@ function laneSvg(report: Picture, place: { lane: string; top: number; scale: Sca
     `<text class="lane" x="4" y="${top + 60}">${escapeHtml(lane)}</text>`,
     ...mine(report.series).map((series) => curve(series, top, scale)),
     ...mine(report.spans).map((span) => bar(span, top, scale)),
-    ...mine(report.events).map((event, index) =>
-      mark(event, { top: top + (index % 3) * 13, laneBottom: top + LANE_HEIGHT - 8, scale }),
-    ),
+    ...marks(mine(report.events), top, scale),
   ].join('\n');
+}
+
+const NAME_ROWS = 3;
+const LETTER_WIDTH = 6.2;
+
+/** Each is named where there is room for the name; the others say it when they are pointed at, and in the table. */
+function marks(events: ReportEvent[], top: number, scale: Scale): string[] {
+  const taken = Array.from({ length: NAME_ROWS }, () => Number.NEGATIVE_INFINITY);
+  return events.map((event) => {
+    const x = scale.x(event.at);
+    const width = event.what.length * LETTER_WIDTH;
+    const from = isAtRight(x) ? x - 5 - width : x + 5;
+    const row = taken.findIndex((end) => from > end);
+    if (row >= 0) taken[row] = from + width;
+    return mark(event, { top: top + Math.max(row, 0) * 13, laneBottom: top + LANE_HEIGHT - 8, scale, named: row >= 0 });
+  });
+}
+
+function isAtRight(x: number): boolean {
+  return x > WIDTH * 0.7;
 }
 
 function curve(series: ReportSeries, top: number, scale: Scale): string {
@@ -102,20 +120,28 @@ function bar(span: ReportSpan, top: number, scale: Scale): string {
   const x = scale.x(span.from);
   const width = Math.max(scale.x(span.to) - x, 2);
   const label = escapeHtml(span.label);
-  const fits = width > span.label.length * 6.2;
+  const fits = width > span.label.length * LETTER_WIDTH;
   return [
     `<rect class="bar ${span.tone}" x="${x.toFixed(1)}" y="${top + 46}" width="${width.toFixed(1)}" height="22" rx="4"><title>${label}</title></rect>`,
     fits ? `<text class="inside" x="${(x + 6).toFixed(1)}" y="${top + 61}">${label}</text>` : '',
   ].join('');
 }
 
-function mark(event: ReportEvent, place: { top: number; laneBottom: number; scale: Scale }): string {
-  const { top, laneBottom, scale } = place;
+interface MarkPlace {
+  top: number;
+  laneBottom: number;
+  scale: Scale;
+  named: boolean;
+}
+
+function mark(event: ReportEvent, { top, laneBottom, scale, named }: MarkPlace): string {
   const x = scale.x(event.at);
-  const atRight = x > WIDTH * 0.7;
+  const atRight = isAtRight(x);
   const anchor = atRight ? 'end' : 'start';
+  const line = `<line class="stroke ${event.tone}" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top + 4}" y2="${laneBottom}"><title>${escapeHtml(event.what)}</title></line>`;
+  if (!named) return line;
   return [
-    `<line class="stroke ${event.tone}" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top + 4}" y2="${laneBottom}"/>`,
+    line,
     `<text class="note ${event.tone}" x="${(x + (atRight ? -5 : 5)).toFixed(1)}" y="${top + 14}" text-anchor="${anchor}">${escapeHtml(event.what)}</text>`,
   ].join('');
 }

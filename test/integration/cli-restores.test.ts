@@ -16,6 +16,7 @@ import type {
   WalAnswer,
 } from '../../workflows/model/results.ts';
 import { changesOf, contentsOf } from '../support/bad-input.ts';
+import { checkedReport } from '../support/checked-report.ts';
 import { ask, lines, until } from '../support/cli-ask.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
 import { withLifeboat } from '../support/lifeboat.ts';
@@ -124,6 +125,11 @@ async function restores(t: TestContext, world: Lifeboat): Promise<void> {
       ],
     );
     assert.deepEqual((await readdir(world.scratch)).filter((name) => name !== 'reports').sort(), before);
+    const sealed = await checkedReport(world, result.report);
+    assert.deepEqual([sealed.drill, sealed.kind, sealed.rto?.elapsedMs], [true, 'drill', result.rtoMs]);
+    // Those of the restores before it stand in the same folder.
+    const all = await ask<{ reports: unknown[] }>(world, 'report', 'verify', join(world.scratch, 'reports'));
+    assert.ok(all.reports.length >= 3);
   });
   await t.test(
     'reachable: the moment that was restored is on the map, and one before the first base is not',
@@ -135,7 +141,8 @@ async function restores(t: TestContext, world: Lifeboat): Promise<void> {
       assert.ok(!isReached(followed, { kind: 'time', time: '2001-01-01T00:00:00Z', inclusive: true }));
       assert.match(await lines(world, 'reachable', 'shop'), /^copy \S+\nTIMELINE .*\n1 \(default\) +\d{4}-/);
       const folder = join(world.scratch, 'reports');
-      const page = await readFile(join(folder, (await readdir(folder)).sort().at(-1) ?? ''), 'utf8');
+      const pages = (await readdir(folder)).filter((name) => name.endsWith('.html')).sort();
+      const page = await readFile(join(folder, pages.at(-1) ?? ''), 'utf8');
       assert.match(page, /<h2>Reachable moments, copy .*<svg .*timeline 1.*<title>reachable</s);
     },
   );

@@ -7,6 +7,8 @@ import { runningServer } from '../../activities/io/postgres/server.ts';
 import type { FailoverPreview, FailoverResult } from '../../workflows/model/failover.ts';
 import { lsnDistanceBytes } from '../../workflows/model/lsn.ts';
 import type { WalAnswer } from '../../workflows/model/results.ts';
+import { progressQuery } from '../../workflows/messages.ts';
+import { checkedReport } from '../support/checked-report.ts';
 import { ask } from '../support/cli-ask.ts';
 import { addressIn, Hammer, hammeredIn, isStandby } from '../support/failover-pair.ts';
 import type { FailoverScene } from '../support/failover-scene.ts';
@@ -28,21 +30,14 @@ async function switchOver(
   scene: FailoverScene,
   hammer: Hammer,
   { to, site }: { to: 'db-a' | 'db-b'; site: string },
-): Promise<void> {
+): Promise<FailoverResult> {
   const { a, b, lb } = scene;
   const [next, last] = to === 'db-b' ? [b, a] : [a, b];
   const from = to === 'db-b' ? 'db-a' : 'db-b';
   await hammer.hits(from);
   const turns = hammer.turns().length;
-  const {
-    zeroLoss,
-    promotion,
-    rejoined,
-    others,
-    traffic,
-    loss,
-    next: then,
-  } = await resultOf(scene, '--to', site, '--planned');
+  const result = await resultOf(scene, '--to', site, '--planned');
+  const { zeroLoss, promotion, rejoined, others, traffic, loss, next: then } = result;
   await hammer.hits(to);
   assert.ok(zeroLoss?.ok);
   assert.equal(zeroLoss.shutdownEndLsn, zeroLoss.forkLsn);
@@ -63,6 +58,7 @@ async function switchOver(
   assert.equal(then.length, 1, then.join('; '));
   const [own] = await last.sql(`select count(*)::int as slots from pg_replication_slots where not active`);
   assert.equal(own?.['slots'], 0, 'a slot that nobody uses keeps WAL for ever');
+  return result;
 }
 
 /** Another standby follows whoever is the primary, by rows and by what the primary sees. */
@@ -105,7 +101,18 @@ test(
         !existsSync(join(scene.a.dataDir, 'lifeboat.epoch')) && !existsSync(join(scene.b.dataDir, 'lifeboat.epoch')),
       );
       await switchOver(scene, hammer, { to: 'db-b', site: 'west' });
-      await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
+      const back = await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
+      const { change, outage, steps, rpoMs } = await checkedReport(scene.world, back.report);
+      assert.deepEqual([change?.zeroLoss, rpoMs, outage?.ms], [back.zeroLoss, 0, back.outageMs]);
+      assert.deepEqual(change?.traffic, back.traffic);
+      const measured = steps?.map(({ name, before }) => [name, before?.runs]);
+      assert.deepEqual(
+        measured?.filter(([name]) => /traffic$|^stop db-/.test(String(name))),
+        [
+          ['stop the traffic', 1],
+          ['stop db-b', undefined],
+        ],
+      );
       const epochs = await Promise.all(
         [scene.a, scene.b].map(({ dataDir }) => readFile(join(dataDir, 'lifeboat.epoch'), 'utf8')),
       );
@@ -176,6 +183,10 @@ test('unplanned on PostgreSQL 15 without a vault that knows: taken back, then wi
     const refused = await world.cli([...WEB, '--to', 'west', '--unplanned', '--json']);
     assert.equal(refused.code, 5, refused.out);
     assert.match(JSON.stringify(refused.json['error']), /what is lost is unknown.*--break-glass/);
+    const { timeline } = await world.client.workflow.getHandle('failover/web').query(progressQuery);
+    const [, file = ''] = timeline.flatMap(({ what }) => /^report: (.*) on host /.exec(what) ?? []);
+    await ask(world, 'report', 'verify', file);
+    assert.match(await readFile(file, 'utf8'), /Failed: Precondition.*confirmed/s);
     assert.deepEqual((await lb.state()).traffic, { [addressIn(a)]: 100 });
     assert.ok(!existsSync(join(a.dataDir, 'standby.signal')), 'it is as it was found');
     await a.start();
@@ -192,8 +203,15 @@ test('unplanned on PostgreSQL 15 without a vault that knows: taken back, then wi
       return code === 0 ? (json['pending'] as { evidence: { hash: string } }).evidence.hash : undefined;
     });
     await ask(world, 'approve', 'failover/web', '--evidence', evidence, '--as', 'ben');
-    const { approvals } = (await world.client.workflow.getHandle('failover/web').result()) as FailoverResult;
+    const { approvals, report } = (await world.client.workflow.getHandle('failover/web').result()) as FailoverResult;
     assert.deepEqual(approvals.map(({ by }) => by), ['ben']); // prettier-ignore
+    const { change } = await checkedReport(world, report);
+    assert.deepEqual(change?.approvals, approvals);
+    assert.deepEqual([change?.breakGlass, change?.evidence?.hash], ['the site burns', approvals[0]?.hash]);
+    assert.match(
+      await readFile(report?.postMortem ?? '', 'utf8'),
+      /^## Causes$.*\| keep db-a away from every client/ms,
+    );
     assert.equal(await isStandby(b), false);
     assert.equal(await runningServer(a.dataDir), undefined);
   }),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NodeState } from '../../workflows/model/cluster.ts';
-import type { FailoverPreview } from '../../workflows/model/failover.ts';
+import type { FailoverPreview, FailoverResult } from '../../workflows/model/failover.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import { clusterOf, DB_C, END, goneState, primaryState, standbyState } from '../support/failover-answers.ts';
 import {
@@ -63,6 +63,17 @@ function assertPromoted(run: TestRun): void {
   assert.deepEqual(run.of('startNode')[0]?.dropSlots, ['by_hand']);
 }
 
+/** The report says what the answer says, and who agreed to what. */
+function assertReport(run: TestRun, result: FailoverResult, hash: string): void {
+  const [report] = run.of('writeReport');
+  assert.ok(report?.change);
+  const { change, steps, outage, next, rto } = report;
+  assert.deepEqual([change.approvals, change.evidence?.hash, change.epoch], [result.approvals, hash, 3]);
+  assert.deepEqual([change.traffic, change.plan?.to, change.promotion], [result.traffic, 'db-b', result.promotion]);
+  assert.deepEqual([next, outage?.ms, rto?.objectiveMs], [result.next, result.outageMs, 300_000]);
+  assert.deepEqual(steps?.map(({ name, ms }) => ({ name, ms })), result.steps); // prettier-ignore
+}
+
 test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     const told: Promise<void>[] = [];
@@ -88,6 +99,7 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
       assert.deepEqual(traffic.map(({ from }) => from), [HOME, HOME]); // prettier-ignore
       assert.ok(report && steps.length > 8);
       assertOrders(run);
+      assertReport(run, await result, evidence.hash);
     });
 
     tell('the other standbys follow the new primary; one that does not is named, and holds up nothing', async () => {
@@ -173,6 +185,10 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
         await endedWith(result, 'Integrity', /broken in the test/);
         assert.deepEqual(takenBack(run), undone);
         assert.deepEqual([board.moves, board.traffic()], [moves, EVERYBODY_AT(HOME)]);
+        const [report] = run.of('writeReport');
+        assert.equal(report?.outcome, 'failed');
+        // Over when traffic went where it had gone; nobody was without before it was stopped.
+        assert.equal(report?.outage?.to !== undefined, moves.length > 0);
         assert.ok(!run.names().includes('promoteNode') && !run.names().includes('startNode'));
       });
 

@@ -1,14 +1,12 @@
 import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import type { Approval, Evidence } from '../model/approval.ts';
-import { approvalSections } from '../model/approval-sections.ts';
 import type { ClusterFacts, NodeFacts, WalTail } from '../model/cluster.ts';
 import type { FailoverOrder, FailoverPlan, Following, Promotion, ZeroLossProof } from '../model/failover.ts';
 import type { Loss } from '../model/failover-loss.ts';
-import { describeLoss, describeTail } from '../model/failover-loss.ts';
 import type { FenceResult } from '../model/failover-verdict.ts';
 import { failure } from '../model/failure.ts';
 import type { Check } from '../model/recovery.ts';
-import type { ReportSection, ReportSpan } from '../model/report.ts';
+import type { ReportOutage, ReportSpan, ReportStep } from '../model/report.ts';
 import { formatDuration } from '../model/units.ts';
 import type { Approvals } from './approval.ts';
 import type { BegunService } from './begin-service.ts';
@@ -45,7 +43,12 @@ export interface Said {
   others?: Following[];
   /** What was not done behind the point of no return, and ended nothing. */
   wrong?: string[];
-  steps: { name: string; ms: number; from: string; to: string }[];
+  /** Since the traffic was stopped. */
+  outage?: ReportOutage;
+  traffic?: TrafficControl;
+  /** What a person does now. */
+  next?: string[];
+  steps: ReportStep[];
 }
 
 /** Who moves, for every node that is touched. */
@@ -127,44 +130,16 @@ export async function within<T>(limitMs: number, what: string, work: () => Promi
   }
 }
 
-export function sectionsOf({ said }: Pick<FailingOver, 'said'>): ReportSection[] {
-  const { plan, checks, zeroLoss, promotion, loss, lost, fence, steps, evidence, approvals } = said;
-  const followers = [...(said.rejoined ? [said.rejoined] : []), ...(said.others ?? [])];
-  const sections: ReportSection[] = [];
-  const add = (title: string, head: string[], rows: string[][]): void => void sections.push({ title, head, rows });
-  if (zeroLoss) add('Nothing is lost', ['', ''], proofRows(zeroLoss));
-  if (loss) add('Loss, as quoted before', ['', ''], [['', describeLoss(loss)]]);
-  if (lost) add('Loss, as measured behind it', ['', ''], [['', describeTail(lost)]]);
-  if (fence) add('Fence', ['step', 'outcome', 'seen'], fence.map(({ step, outcome, found }) => [step, outcome, found])); // prettier-ignore
-  if (promotion)
-    add(
-      'Promotion',
-      ['', ''],
-      [
-        ['node', promotion.node],
-        ['timeline', `${promotion.oldTimeline} to ${promotion.timeline}, at ${promotion.forkLsn}`],
-      ],
-    );
-  for (const { node, checks: seen } of followers) add(`${node} follows`, CHECK_HEAD, checkRows(seen));
-  add('Steps', ['step', 'took'], steps.map(({ name, ms }) => [name, formatDuration(ms)])); // prettier-ignore
-  if (checks) add('Checks', CHECK_HEAD, checkRows(checks));
-  if (plan)
-    add('Plan', ['step', 'taken back by'], plan.steps.map(({ what, undo, pointOfNoReturn }) => [what, pointOfNoReturn ? 'nothing: only forward from here' : (undo ?? '')])); // prettier-ignore
-  return [...sections, ...approvalSections({ evidence, approvals })];
+/** Nobody is served from here on; a repeat changes nothing. */
+export function beginOutage(said: Said, from = isoNow()): void {
+  said.outage ??= { from };
 }
 
-export const CHECK_HEAD = ['', 'check', 'expected', 'found'];
-
-export function checkRows(checks: readonly Check[]): string[][] {
-  return checks.map(({ ok, name, expected, found }) => [ok ? 'passed' : 'FAILED', name, expected, found]);
-}
-
-function proofRows(proof: ZeroLossProof): string[][] {
-  return [
-    ['the old primary ended at', `${proof.shutdownEndLsn} on timeline ${proof.timeline}`],
-    ['the new one had received', proof.receivedLsn],
-    ['its timeline begins at', `${proof.forkLsn}, as timeline ${proof.newTimeline}`],
-  ];
+/** Clients are served again. */
+export function endOutage({ outage }: Said): void {
+  if (!outage || outage.to !== undefined) return;
+  outage.to = isoNow();
+  outage.ms = Date.parse(outage.to) - Date.parse(outage.from);
 }
 
 export function spansOf({ steps }: Pick<Said, 'steps'>): ReportSpan[] {

@@ -24,6 +24,8 @@ export class Journal {
   waitedMs = 0;
   /** What has to be done before the run says that it has ended; it takes moments, and never fails the run. */
   closing: ((outcome: 'done' | 'failed' | 'cancelled') => Promise<void>) | undefined;
+  /** Entries that came before those that are kept. */
+  eventsBefore = 0;
   #searchable = false;
 
   constructor(source: string) {
@@ -66,7 +68,10 @@ export class Journal {
   note(what: string): void {
     const { timeline } = this.progress;
     timeline.push({ at: isoNow(), what });
-    if (timeline.length > MOST_ENTRIES) timeline.shift();
+    if (timeline.length > MOST_ENTRIES) {
+      timeline.shift();
+      this.eventsBefore += 1;
+    }
     this.#show();
   }
 

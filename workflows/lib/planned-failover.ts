@@ -11,7 +11,7 @@ import { hostQueue } from '../model/names.ts';
 import type { Check } from '../model/recovery.ts';
 import { quick } from '../options.ts';
 import type { FailingOver, Switching } from './failing-over.ts';
-import { moverOf, refuseUnless, timed, within } from './failing-over.ts';
+import { beginOutage, endOutage, moverOf, refuseUnless, timed, within } from './failing-over.ts';
 import { at, lookAtAll, nodeOf, taskOf } from './nodes.ts';
 import { permitted } from './permission.ts';
 import { raiseSite } from './failover-sites.ts';
@@ -39,7 +39,7 @@ export async function plannedFailover(use: FailingOver): Promise<FailoverResult 
   refuseUnless(checks, cluster, hintOf(use, first));
   if (!from) throw failure('Bug', 'checks hold without a primary');
   for (const warning of first.warnings) journal.note(`note: ${warning}`);
-  const traffic = await TrafficControl.open(use, to.site);
+  const traffic = (said.traffic = await TrafficControl.open(use, to.site));
   refuseUnless(
     trafficChecks(traffic.found, { from, switches: use.service.traffic }),
     cluster,
@@ -120,10 +120,14 @@ async function prepare(use: Switching): Promise<void> {
 
 /** Nobody is served from here on. Whatever fails, or takes too long, is taken back to the last step. */
 function takeDown(use: Switching): Promise<{ control: ControlFacts; received: Lsn }> {
-  const { cluster, from, to, traffic, mover, undo } = use;
+  const { cluster, from, to, traffic, mover, undo, said } = use;
   const task = { ...taskOf(cluster, from), ...mover };
   return within(cluster.limits.outageMs, `to take ${from.name} down`, async () => {
-    undo.push('send the traffic where it went', () => traffic.putBack());
+    beginOutage(said);
+    undo.push('send the traffic where it went', async () => {
+      await traffic.putBack();
+      endOutage(said);
+    });
     await timed(use, 'stop the traffic', () => traffic.stop());
     undo.push(`let ${from.name} write`, () => at(from, `let ${from.name} write`).unquiesceNode(task));
     await timed(use, `quiesce ${from.name}`, async () => {

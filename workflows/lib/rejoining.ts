@@ -1,7 +1,7 @@
 import { getExternalWorkflowHandle, isCancellation } from '@temporalio/workflow';
 import { refreshSignal } from '../messages.ts';
 import type { Approval, Evidence } from '../model/approval.ts';
-import { approvalSections } from '../model/approval-sections.ts';
+import { CHECK_HEAD, checkRows } from '../model/check-rows.ts';
 import type { NodeFacts } from '../model/cluster.ts';
 import type { Following } from '../model/failover.ts';
 import { failure } from '../model/failure.ts';
@@ -9,12 +9,11 @@ import { touchedText } from '../model/last-good.ts';
 import { workflowId } from '../model/names.ts';
 import type { OldNode, RejoinChoice, Salvage, WalTrace } from '../model/rejoin.ts';
 import type { ReportSection } from '../model/report.ts';
-import { formatBytes, formatDuration } from '../model/units.ts';
+import { formatBytes } from '../model/units.ts';
 import type { Approvals } from './approval.ts';
 import type { BegunService } from './begin-service.ts';
 import type { Compensations } from './conclude.ts';
 import type { Mover, Said } from './failing-over.ts';
-import { CHECK_HEAD, checkRows } from './failing-over.ts';
 
 /** What the way back of a node has in its hands. */
 export interface Rejoining extends BegunService<{ service: string; by: string }> {
@@ -85,14 +84,11 @@ export function salvageRows(salvage: Salvage): [string, string][] {
   ];
 }
 
-export function rejoinSections(said: RejoinSaid): ReportSection[] {
-  const { choice, why, salvage, following, steps, evidence, approvals } = said;
+export function rejoinSections({ choice, why, salvage, following }: RejoinSaid): ReportSection[] {
   const rows = (title: string, head: string[], lines: string[][]): ReportSection => ({ title, head, rows: lines });
   return [
     ...(choice ? [rows('Way back', ['', ''], [['chosen', choice.path], ...why.map((each) => ['', each])])] : []),
     ...(salvage ? [rows('What only it had', ['', ''], salvageRows(salvage))] : []),
     ...(following ? [rows(`${following.node} follows`, CHECK_HEAD, checkRows(following.checks))] : []),
-    rows('Steps', ['step', 'took'], steps.map(({ name, ms }) => [name, formatDuration(ms)])), // prettier-ignore
-    ...approvalSections({ evidence, approvals }),
   ];
 }

@@ -2,7 +2,16 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import { failureFacts, failureTypeOf } from '../model/failure.ts';
 import type { RestoreResult, StoredReport } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
-import type { Report, ReportSection, ReportSpan } from '../model/report.ts';
+import type {
+  Report,
+  ReportEvent,
+  ReportOutage,
+  ReportSection,
+  ReportSpan,
+  ReportStep,
+  ServiceChange,
+  Tone,
+} from '../model/report.ts';
 import type { SourceFacts } from '../model/results.ts';
 import { hostQueue } from '../model/names.ts';
 import { quick } from '../options.ts';
@@ -19,9 +28,18 @@ export interface Reporting {
   done?: true;
   error?: unknown;
   rpoMs?: number;
+  /** Instead of that of the source. */
+  rpoObjectiveMs?: number;
   sections?: ReportSection[];
   /** Instead of the phases of a recovery. */
   spans?: ReportSpan[];
+  steps?: ReportStep[];
+  change?: ServiceChange;
+  outage?: ReportOutage;
+  /** From the start until clients were served; absent: until now. */
+  servedAfterMs?: number;
+  /** What people do now. */
+  next?: string[];
 }
 
 const TITLES = {
@@ -38,7 +56,10 @@ export async function report(use: Reporting): Promise<StoredReport | undefined> 
   const queue = result ? { taskQueue: hostQueue(result.plan.host) } : {};
   try {
     const acts = quick({ summary: 'write the report', ...queue });
-    return await CancellationScope.nonCancellable(() => acts.writeReport(reportOf(use)));
+    const stored = await CancellationScope.nonCancellable(() => acts.writeReport(reportOf(use)));
+    // A run that failed answers nothing else that leads to it.
+    if (use.error !== undefined) journal.note(`report: ${stored.file} on host ${stored.host}`);
+    return stored;
   } catch (error) {
     journal.note(`no report: ${messageOf(error)}`);
     return undefined;
@@ -46,7 +67,7 @@ export async function report(use: Reporting): Promise<StoredReport | undefined> 
 }
 
 function reportOf(use: Reporting): Report {
-  const { kind, journal, facts, result, error, rpoMs, sections } = use;
+  const { kind, journal, facts, result, error } = use;
   const isWell = (result !== undefined || use.done === true) && error === undefined;
   const { workflowId, runId } = workflowInfo();
   const { progress } = journal;
@@ -54,7 +75,8 @@ function reportOf(use: Reporting): Report {
   return {
     format: 'lifeboat-report/1',
     kind,
-    title: `${TITLES[kind]} of ${facts.source}`,
+    ...(kind === 'drill' ? { drill: true } : {}),
+    title: `${TITLES[kind]} of ${use.change?.service ?? facts.source}`,
     source: facts.source,
     run: `${workflowId} ${runId}`,
     outcome: isWell ? 'proven' : 'failed',
@@ -62,14 +84,40 @@ function reportOf(use: Reporting): Report {
     finishedAt: isoNow(),
     ...(result ? { result } : {}),
     ...(isWell ? {} : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
-    ...(sections && sections.length > 0 ? { sections } : {}),
-    ...(rpoMs === undefined ? {} : { rpoMs }),
-    ...(facts.rpoMs === undefined ? {} : { rpoObjectiveMs: facts.rpoMs }),
-    events: progress.timeline.map(({ at, what }) => ({ at, lane: 'run', what, tone: 'mark' })),
+    ...knownOf(use),
+    ...(journal.eventsBefore > 0 ? { eventsBefore: journal.eventsBefore } : {}),
+    events: progress.timeline.map(({ at, what }): ReportEvent => ({ at, lane: 'run', what, tone: toneOf(what) })),
     spans: use.spans ?? spansOf(journal),
     series: [],
     links: [],
   };
+}
+
+/** What only some reports have. */
+function knownOf(use: Reporting): Partial<Report> {
+  const { journal, facts, sections, steps, change, outage, rpoMs } = use;
+  const { rto, attention } = journal.progress;
+  const told = use.next ?? [];
+  const isTold = attention === undefined || told.join('; ').includes(attention);
+  const next = isTold ? told : [attention, ...told];
+  const rpoObjectiveMs = use.rpoObjectiveMs ?? facts.rpoMs;
+  const known = { steps, change, outage, rpoMs, rpoObjectiveMs };
+  return {
+    ...(Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined)) as Partial<Report>),
+    ...(rto ? { rto: { ...rto, elapsedMs: use.servedAfterMs ?? use.result?.rtoMs ?? journal.elapsedMs() } } : {}),
+    ...(sections && sections.length > 0 ? { sections } : {}),
+    ...(next.length > 0 ? { next } : {}),
+  };
+}
+
+const TONES: [RegExp, Tone][] = [
+  [/^(?:failed|cancelled|attention|not done|no report)\b|is missed$/, 'bad'],
+  [/^point of no return$|of the RTO of/, 'wait'],
+  [/^(?:done|back to normal)$/, 'good'],
+];
+
+function toneOf(what: string): Tone {
+  return TONES.find(([form]) => form.test(what))?.[1] ?? 'mark';
 }
 
 /** One bar a phase, each from the moment its step began. */

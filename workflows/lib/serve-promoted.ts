@@ -13,7 +13,7 @@ import type { Check } from '../model/recovery.ts';
 import { quick, settling } from '../options.ts';
 import { messageOf } from './conclude.ts';
 import type { Said, Switching } from './failing-over.ts';
-import { sectionsOf, spansOf, timed } from './failing-over.ts';
+import { endOutage, timed } from './failing-over.ts';
 import { at, lookAt, taskOf } from './nodes.ts';
 import { whenLonger } from './patience.ts';
 import type { Marked } from './behind-promotion.ts';
@@ -21,6 +21,7 @@ import { attended, mark, orTold, tellAlone } from './behind-promotion.ts';
 import { leaveSite } from './failover-sites.ts';
 import { followPromoted, othersOf } from './other-standbys.ts';
 import { report } from './report.ts';
+import { failoverTold } from './service-report.ts';
 import { nowMs } from './time.ts';
 
 const PATIENCE_MS = 60_000;
@@ -67,6 +68,7 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100, to.site));
   const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
   clock.stop();
+  endOutage(said);
   const flush = `checkpoint ${to.name}`;
   await orTold(use, flush, () => at(to, flush).checkpointNode(taskOf(cluster, to)));
   if (others.length > 0) said.others = await following;
@@ -81,10 +83,10 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
     ...{ approvals: what.approvals, promotion, traffic: traffic.moved(), outageMs, rtoMs, checks },
     ...foundOf(said),
     steps: said.steps.map(({ name, ms }) => ({ name, ms })),
-    next: [...attended(use), ...left, ...nextSteps(use, rejoined)],
+    next: (said.next = [...attended(use), ...left, ...nextSteps(use, rejoined)]),
   };
   const { facts } = use;
-  const stored = await report({ kind: 'failover', journal, facts, done: true, sections: sectionsOf(use), spans: spansOf(said) }); // prettier-ignore
+  const stored = await report({ kind: 'failover', journal, facts, done: true, servedAfterMs: rtoMs, ...failoverTold(use) }); // prettier-ignore
   return stored ? { ...result, report: stored } : result;
 }
 

@@ -17,7 +17,7 @@ import type { ApprovalRule } from '../model/service.ts';
 import { parseTargetTime } from '../model/target-parse.ts';
 import { quick } from '../options.ts';
 import type { FailingOver, Switching } from './failing-over.ts';
-import { moverOf, refuseUnless, timed } from './failing-over.ts';
+import { beginOutage, moverOf, refuseUnless, timed } from './failing-over.ts';
 import { climb } from './fence-ladder.ts';
 import { at, lookAt, lookAtAll, taskOf } from './nodes.ts';
 import { permitted } from './permission.ts';
@@ -39,7 +39,9 @@ export async function unplannedFailover(use: FailingOver): Promise<FailoverResul
   said.plan = planOf(plan);
   if (order.dryRun) return { preview: true, plan: said.plan, ok: checks.every(({ ok }) => ok), checks };
   refuseUnless(checks, cluster, hintOf(use, seen));
-  const control = await TrafficControl.open(use, to.site);
+  // It was gone before: since when, nobody knows better than whoever started this.
+  beginOutage(said, journal.progress.startedAt);
+  const control = (said.traffic = await TrafficControl.open(use, to.site));
   const switching = { ...use, from, traffic: control, mover: moverOf(control) };
   said.begun = true;
   await raiseSite(switching);

@@ -3,8 +3,8 @@ import type { ReportSection } from './report.ts';
 
 /** What was shown to those who approved, and who they were; nothing of what did not come to be. */
 export function approvalSections(said: {
-  evidence: Evidence | undefined;
-  approvals: readonly Approval[] | undefined;
+  evidence?: Evidence | undefined;
+  approvals?: readonly Approval[] | undefined;
 }): ReportSection[] {
   const { evidence, approvals } = said;
   const sections: ReportSection[] = [];

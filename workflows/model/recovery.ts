@@ -180,10 +180,15 @@ export interface RestoreResult {
   report?: StoredReport;
 }
 
+/** The .json and the .md of a report stand beside its page, in the store and on the host. */
 export interface StoredReport {
-  /** Key in the store of the source; encrypted there. */
+  /** Key of the page in the store of the source; encrypted there. */
   key: string;
   /** The same page in the clear on the host that wrote it. */
   file: string;
   host: string;
+  /** Hash of its last event, for `lifeboat report verify --head`; absent: a version that had no chain. */
+  head?: string;
+  /** Begun for people to go on with, on the host alone; absent: there was no incident. */
+  postMortem?: string;
 }

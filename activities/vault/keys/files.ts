@@ -38,6 +38,17 @@ export async function loadKeyRing(files: KeyFiles): Promise<KeyRing> {
   };
 }
 
+/** Public keys whose signatures count: by name of the file, each read and checked as those of `loadKeyRing`. */
+export async function loadSigners(paths: readonly string[]): Promise<KeyRing['trusted']> {
+  const keys = await Promise.all(paths.map((path) => readPublic(path, 'ed25519')));
+  return keys.map((key) => ({ id: publicId(key), publicPem: publicPem(key) }));
+}
+
+/** Where the public half of a signing key lies. */
+export function publicHalf(signingPath: string): string {
+  return signingPath.replace(/(\.key)?$/, '.pub');
+}
+
 /** A root key, also one that is not of the configuration any more. */
 export async function loadRoot(path: string): Promise<KeyRing['root']> {
   const key = await readSecretKey(path);
@@ -69,7 +80,7 @@ async function readSigning(path: string): Promise<KeyObject> {
 
 /** A public half that lies beside the signing key is what others will check signatures with: it must be its own. */
 async function checkPublicHalf(signingPath: string, own: KeyObject): Promise<void> {
-  const path = signingPath.replace(/(\.key)?$/, '.pub');
+  const path = publicHalf(signingPath);
   try {
     const beside = await readPublic(path, 'ed25519');
     if (beside.equals(own)) return;
