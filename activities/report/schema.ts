@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TONES } from '../../workflows/model/report.ts';
+import { REPORT_KINDS, TONES } from '../../workflows/model/report.ts';
 
 const time = z.iso.datetime().describe('ISO 8601, UTC');
 const text = z.string();
@@ -62,7 +62,7 @@ const chain = z.looseObject({
 export const sealedReportSchema = z
   .looseObject({
     format: z.literal('lifeboat-report/1'),
-    kind: z.enum(['restore', 'drill', 'recover', 'rescue', 'failover', 'rejoin', 'failback', 'demo']),
+    kind: z.enum(REPORT_KINDS),
     drill: z.literal(true).optional().describe('a rehearsal: nobody was served by it'),
     title: text,
     source: text,

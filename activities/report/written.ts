@@ -1,4 +1,4 @@
-import type { Report } from '../../workflows/model/report.ts';
+import type { Report, ReportKind } from '../../workflows/model/report.ts';
 import type { KeyRing } from '../vault/vault.ts';
 import { canonicalJson, sha256, tidied } from './canonical.ts';
 import type { Chain, SealedReport } from './chain.ts';
@@ -19,7 +19,7 @@ export interface WrittenReport {
 }
 
 /** Runs behind which somebody asks how it came to that. */
-const INCIDENTS: readonly Report['kind'][] = ['failover', 'failback', 'rejoin', 'recover'];
+const INCIDENTS: readonly ReportKind[] = ['failover', 'failback', 'rejoin', 'recover'];
 
 /** Chains the events of a report, draws its pages, and signs all of it where there is a key. The same report gives the same bytes. */
 export function writeForms(given: Report, signing?: KeyRing['signing']): WrittenReport {

@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { z } from 'zod';
+import type { SealedReport } from '../../activities/report/chain.ts';
+import { sealedReportSchema } from '../../activities/report/schema.ts';
 import { fakeHost } from '../support/cli-host.ts';
 import type { Said } from '../support/cli-world.ts';
 import { say } from '../support/cli-world.ts';
+import { sampleReport } from '../support/sample-report.ts';
 import { newSigner, tampered, writtenFailover } from '../support/sealed-report.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 
@@ -94,3 +98,17 @@ test('report verify: bad input is one error with what to do', () =>
       assert.match(said.err, /\n {2}next: /);
     }
   }));
+
+test('docs/report.schema.json is the schema, and names all that a report has', async () => {
+  const stored = JSON.parse(
+    await readFile(new URL('../../docs/report.schema.json', import.meta.url), 'utf8'),
+  ) as object;
+  const made = JSON.parse(JSON.stringify(z.toJSONSchema(sealedReportSchema))) as object;
+  assert.deepEqual(stored, made, `write this into it:\n${JSON.stringify(made)}`);
+  const { shape } = sealedReportSchema;
+  const sealed = JSON.parse(writtenFailover(newSigner()).json) as SealedReport;
+  const unnamed = (names: object, known: object): string[] => Object.keys(names).filter((name) => !(name in known));
+  assert.deepEqual(unnamed({ ...sampleReport(), ...sealed }, shape), []);
+  assert.deepEqual(unnamed(sealed.change ?? {}, shape.change.unwrap().shape), []);
+  assert.ok(sealedReportSchema.safeParse(sealed).success);
+});

@@ -75,7 +75,7 @@ function reportOf(use: Reporting): Report {
   return {
     format: 'lifeboat-report/1',
     kind,
-    ...(kind === 'drill' ? { drill: true } : {}),
+    ...(kind.endsWith('drill') ? { drill: true } : {}),
     title: `${TITLES[kind]} of ${use.change?.service ?? facts.source}`,
     source: facts.source,
     run: `${workflowId} ${runId}`,

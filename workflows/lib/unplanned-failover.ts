@@ -40,7 +40,7 @@ export async function unplannedFailover(use: FailingOver): Promise<FailoverResul
   if (order.dryRun) return { preview: true, plan: said.plan, ok: checks.every(({ ok }) => ok), checks };
   refuseUnless(checks, cluster, hintOf(use, seen));
   // It was gone before: since when, nobody knows better than whoever started this.
-  beginOutage(said, journal.progress.startedAt);
+  beginOutage(said, order.since === undefined ? journal.progress.startedAt : parseTargetTime(order.since));
   const control = (said.traffic = await TrafficControl.open(use, to.site));
   const switching = { ...use, from, traffic: control, mover: moverOf(control) };
   said.begun = true;

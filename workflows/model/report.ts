@@ -11,6 +11,13 @@ import type { MovedTraffic } from './results.ts';
 export const TONES = ['good', 'bad', 'work', 'wait', 'mark'] as const;
 export type Tone = (typeof TONES)[number];
 
+/** What a run was about. */
+export const REPORT_KINDS = [
+  ...(['restore', 'drill', 'recover', 'rescue', 'failover', 'rejoin', 'failback'] as const),
+  ...(['failover-drill', 'demo'] as const),
+] as const;
+export type ReportKind = (typeof REPORT_KINDS)[number];
+
 /** A moment on the picture. Times are ISO 8601 UTC everywhere in a report. */
 export interface ReportEvent {
   at: string;
@@ -123,7 +130,7 @@ export interface ServiceChange {
 /** Everything that a report shows, of a real run and of a drill alike: plain data, so that HTML, Markdown and JSON say the same. docs/report.md. */
 export interface Report {
   format: 'lifeboat-report/1';
-  kind: 'restore' | 'drill' | 'recover' | 'rescue' | 'failover' | 'rejoin' | 'failback' | 'demo';
+  kind: ReportKind;
   /** A rehearsal: nobody was served by it. */
   drill?: true;
   title: string;
