@@ -50,7 +50,7 @@ export function dropStreamSlot(
     }
     if (!leftSlots(deps, source).includes(slot)) return { slot, found: 'another source has it now' };
     const { from } = wal;
-    const found = await logOf(use).dropSlot({ slot, others, ...(from === undefined ? {} : { from }) });
+    const found = await logOf(use).dropSlot(use.vault.wal, { slot, others, ...(from === undefined ? {} : { from }) });
     return { slot, found };
   });
 }

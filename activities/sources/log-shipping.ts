@@ -95,9 +95,13 @@ export interface LogShipping extends StoredWalCare {
   ): Promise<WalStatus>;
   /**
    * Drops the slot of a stream that is no more on the server that `from` chooses; a repeat finds it absent. Busy while somebody
-   * reads it, or none of the others (unless there are to be none) keeps WAL; Precondition when it is no physical one.
+   * reads it, or none of the others (unless there are to be none) keeps all WAL from where the vault ends; Precondition when it is
+   * no physical one.
    */
-  dropSlot(at: Pick<ShipOptions, 'slot' | 'from'> & { others: readonly string[] }): Promise<'dropped' | 'absent'>;
+  dropSlot(
+    vault: WalVault,
+    at: Pick<ShipOptions, 'slot' | 'from'> & { others: readonly string[] },
+  ): Promise<'dropped' | 'absent'>;
   /** Reads the stored WAL for a target of which nothing else says where it is. May take as long as reading all of it. */
   find(vault: WalVault, search: TargetSearch): Promise<TargetFound>;
   /**

@@ -53,15 +53,26 @@ async function isReadOnly(root: string): Promise<boolean> {
   );
 }
 
-/** An empty folder that nobody can write to is no store: it is a mount point without its mount. */
+/** Folders of a source (docs/format.md "Layout"), by which the copy of a bucket is known, which has no folder of unfinished files. */
+const OF_A_SOURCE = ['keys', 'points', 'wal', 'epochs'];
+
+/** A folder that nobody can write to, with nothing of a store in it, is none: it is a mount point without its mount, or another folder. */
 async function markOfReadOnly(root: string): Promise<string> {
-  const folders = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
-  const mark = folders.find(({ name }) => name === STAGING) ?? folders[0];
-  if (mark) return mark.name;
-  throw failure('Precondition', `store folder ${root} is empty, and on a read-only file system`, {
+  const names = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  for (const { name } of names) {
+    const isMark = name === STAGING || (await readdir(join(root, name))).some((each) => OF_A_SOURCE.includes(each));
+    if (isMark) return name;
+  }
+  throw failure('Precondition', `store folder ${root} is no store, and on a read-only file system`, {
     place: root,
-    expected: 'a copy of a store, or a file system that can be written to',
-    found: 'nothing in it',
+    expected: `${STAGING}, or the folder of a source with one of ${OF_A_SOURCE.join(', ')}`,
+    found:
+      names.length === 0
+        ? 'nothing in it'
+        : names
+            .map(({ name }) => name)
+            .join(', ')
+            .slice(0, 200),
     hint: 'mount the copy, or for a new store mount it read-write',
   });
 }

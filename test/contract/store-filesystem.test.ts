@@ -62,14 +62,19 @@ suite('store filesystem', () => {
   });
 
   test(
-    'on a read-only file system what is there is read, nothing is written, and an empty folder is no store',
+    'on a read-only file system what is there is read, nothing is written, and a folder without a source is no store',
     { skip: noMount() },
     async () => {
       await withTempDir(async (dir) => {
         const store = await made(join(dir, 'store'));
-        await (await open(store)).put('a/b', Buffer.from('x'));
+        await (await open(store)).put('shop/wal/b', Buffer.from('x'));
         const readOnly = join(dir, 'read-only');
         await mkdir(readOnly);
+        await mkdir(join(dir, 'other/photos'), { recursive: true });
+        await mounted(['--bind', join(dir, 'other'), readOnly], readOnly, async () => {
+          await promisify(execFile)('mount', ['-o', 'remount,ro,bind', readOnly]);
+          await assert.rejects(open(readOnly), isType('Precondition'));
+        });
         await withReadOnly(dir, async (empty) => assert.rejects(open(empty), isType('Precondition')));
         for (const hidden of [false, true]) {
           // A copy need not have what only who writes uses.
@@ -77,12 +82,19 @@ suite('store filesystem', () => {
           await mounted(['--bind', store, readOnly], readOnly, async () => {
             await promisify(execFile)('mount', ['-o', 'remount,ro,bind', readOnly]);
             const session = await open(readOnly);
-            assert.deepEqual([await keysOf(session), String(await readAll(session, 'a/b'))], [['a/b'], 'x']);
-            assert.equal(await session.stat('a/c'), undefined);
-            for (const call of [() => session.put('new', Buffer.from('x')), () => session.remove('a/b')])
+            assert.deepEqual(
+              [await keysOf(session), String(await readAll(session, 'shop/wal/b'))],
+              [['shop/wal/b'], 'x'],
+            );
+            assert.equal(await session.stat('shop/wal/c'), undefined);
+            for (const call of [() => session.put('new', Buffer.from('x')), () => session.remove('shop/wal/b')])
               await assert.rejects(call, isType('Denied'));
             await promisify(execFile)('umount', [readOnly]);
-            for (const call of [() => session.stat('a/c'), () => session.get('a/b'), () => keysOf(session)])
+            for (const call of [
+              () => session.stat('shop/wal/c'),
+              () => session.get('shop/wal/b'),
+              () => keysOf(session),
+            ])
               await assert.rejects(call, isType('NotFound'));
             await promisify(execFile)('mount', ['--bind', store, readOnly]);
           });

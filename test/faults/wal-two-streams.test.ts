@@ -21,8 +21,8 @@ async function faults(at: Shipped): Promise<unknown[]> {
   return found;
 }
 
-const drop = ({ server }: Shipped, others: string[]): Promise<string> =>
-  createLogShipping('shop', recoveryOptions(server), plainRun()).dropSlot({ slot: SECOND.ship.slot, others });
+const drop = ({ server, wal }: Shipped, others: string[]): Promise<string> =>
+  createLogShipping('shop', recoveryOptions(server), plainRun()).dropSlot(wal, { slot: SECOND.ship.slot, others });
 
 const ranges = async (at: Shipped): Promise<number> => rangesOf(await at.wal.list({ systemId: at.id })).length;
 
@@ -72,6 +72,11 @@ test('two streams bring the same: whichever dies, nothing is missing, and nothin
     // There is to be one stream.
     await free(at, SECOND.ship.slot);
     await assert.rejects(drop(at, ['lifeboat_other']), isBusy, 'no other one keeps WAL');
+    await load(at.server, 1000);
+    await at.server.sql('checkpoint');
+    await at.server.sql(`select pg_create_physical_replication_slot('lifeboat_late', true)`);
+    await assert.rejects(drop(at, ['lifeboat_late']), isBusy, 'it keeps WAL from later on than the vault has');
+    await at.server.sql(`select pg_drop_replication_slot('lifeboat_late')`);
     assert.deepEqual([await drop(at, ['lifeboat_shop']), await drop(at, ['lifeboat_shop'])], ['dropped', 'absent']);
     const slots = await at.server.sql('select slot_name as name from pg_replication_slots');
     assert.deepEqual(slots, [{ name: 'lifeboat_shop' }]);

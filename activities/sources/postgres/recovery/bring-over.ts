@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { BringPlan, Brought } from '../../../../workflows/model/partial.ts';
 import type { RecoveryPlan } from '../../../../workflows/model/recovery.ts';
+import { writeAtomically } from '../../../io/atomic-file.ts';
 import { chooseServer } from '../../../io/postgres/choose-server.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
 import { query } from '../../../io/postgres/connection.ts';
@@ -48,16 +50,20 @@ export async function bringOver(use: Finishing): Promise<Brought> {
   const begun = begunAt(plan);
   const to = await reachServer(await productionOf(options, run), run.signal);
   const done = await readFile(said, 'utf8').catch(undefinedIfAbsent);
-  if (done === undefined) await writeFile(begun, '');
+  // It has to outlive a host that goes down: what it tells of is on a server that may not.
+  if (done === undefined) await writeDurably(begun, '');
   const brought = done === undefined ? await importProven(use, to) : (JSON.parse(done) as Brought);
   if (done === undefined) {
     // Whoever comes back from here on finds it proven, and only gives it its name.
-    await writeFile(`${said}.new`, JSON.stringify(brought));
-    await rename(`${said}.new`, said);
+    await writeDurably(said, JSON.stringify(brought));
   }
   await takeName(to, bring.into);
   await rm(begun, { force: true });
   return brought;
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  await writeAtomically({ path, staging: dirname(path) }, Readable.from([Buffer.from(text)]));
 }
 
 /** It says that a database without a name may be on the server. */

@@ -1,16 +1,26 @@
 import { failure } from '../../../../workflows/model/failure.ts';
+import type { Lsn } from '../../../../workflows/model/lsn.ts';
+import { compareLsn } from '../../../../workflows/model/lsn.ts';
+import { rangeHolding, rangesOf } from '../../../../workflows/model/wal-coverage.ts';
 import { chooseServer, wishOf } from '../../../io/postgres/choose-server.ts';
 import type { SqlClient } from '../../../io/postgres/connection.ts';
-import { withConnection } from '../../../io/postgres/connection.ts';
+import { query, withConnection } from '../../../io/postgres/connection.ts';
 import type { Run } from '../../../io/run.ts';
-import type { LogShipping } from '../../source.ts';
+import type { LogShipping, WalVault } from '../../source.ts';
 import type { PostgresOptions } from '../options.ts';
+import type { Slot } from './slot.ts';
 import { busySlot, dropSlot, readSlot } from './slot.ts';
 
-/** Drops a slot that nobody reads, once another one keeps what comes: what the vault lacks still is on the server. */
+interface Dropping {
+  options: PostgresOptions;
+  vault: WalVault;
+  run: Run;
+}
+
+/** Drops a slot that nobody reads, once another one keeps what the vault lacks. */
 export async function dropUnread(
-  { slot, from, others }: Parameters<LogShipping['dropSlot']>[0],
-  { options, run }: { options: PostgresOptions; run: Run },
+  { slot, from, others }: Parameters<LogShipping['dropSlot']>[1],
+  { options, vault, run }: Dropping,
 ): Promise<'dropped' | 'absent'> {
   const { signal } = run;
   const { connection } = await chooseServer(options.connection, { signal, want: wishOf(options.connection, from) });
@@ -18,23 +28,50 @@ export async function dropUnread(
     const found = await readSlot(sql, slot);
     if (!found) return 'absent';
     if (found.activePid !== undefined) throw busySlot(slot, found.activePid);
-    await checkOthers(sql, slot, others);
+    if (others.length > 0) await checkOthers(sql, { slot: found, others, vault });
     await dropSlot(sql, slot);
     return 'dropped';
   });
 }
 
-async function checkOthers(sql: SqlClient, slot: string, others: readonly string[]): Promise<void> {
-  if (others.length === 0) return;
+interface Question {
+  slot: Slot;
+  others: readonly string[];
+  vault: WalVault;
+}
+
+/** One that keeps WAL from later on, made anew after the WAL was written, would leave a hole that this one does not have. */
+async function checkOthers(sql: SqlClient, { slot, others, vault }: Question): Promise<void> {
+  const needed = await neededFrom(sql, slot, vault);
+  const kept: string[] = [];
   for (const name of others) {
     const other = await readSlot(sql, name);
-    if (other?.restartLsn !== undefined && other.walStatus !== 'lost') return;
+    if (other?.restartLsn === undefined || other.walStatus === 'lost') continue;
+    if (needed === undefined || compareLsn(other.restartLsn, needed) <= 0) return;
+    kept.push(`${name} from ${other.restartLsn} on`);
   }
-  throw failure('Busy', `replication slot ${slot} is the only one that keeps WAL of this source`, {
-    place: slot,
-    expected: `one of ${others.join(', ')} that keeps WAL`,
-    found: 'none',
-    hint: 'lifeboat apply starts the WAL stream, which makes it; until then the slot stays',
-    retryAfterMs: 10_000,
-  });
+  const expected = needed === undefined ? 'keeps WAL' : `keeps WAL from ${needed} on`;
+  throw failure(
+    'Busy',
+    `replication slot ${slot.name} is the only one that keeps what the vault lacks of this source`,
+    {
+      place: slot.name,
+      expected: `one of ${others.join(', ')} that ${expected}`,
+      found: kept.join(', ') || 'none',
+      hint: 'lifeboat apply starts the WAL stream, which brings what is missing; until then the slot stays',
+      retryAfterMs: 10_000,
+    },
+  );
+}
+
+/** Where the vault ends, of what it has in one piece with what the slot keeps; undefined for a slot that keeps nothing any more. */
+async function neededFrom(sql: SqlClient, slot: Slot, vault: WalVault): Promise<Lsn | undefined> {
+  const { restartLsn } = slot;
+  if (restartLsn === undefined || slot.walStatus === 'lost') return undefined;
+  const [row] = await query<{ id: string }>(sql, 'select system_identifier::text as id from pg_control_system()');
+  const ranges = rangesOf(await vault.list({ systemId: row?.id ?? '' }));
+  const holding = ranges.findLast((range) =>
+    rangeHolding([range], range.timeline, { from: restartLsn, to: restartLsn }),
+  );
+  return holding?.endLsn ?? restartLsn;
 }

@@ -29,7 +29,7 @@ export function createLogShipping(name: string, options: PostgresOptions, run: R
     checkHistories,
     check: (vault, check) => checkWal(vault, check, run),
     compact: (vault, order) => compactWal(vault, order, run),
-    dropSlot: (at) => dropUnread(at, { options, run }),
+    dropSlot: (vault, at) => dropUnread(at, { options, vault, run }),
     status: (vault, at) => walStatus({ name, options, vault, run, ...at }),
   };
 }
