@@ -64,6 +64,8 @@ test('unplanned failover, the way back with what is given up, and failback: on r
         await assertRefused((more) => world.cli([...words, '--as', 'anna', ...more]), wanted);
       assert.equal(existsSync(join(a.dataDir, 'lifeboat.epoch')), false);
       await cutOff({ a, b });
+      // Of a standby that is no more: on a server that is one itself it would keep WAL for ever.
+      await a.sql(`select pg_create_physical_replication_slot('stale', true)`);
       for (const row of ['only-1', 'only-2']) await write(a, row);
       await killed(a);
       await ask(
@@ -104,6 +106,7 @@ test('unplanned failover, the way back with what is given up, and failback: on r
       assert.ok((salvage?.keys.length ?? 0) >= 3, 'control file, a segment, the list');
       await until('it has what the new one has', async () => (await hammeredIn(a)).has('new') || undefined);
       assert.deepEqual(await hammeredIn(a), await hammeredIn(b));
+      assert.deepEqual(await a.sql('select slot_name from pg_replication_slots where not active'), []);
       assert.equal(
         (await readdir(join(a.dataDir, '..'))).some((name) => name.endsWith(BESIDE)),
         false,
