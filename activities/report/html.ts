@@ -1,16 +1,25 @@
 import type { CopyReach } from '../../workflows/model/reachable-map.ts';
 import type { Report, ReportSection } from '../../workflows/model/report.ts';
 import type { Head } from './chain.ts';
+import type { Figure } from './figures.ts';
 import { figuresOf, verdictOf } from './figures.ts';
 import { pictureOf } from './reach.ts';
 import { pictureOfRun } from './run-picture.ts';
 import { EVENT_HEAD, eventRows, reachSections, sectionsOf } from './sections.ts';
 import { STYLE } from './style.ts';
 import { escapeHtml } from './text.ts';
+import type { Picture } from './timeline-svg.ts';
 import { timelineSvg } from './timeline-svg.ts';
 
+/** What a page shows beside the report that it is made of. */
+export interface Beside {
+  figures?: Figure[];
+  /** Instead of the one picture of the report. */
+  pictures?: (Picture & { title: string })[];
+}
+
 /** One self-contained page: no script, no request, opens offline and prints. */
-export function renderHtml(report: Report, head?: Head): string {
+export function renderHtml(report: Report, head?: Head, beside: Beside = {}): string {
   const { title, source, run, startedAt, finishedAt, reach = [], links } = report;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -18,8 +27,8 @@ export function renderHtml(report: Report, head?: Head): string {
 <span class="verdict ${report.outcome}">${verdictOf(report)}</span>${report.drill ? ' <span class="verdict">Drill</span>' : ''}
 <h1>${escapeHtml(title)}</h1>
 <p class="under">source <code>${escapeHtml(source)}</code>, run <code>${escapeHtml(run)}</code>, ${escapeHtml(startedAt)} to ${escapeHtml(finishedAt)}</p>
-${figures(report)}
-<h2>Timeline</h2><div class="picture">${timelineSvg(pictureOfRun(report))}</div>
+${figures([...(beside.figures ?? []), ...figuresOf(report)])}
+${pictures(beside.pictures ?? [{ title: 'Timeline', ...pictureOfRun(report) }])}
 ${sectionsOf(report).map(section).join('\n')}
 <h2>What happened</h2>${headTable(EVENT_HEAD, htmlEvents(report))}
 ${reach.map(reachSection).join('')}
@@ -34,8 +43,14 @@ export function htmlEvents(report: Report): string[] {
   return eventRows(report).map((row) => tableRow('td', row));
 }
 
-function figures(report: Report): string {
-  const cells = figuresOf(report).map(
+function pictures(list: (Picture & { title: string })[]): string {
+  return list
+    .map((each) => `<h2>${escapeHtml(each.title)}</h2><div class="picture">${timelineSvg(each)}</div>`)
+    .join('\n');
+}
+
+function figures(list: Figure[]): string {
+  const cells = list.map(
     (f) =>
       `<div class="figure${f.bad ? ' bad' : ''}"><b>${escapeHtml(f.value)}</b><span>${escapeHtml(f.label)}</span></div>`,
   );

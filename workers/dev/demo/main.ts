@@ -5,6 +5,7 @@ import type { PointSummary } from '../../../workflows/model/manifest.ts';
 import type { RestoreResult } from '../../../workflows/model/recovery.ts';
 import { formatBytes } from '../../../workflows/model/units.ts';
 import { interruption } from '../interruption.ts';
+import { failoverDemo } from './failover/main.ts';
 import type { Disaster } from './orders.ts';
 import { Orders, recoveredIds } from './orders.ts';
 import type { DemoResult } from './outcome.ts';
@@ -16,9 +17,10 @@ import { Story } from './story.ts';
 import type { World } from './world.ts';
 import { makeWorld } from './world.ts';
 
-const USAGE = `npm run demo -- [--keep] [--json]
-  --keep   leave everything running at the end
-  --json   one JSON object as the last line`;
+const USAGE = `npm run demo -- [failover] [--keep] [--json]
+  failover  two servers: a switchover under load, a primary that dies, its way back (else: a DELETE, and a recovery)
+  --keep    leave everything running at the end (not with failover)
+  --json    one JSON object as the last line`;
 
 const LOAD_MS = 2500;
 
@@ -154,26 +156,34 @@ Everything goes on running, below ${stack.dir}.
   end it       kill the processes whose command or folder is below ${stack.dir}, then remove it`);
 }
 
+/** What is wrong with the words; undefined when they are an order. */
+function problemOf(words: readonly string[]): string | undefined {
+  const unknown = words.find((word) => !['failover', '--keep', '--json', '--help'].includes(word));
+  if (unknown !== undefined) return `option ${unknown} does not exist`;
+  if (words.includes('failover') && words.includes('--keep')) return 'option --keep does not go with failover';
+  return undefined;
+}
+
 async function main(words: readonly string[]): Promise<number> {
-  const unknown = words.find((word) => !['--keep', '--json', '--help'].includes(word));
-  if (unknown !== undefined || words.includes('--help')) {
-    console.log(unknown === undefined ? USAGE : `lifeboat: option ${unknown} does not exist\n${USAGE}`);
-    return unknown === undefined ? 0 : 2;
+  const problem = problemOf(words);
+  if (problem !== undefined || words.includes('--help')) {
+    console.log(problem === undefined ? USAGE : `lifeboat: ${problem}\n${USAGE}`);
+    return problem === undefined ? 0 : 2;
   }
   const choice = { keep: words.includes('--keep'), json: words.includes('--json') };
   const signal = interruption();
   try {
-    const result = await demo(choice, signal);
+    const result = await (words.includes('failover') ? failoverDemo(signal) : demo(choice, signal));
     if (choice.json) console.log(JSON.stringify(result));
     return result.ok ? 0 : 1;
   } catch (error) {
-    if (signal.aborted) console.error('lifeboat: interrupted; nothing is left behind');
-    else
-      console.error(
-        `lifeboat: ${findFailure(error)?.message ?? (error as Error).stack}\n${JSON.stringify(failureFacts(error))}`,
-      );
+    console.error(`lifeboat: ${signal.aborted ? 'interrupted; nothing is left behind' : toldOf(error)}`);
     return signal.aborted ? 130 : 1;
   }
+}
+
+function toldOf(error: unknown): string {
+  return `${findFailure(error)?.message ?? (error as Error).stack}\n${JSON.stringify(failureFacts(error))}`;
 }
 
 // Calls that wait for the Temporal server that is gone would keep this process.

@@ -1,15 +1,12 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
-import { createKeys, newKeysIn } from '../../../activities/vault/index.ts';
 import { failure } from '../../../workflows/model/failure.ts';
 import type { PostgresServer, Stack, StackProcess } from '../stack/index.ts';
 import { startStack } from '../stack/index.ts';
-import { waitFor } from './wait-for.ts';
+import { makeVault, startWorker } from './worker.ts';
 
-const WORKER = fileURLToPath(new URL('../../main.ts', import.meta.url));
 const HOST = 'demo';
 export const SOURCE = 'shop';
 const RTO_MS = 120_000;
@@ -38,11 +35,9 @@ export async function makeWorld(use: { log(line: string): void; signal: AbortSig
     return {
       ...{ stack, postgres, config },
       client: new Client({ connection, namespace }),
-      startWorker: async () => {
+      startWorker: () => {
         const env = { SHOP_PASSWORD: postgres.password };
-        const worker = stack.spawn(`worker-${++workers}`, process.execPath, [WORKER, config, HOST], { env });
-        await waitFor({ file: worker.logFile, text: '"worker ready"', ended: worker.exited, signal: use.signal });
-        return worker;
+        return startWorker(stack, { name: `worker-${++workers}`, config, host: HOST, env, signal: use.signal });
       },
       // The connection stays open: a call of the SDK that waits for its retry would throw on a closed one, at nobody.
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
@@ -54,24 +49,14 @@ export async function makeWorld(use: { log(line: string): void; signal: AbortSig
 }
 
 async function writeConfig(stack: Stack, postgres: PostgresServer): Promise<string> {
-  const { dir, temporal } = stack;
-  const keys = join(dir, 'keys');
-  await mkdir(keys, { mode: 0o700 });
-  const paths = newKeysIn(keys);
-  await createKeys(paths);
+  const { dir } = stack;
   const scratch = join(dir, 'restored');
-  await Promise.all([scratch, join(dir, 'vault')].map((folder) => mkdir(folder)));
+  await mkdir(scratch);
   // The recovered server runs as another user, who has to reach its data directory.
   await Promise.all([chmod(dir, 0o755), chmod(scratch, 0o755)]);
   const { host, port, user, database, binaries, runAs } = postgres;
   const config = {
-    temporal: { address: temporal.address, namespace: temporal.namespace },
-    keys: {
-      root: { file: paths.root },
-      recovery: { public: paths.recoveryPublic },
-      signing: { file: paths.signing },
-    },
-    stores: { local: { kind: 'filesystem', path: join(dir, 'vault') } },
+    ...(await makeVault(stack)),
     sources: {
       [SOURCE]: {
         kind: 'postgres',

@@ -37,7 +37,8 @@ export interface PostgresRequest {
   signal: AbortSignal;
 }
 
-interface Place {
+/** Where a cluster is made, and whose it is. */
+export interface Place {
   dataDir: string;
   user: ServerUser;
 }
@@ -71,7 +72,10 @@ export async function startPostgres(request: PostgresRequest): Promise<PostgresS
 }
 
 /** initdb under another name, renamed when it is complete. */
-async function initialise({ binaries, plan, signal }: PostgresRequest, { dataDir, user }: Place): Promise<void> {
+export async function initialise(
+  { binaries, plan, signal }: Pick<PostgresRequest, 'binaries' | 'plan' | 'signal'>,
+  { dataDir, user }: Place,
+): Promise<void> {
   const staging = `${dataDir}.new`;
   const passwordFile = `${dataDir}.password`;
   await rm(staging, { recursive: true, force: true });
