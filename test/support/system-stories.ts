@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadSigners } from '../../activities/config/index.ts';
 import { isAlive } from '../../activities/io/postgres/server.ts';
 import { ACTIVITY_NAMES } from '../../activities/index.ts';
 import type { Activities } from '../../activities/index.ts';
+import { verifyReports } from '../../activities/verify-report.ts';
 import { waitFor } from '../../workers/dev/demo/wait-for.ts';
 import { refreshSignal } from '../../workflows/messages.ts';
 import type { ExtractResult } from '../../workflows/model/contents.ts';
@@ -265,6 +267,10 @@ async function restoreAs(tenant: Tenant, deaths: readonly Death[]): Promise<void
   const { result } = await tenant.start<RestoreResult>('restore', { source }, id);
   await survive(tenant, deaths, result);
   await assertHolds(tenant, await result, mark);
+  // Whichever attempt wrote which of its files: they fit together.
+  const keys = await loadSigners([join(system.stack.dir, 'keys/signing.pub')]);
+  const [report, ...others] = await verifyReports(join(tenant.scratch, 'reports'), { keys });
+  assert.deepEqual([report?.problems, others], [[], []]);
 }
 
 /** Its copy is gone, server and folder, whatever died on the way. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { canonicalJson } from '../../activities/report/canonical.ts';
+import { canonicalJson, sha256 } from '../../activities/report/canonical.ts';
 import type { SealedReport } from '../../activities/report/chain.ts';
 import { chainEvents, signChain } from '../../activities/report/chain.ts';
 import type { ReportVerdict } from '../../activities/report/index.ts';
@@ -87,10 +87,6 @@ test('appended with a chain that fits: the head does not, nor, when it is writte
 
 test('whoever has no key cannot write it anew; without a key nobody is asked, and that is said', () => {
   const change = (sealed: SealedReport): void => void (eventOf(sealed, 2).what = 'decision: approval');
-  const pages = (sealed: SealedReport): { html: string; markdown: string } => {
-    const { html, markdown } = writeForms({ ...sealed, chain: undefined } as never);
-    return { html, markdown };
-  };
   assert.deepEqual(verdictOf({ json: rewritten(change) }).signature, 'wrong');
   const other = verdictOf({ json: rewritten(change, stranger) });
   assert.deepEqual([other.ok, other.signature, other.signer], [false, 'of another key', stranger.signing.id]);
@@ -106,7 +102,6 @@ test('whoever has no key cannot write it anew; without a key nobody is asked, an
   assert.deepEqual(verifyReport(forged).problems, []);
   assert.equal(verifyReport(forged).signature, 'not looked at');
   assert.match(verifyReport(forged, { head: written.head.slice(0, 8) }).problems[0]?.place ?? '', /the head/);
-  assert.ok(pages(JSON.parse(written.json) as SealedReport).html.includes('decision'));
 });
 
 test('a page that is another one is told, with the first event that is not as it was', () => {
@@ -126,6 +121,15 @@ test('a page that is another one is told, with the first event that is not as it
   const another = verdictOf({ html: written.html.replaceAll(written.head, 'cd'.repeat(32)) });
   assert.equal(another.problems[0]?.found, 'it names another one, or none');
   assert.equal(verdictOf({ markdown: undefined as never }).problems[0]?.found, 'not there');
+});
+
+test('a page that was written anew, with its hash, is signed by nobody', () => {
+  for (const form of ['html', 'markdown'] as const) {
+    const page = written[form].replace('the site burns', 'we felt like it');
+    const json = tampered(written.json, (sealed) => void (sealed.chain.pages[form] = sha256(page)));
+    const found = verdictOf({ json, [form]: page });
+    assert.deepEqual([found.signature, found.problems.length], ['wrong', 1]);
+  }
 });
 
 test('a file that says two things, or none, is no report', () => {
