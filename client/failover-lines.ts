@@ -2,6 +2,7 @@ import type { FailoverPreview, FailoverResult, Following } from '../workflows/mo
 import { describeLoss, describeTail } from '../workflows/model/failover-loss.ts';
 import { describeTraffic } from '../workflows/model/traffic.ts';
 import { formatDuration } from '../workflows/model/units.ts';
+import { reportPairs } from './report-pairs.ts';
 import { pairLines } from './table.ts';
 
 /** What a failover did. */
@@ -41,7 +42,7 @@ export function failoverLines(result: FailoverResult): string[] {
       ['  old primary', rejoined && followText(rejoined)],
       ...others.map((other): [string, string] => ['  standby', followText(other)]),
       ['  NOT WELL', bad.length > 0 ? bad.map(({ name, found }) => `${name}: ${found}`).join('; ') : undefined],
-      ['  report', result.report && `${result.report.file} on host ${result.report.host}`],
+      ...reportPairs(result.report),
     ]),
     ...next.map((each) => `next: ${each}`),
   ];

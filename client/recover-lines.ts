@@ -3,6 +3,7 @@ import type { RecoverResult } from '../workflows/model/results.ts';
 import { describeTraffic } from '../workflows/model/traffic.ts';
 import { formatDuration } from '../workflows/model/units.ts';
 import { restoreLines } from './restore-lines.ts';
+import { reportPairs } from './report-pairs.ts';
 import { pairLines } from './table.ts';
 
 /** What a recovery did that serves its clients again. */
@@ -26,7 +27,7 @@ export function recoverLines(result: RecoverResult): string[] {
       ],
       ['  lost', lost && `${lost.total} transactions behind ${lost.fromLsn}: ${lost.reports.join(', ') || 'none'}`],
       ['  damaged state', forensicPoint],
-      ['  report', report && `${report.file} on host ${report.host}`],
+      ...reportPairs(report),
     ]),
     ...next.map((each) => `next: ${each}`),
   ];

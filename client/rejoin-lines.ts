@@ -2,6 +2,7 @@ import { touchedText } from '../workflows/model/last-good.ts';
 import type { FailbackResult, RejoinResult, Salvage } from '../workflows/model/rejoin.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
 import { failoverLines } from './failover-lines.ts';
+import { reportPairs } from './report-pairs.ts';
 import { pairLines } from './table.ts';
 
 const WAYS: Record<RejoinResult['path'], string> = {
@@ -23,7 +24,7 @@ export function rejoinLines(result: RejoinResult): string[] {
       ...(salvage ? salvagePairs(salvage) : []),
       ['  signed off by', approvals.map(({ by }) => by).join(', ') || undefined],
       ...following.checks.map(({ name, found }): [string, string] => [`  ${name}`, found]),
-      ['  report', report && `${report.file} on host ${report.host}`],
+      ...reportPairs(report),
     ]),
   ];
 }
@@ -41,7 +42,7 @@ export function failbackLines({ rejoin, soak, failover, report }: FailbackResult
     ...rejoinLines(rejoin),
     ...pairLines([
       ['  kept up for', `${formatDuration(soak.ms)}, at most ${formatBytes(soak.mostLagBytes)} behind`],
-      ['  report of all', report && `${report.file} on host ${report.host}`],
+      ...reportPairs(report, 'report of all'),
     ]),
     ...failoverLines(failover),
   ];

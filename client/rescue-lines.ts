@@ -2,6 +2,7 @@ import type { Rescued, RescueResult, TableDifference } from '../workflows/model/
 import { otherwiseText } from '../workflows/model/rescue.ts';
 import { describeTarget } from '../workflows/model/target.ts';
 import { proofText } from './restore-lines.ts';
+import { reportPairs } from './report-pairs.ts';
 import { pairLines } from './table.ts';
 
 /** What was found, and what was written. */
@@ -22,7 +23,7 @@ export function rescueLines({ restore, difference, rescued, approvals, cleaned, 
       ['  every row', listed(difference.reports)],
       ['  proof', proofText(proof)],
       ['  copy', cleaned ? 'removed' : 'NOT removed, see the run'],
-      ['  report', report && `${report.file} on host ${report.host}`],
+      ...reportPairs(report),
     ]),
   ];
 }

@@ -7,6 +7,7 @@ import type { StandbyEvidence } from '../workflows/model/standby.ts';
 import { followText } from '../workflows/model/standby.ts';
 import { describeTarget } from '../workflows/model/target.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
+import { reportPairs } from './report-pairs.ts';
 import { pairLines } from './table.ts';
 
 /** What a recovery was, for a person; the copy of a drill is gone when this is read. */
@@ -119,7 +120,7 @@ export function drillLines(drill: DrillResult): string[] {
         `  ${each.name} objective`,
         `${formatDuration(each.measuredMs)} of ${formatDuration(each.objectiveMs)}: ${each.ok ? 'kept' : 'MISSED'}`,
       ]),
-      ['  report', drill.report && `${drill.report.file} on host ${drill.report.host}`],
+      ...reportPairs(drill.report),
       ['  copy', drill.cleaned ? 'removed' : 'NOT removed, see the run'],
     ]),
   ];

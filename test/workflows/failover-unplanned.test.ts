@@ -64,10 +64,13 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
     });
 
     tell('the same, automatic: nobody is asked', async () => {
-      const use = { input: UNPLANNED, cluster: AUTOMATIC, script: { ...DEAD, readSample: sampled() } };
+      const input = { ...UNPLANNED, since: '2026-01-05T02:59:59+00:00' };
+      const use = { input, cluster: AUTOMATIC, script: { ...DEAD, readSample: sampled() } };
       const { run, result } = await failingOver(world, use);
       assert.deepEqual((await result).approvals, []);
       assert.equal(run.of('promoteNode').length, 1);
+      const [report] = run.of('writeReport');
+      assert.deepEqual([report?.outage?.from, report?.change?.approvals], ['2026-01-05T02:59:59.000000Z', []]);
     });
 
     const lives: [string, Script][] = [
@@ -96,6 +99,9 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
       assert.equal(run.of('reinstateNode')[0]?.start, false);
       assert.deepEqual(board.traffic(), EVERYBODY_AT(HOME));
       assert.ok(!run.names().includes('promoteNode'));
+      // Traffic goes where nobody serves: that is not over.
+      const [report] = run.of('writeReport');
+      assert.ok(report?.outage && report.outage.to === undefined && report.change?.fence?.length === 1);
     });
 
     tell('with it: two have to agree, who are shown the risk', async () => {
