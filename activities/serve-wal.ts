@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { failure, isRetryable } from '../workflows/model/failure.ts';
+import { failure, isFailure } from '../workflows/model/failure.ts';
 import type { Config } from './config/index.ts';
 import { openWalReader } from './fetch-wal.ts';
 import type { WalReader } from './fetch-wal.ts';
@@ -13,6 +13,8 @@ import { WalAhead } from './wal-ahead.ts';
 const AGAIN_MS = 30_000;
 /** Servers of one host that recover at once, each with what is read ahead for it. */
 const MOST_SERVERS = 4;
+/** Of segments that are read or on their way to a server. */
+const MOST_BYTES = 256 * 2 ** 20;
 
 /** A source whose WAL this worker gives to the servers of its host. */
 export interface ServedWal {
@@ -59,6 +61,7 @@ class ServedFiles implements AsyncDisposable {
   readonly #run: Run;
   #reader: Promise<WalReader> | undefined;
   readonly #ahead = new Map<string, WalAhead>();
+  #givenBytes = 0;
 
   constructor(config: Config, source: string, run: Run) {
     this.#config = config;
@@ -69,13 +72,30 @@ class ServedFiles implements AsyncDisposable {
   async answer(request: string): Promise<Reply> {
     try {
       const wish = wishIn(request, this.#source);
-      const content = await this.#contentOf(wish);
-      return content ? { line: `here ${content.length}`, body: content } : { line: 'absent' };
+      return await this.#withRoom(wish, async () => {
+        const content = await this.#contentOf(wish);
+        return content ? { line: `here ${content.length}`, body: content } : { line: 'absent' };
+      });
     } catch (error) {
       this.#run.log.warn('WAL file not given', { request: request.slice(0, 200), error: reasonLine(error) });
-      // What failed may have been the place: it is opened again.
-      if (isRetryable(error)) await this.#close();
+      // What failed may have been the place, or the key that it was opened with: it is opened again. What is wrong with one file is
+      // no reason, and others are being read.
+      if (!isFailure(error, 'Precondition') && !isFailure(error, 'Integrity')) await this.#close();
       return { line: `no ${reasonLine(error)}` };
+    }
+  }
+
+  /** Whoever comes when there is no room is told so, and fetches it himself; one is always served, however long its segments are. */
+  async #withRoom({ segmentBytes }: Wish, work: () => Promise<Reply>): Promise<Reply> {
+    if (this.#givenBytes > 0 && this.#givenBytes + segmentBytes > MOST_BYTES)
+      return { line: 'no too much is given at once' };
+    this.#givenBytes += segmentBytes;
+    const sent = (): void => void (this.#givenBytes -= segmentBytes);
+    try {
+      return { ...(await work()), sent };
+    } catch (error) {
+      sent();
+      throw error;
     }
   }
 

@@ -1,6 +1,6 @@
 import { parseSegmentName, segmentName } from '../workflows/model/lsn.ts';
 
-/** Segments on their way before they are asked for: each takes its length in memory. */
+/** Segments on their way before they are asked for: each takes its length in memory. Longer ones are not read ahead. */
 const AHEAD_BYTES = 64 * 2 ** 20;
 const MOST_AHEAD = 4;
 /** A server that does not ask any more has come to the end of its WAL. */
@@ -44,7 +44,7 @@ export class WalAhead {
     const segment = parseSegmentName(name, this.#segmentBytes);
     if (!segment) return [];
     const size = BigInt(this.#segmentBytes);
-    const count = Math.max(1, Math.min(MOST_AHEAD, Math.floor(AHEAD_BYTES / this.#segmentBytes)));
+    const count = Math.min(MOST_AHEAD, Math.floor(AHEAD_BYTES / this.#segmentBytes));
     return Array.from({ length: count }, (_, index) =>
       segmentName(segment.timeline, segment.start + size * BigInt(index + 1), this.#segmentBytes),
     );

@@ -7,6 +7,8 @@ import { translateFileError } from './file-failure.ts';
 /** Shorter than the silence after which a helper gives up. */
 const WAIT_EVERY_MS = 5_000;
 const LONGEST_REQUEST = 8192;
+/** Whoever says nothing and takes nothing for so long is not there any more, and holds what it was to get. */
+const SILENT_MS = 60_000;
 
 export interface Serving {
   /** Absolute path of a unix socket. */
@@ -20,6 +22,8 @@ export interface Serving {
 export interface Reply {
   line: string;
   body?: Buffer;
+  /** Called once, when the connection is over, however it ended. */
+  sent?: () => void;
 }
 
 export interface LineServer {
@@ -37,6 +41,7 @@ export async function serveLines({ socket, mode, answer }: Serving): Promise<Lin
     sockets.add(connection);
     connection.on('close', () => sockets.delete(connection));
     connection.on('error', () => connection.destroy());
+    connection.setTimeout(SILENT_MS, () => connection.destroy());
     serve(connection, answer);
   });
   const inode = await open(server, socket, mode);
@@ -90,8 +95,10 @@ function serve(connection: Socket, answer: Serving['answer']): void {
 async function reply(connection: Socket, answering: Promise<Reply>): Promise<void> {
   const waiting = setInterval(() => connection.write('wait\n'), WAIT_EVERY_MS);
   try {
-    const { line, body } = await answering;
+    const { line, body, sent } = await answering;
     clearInterval(waiting);
+    if (sent && connection.closed) sent();
+    else if (sent) connection.once('close', sent);
     connection.write(`${line}\n`);
     if (body) connection.write(body);
     connection.end();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { machine } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -186,6 +187,36 @@ const ANSWERS: readonly [answer: string, code: number][] = [
   ['absent', SLOW],
   ['', SLOW],
 ];
+
+/** A helper that asks, and takes nothing but the first line of the answer. */
+async function asks(socket: string, request: string): Promise<{ line: string; connection: Socket }> {
+  const connection = connect({ path: socket, allowHalfOpen: true });
+  connection.write(`${request}\n`);
+  const [said] = (await once(connection.setEncoding('utf8'), 'data')) as [string];
+  connection.pause();
+  return { line: said.trim(), connection };
+}
+
+test('what is on its way to servers takes no more memory than there is for it', () =>
+  withScene(async (scene) => {
+    const { server, socket } = scene;
+    const system = await valueOf(server.sql, 'select system_identifier from pg_control_system()');
+    const { dev, ino } = await stat(join(server.dataDir, 'pg_wal'));
+    const words = ['fetch', 'shop', system, String(256 * 2 ** 20), '00000002.history', 'plain', `${dev}:${ino}`];
+    const request = [...words, join(server.dataDir, 'pg_wal')].join('\t');
+    await served(scene, async () => {
+      const first = await asks(socket, request);
+      assert.equal(first.line, 'absent');
+      const second = await asks(socket, request);
+      assert.match(second.line, /^no too much/);
+      for (const { connection } of [first, second]) connection.destroy();
+      await until('there is room again', async () => {
+        const { line, connection } = await asks(socket, request);
+        connection.destroy();
+        return line === 'absent' || undefined;
+      });
+    });
+  }));
 
 test('only the whole file and the word itself count, whatever a worker says', () =>
   withTempDir(async (dir) => {

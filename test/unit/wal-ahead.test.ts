@@ -34,7 +34,7 @@ test('what comes behind a segment is read once, before it is asked for, and no m
   assert.equal((await ahead.take(name(51)))?.toString(), name(51));
   const large = stored(100);
   new WalAhead(large.read, 1024 * MIB).goOn(name(1));
-  assert.equal(large.asked.length, 1);
+  assert.equal(large.asked.length, 0, 'two of these would be two GiB');
 });
 
 test('what is not there is never remembered as not there', async () => {
