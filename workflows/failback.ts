@@ -69,6 +69,7 @@ export async function failback(given: FailbackOrder): Promise<FailbackResult> {
           if (!said.begun) return;
           notices.send({ severity: 'critical', title: `failback of ${order.service} failed`, body: messageOf(error) });
         },
+        finishesCancelled: true,
         finish: async (error) => {
           if (said.begun) await report({ kind: 'failback', journal, facts, error, ...told() });
         },

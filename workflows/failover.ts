@@ -40,6 +40,7 @@ export async function failover(given: FailoverOrder): Promise<FailoverResult | F
           const title = `${order.mode} failover of ${order.service} to ${order.to} failed`;
           if (said.begun) notices.send({ severity: 'critical', title, body: messageOf(error) });
         },
+        finishesCancelled: true,
         finish: async (error) => {
           // An order that was refused has touched nothing, and leaves nothing.
           if (!said.begun) return;

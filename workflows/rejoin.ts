@@ -42,6 +42,7 @@ export async function rejoin(given: RejoinOrder): Promise<RejoinResult> {
             body: messageOf(error),
           });
         },
+        finishesCancelled: true,
         finish: async (error) => {
           if (!said.begun) return;
           await report({ kind: 'rejoin', journal, facts, error, ...told() });

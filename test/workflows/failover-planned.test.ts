@@ -208,6 +208,8 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
         assert.deepEqual(takenBack(run), undone);
         assert.deepEqual(board.traffic(), EVERYBODY_AT(HOME));
         assert.ok(!run.names().includes('promoteNode'));
+        const [report] = run.of('writeReport');
+        assert.deepEqual([report?.outcome, report?.failure?.type], ['failed', 'Cancelled']);
       });
     }
 

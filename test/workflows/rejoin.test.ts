@@ -244,8 +244,9 @@ test(
           await reached.promise;
           await run.handle.cancel();
           await assert.rejects(result, { message: 'Workflow execution cancelled' });
-          assert.equal(doneIn(run).at(-1), step);
+          assert.deepEqual(doneIn(run).slice(-2), [step, 'writeReport']);
           assert.match((await run.progress()).attention ?? '', /db-a is kept down/);
+          assert.match(run.of('writeReport')[0]?.next?.[0] ?? '', /db-a is kept down/);
         });
       }
 

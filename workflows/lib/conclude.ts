@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, TemporalFailure, TimeoutFailure } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched, TemporalFailure, TimeoutFailure } from '@temporalio/workflow';
 import { failure, findFailure } from '../model/failure.ts';
 import type { Journal } from './journal.ts';
 import { whenLonger } from './patience.ts';
@@ -55,7 +55,12 @@ export interface OnFailure {
   tell(error: unknown): void;
   /** When everything is taken back. */
   finish?(error: unknown): Promise<void>;
+  /** A cancellation is finished like a failure: what it took back had been in people's way. */
+  finishesCancelled?: true;
 }
+
+/** Runs of before this ended a cancellation without it, and are replayed so. */
+const CANCELLED_IS_FINISHED = 'a cancellation is finished like a failure';
 
 /**
  * Runs the steps of a workflow. Whatever way they end, what they left half done is taken back, which a cancellation does
@@ -79,12 +84,16 @@ export async function conclude<T>(
       journal.note(cancelled ? 'cancelled: cleaning up' : `failed: ${messageOf(error)}`);
       if (!cancelled) onFailure?.tell(error);
       await undo.unwind(journal);
-      if (!cancelled) await onFailure?.finish?.(error);
+      if (!cancelled || isFinished(onFailure)) await onFailure?.finish?.(error);
       await closeBy(journal, cancelled ? 'cancelled' : 'failed');
       endBy(journal, error);
     });
     throw error;
   }
+}
+
+function isFinished(onFailure: OnFailure | undefined): boolean {
+  return onFailure?.finishesCancelled === true && patched(CANCELLED_IS_FINISHED);
 }
 
 /** Before the run says that it has ended: what is left to tell, and to whom. It fails no run. */

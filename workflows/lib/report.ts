@@ -1,4 +1,4 @@
-import { CancellationScope, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { failureFacts, failureTypeOf } from '../model/failure.ts';
 import type { RestoreResult, StoredReport } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
@@ -71,7 +71,6 @@ function reportOf(use: Reporting): Report {
   const isWell = (result !== undefined || use.done === true) && error === undefined;
   const { workflowId, runId } = workflowInfo();
   const { progress } = journal;
-  const type = failureTypeOf(error) ?? 'Bug';
   return {
     format: 'lifeboat-report/1',
     kind,
@@ -83,7 +82,7 @@ function reportOf(use: Reporting): Report {
     startedAt: progress.startedAt,
     finishedAt: isoNow(),
     ...(result ? { result } : {}),
-    ...(isWell ? {} : { failure: { ...failureFacts(error), type, message: messageOf(error) } }),
+    ...(isWell ? {} : { failure: failureOf(error) }),
     ...knownOf(use),
     ...(journal.eventsBefore > 0 ? { eventsBefore: journal.eventsBefore } : {}),
     events: progress.timeline.map(({ at, what }): ReportEvent => ({ at, lane: 'run', what, tone: toneOf(what) })),
@@ -91,6 +90,11 @@ function reportOf(use: Reporting): Report {
     series: [],
     links: [],
   };
+}
+
+function failureOf(error: unknown): NonNullable<Report['failure']> {
+  const type = isCancellation(error) ? 'Cancelled' : (failureTypeOf(error) ?? 'Bug');
+  return { ...failureFacts(error), type, message: messageOf(error) };
 }
 
 /** What only some reports have. */
