@@ -2,8 +2,10 @@ import { failure, isFailure } from '../workflows/model/failure.ts';
 import { nearestName } from '../workflows/model/nearest.ts';
 import type { Confirmation, Move, Observed } from '../workflows/model/traffic.ts';
 import { describeTraffic, sameTraffic } from '../workflows/model/traffic.ts';
+import { formatDuration } from '../workflows/model/units.ts';
 import { attempt, withRun } from './activity-run.ts';
 import type { Deps } from './deps.ts';
+import type { Clock } from './io/clock.ts';
 import type { Run } from './io/run.ts';
 import { stale, stillToDo } from './switches/compare.ts';
 import { findSwitch } from './switches/index.ts';
@@ -86,11 +88,12 @@ async function awaitConfirmed(
 ): Promise<Confirmation> {
   const { name, to } = task;
   let untilMs: number | undefined;
+  const since = new Since(run.clock);
   for (let look = 1; ; look++) {
     const seen = await session.where();
     // A newer run has it in its hands: that it stands where we wanted it is no work of ours, and may change at once.
     if (seen.token > task.token) throw stale(name, { token: task.token, seen: seen.token });
-    const confirmed = sameTraffic(seen.traffic, to) ? await session.confirm(to) : undefined;
+    const confirmed = sameTraffic(seen.traffic, to) ? since.told(await session.confirm(to)) : undefined;
     if (confirmed?.ok) return confirmed;
     const found = confirmed?.found ?? describeTraffic(seen.traffic);
     const nowMs = run.clock.nowMs();
@@ -99,6 +102,27 @@ async function awaitConfirmed(
     if (look >= LOOKS && nowMs >= (untilMs ?? 0)) throw unseen(task, found);
     run.progress({ phase: `confirm ${name}`, note: found });
     await run.clock.sleep(LOOK_MS, run.signal);
+  }
+}
+
+/** How long each who leads clients somewhere took to do as it was told to the first of them. */
+class Since {
+  readonly #clock: Clock;
+  readonly #startedMs: number;
+  readonly #afterMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startedMs = clock.nowMs();
+  }
+
+  /** The same, with how long each of them took. */
+  told(confirmation: Confirmation): Confirmation {
+    const { have = [], found } = confirmation;
+    for (const each of have)
+      if (!this.#afterMs.has(each)) this.#afterMs.set(each, this.#clock.nowMs() - this.#startedMs);
+    const all = [...this.#afterMs].map(([name, ms]) => `${name} after ${formatDuration(ms)}`);
+    return all.length === 0 ? confirmation : { ...confirmation, found: `${found} (${all.join(', ')})` };
   }
 }
 

@@ -48,8 +48,8 @@ export function failoverLines(result: FailoverResult): string[] {
   ];
 }
 
-function followText({ node, ok, checks }: Following): string {
-  if (ok) return `${node} follows`;
+function followText({ node, ok, checks, clients = 0 }: Following): string {
+  if (ok) return clients === 0 ? `${node} follows` : `${node} follows, sessions of clients there: ${clients}`;
   return `${node} DOES NOT FOLLOW: ${checks.find((check) => !check.ok)?.found ?? 'nothing is known'}`;
 }
 

@@ -4,6 +4,7 @@ import type { Lsn } from '../../workflows/model/lsn.ts';
 import { compareLsn } from '../../workflows/model/lsn.ts';
 import type { Check } from '../../workflows/model/recovery.ts';
 import { findFailure } from '../../workflows/model/failure.ts';
+import { query } from '../io/postgres/connection.ts';
 import { lookAt } from './look.ts';
 import { readMarker } from './marker.ts';
 import type { NodeUse } from './node.ts';
@@ -29,10 +30,18 @@ export async function untilFollowing(use: NodeUse, goal: FollowGoal): Promise<Fo
   for (;;) {
     const checks = await followChecks(use, goal);
     const ok = checks.every((check) => check.ok);
-    if (ok || run.clock.nowMs() >= deadline) return { node: use.name, ok, checks };
+    if (ok) return { node: use.name, ok, checks, clients: await clientsAt(use) };
+    if (run.clock.nowMs() >= deadline) return { node: use.name, ok, checks };
     run.progress({ phase: `${use.name} follows`, note: checks.find((check) => !check.ok)?.name ?? '' });
     await run.clock.sleep(POLL_MS, run.signal);
   }
+}
+
+/** Without our own, which look at it all the time. */
+async function clientsAt(use: NodeUse): Promise<number> {
+  const text = `select count(*)::int as count from pg_stat_activity where backend_type = 'client backend' and application_name <> 'lifeboat'`;
+  const [row] = await withNode(use, (sql) => query<{ count: number }>(sql, text));
+  return row?.count ?? 0;
 }
 
 async function followChecks(use: NodeUse, { marker, timeline, lsn }: FollowGoal): Promise<Check[]> {

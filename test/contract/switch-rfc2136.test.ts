@@ -12,7 +12,7 @@ import { findSwitch } from '../../activities/switches/index.ts';
 import type { SwitchSession } from '../../activities/switches/switch.ts';
 import { moveTraffic } from '../../activities/traffic.ts';
 import { failureFacts, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
-import type { Traffic } from '../../workflows/model/traffic.ts';
+import type { Confirmation, Traffic } from '../../workflows/model/traffic.ts';
 import { STOPPED } from '../../workflows/model/traffic.ts';
 import type { DnsFaults } from '../support/dns-faults.ts';
 import { startDnsFaults } from '../support/dns-faults.ts';
@@ -174,6 +174,7 @@ suite('switch rfc2136', () => {
     assert.deepEqual(lone, {
       ok: false,
       found: `0 of 1 resolvers say 10.0.0.9:5432; 127.0.0.1:${silent}: ECONNREFUSED`,
+      have: [],
     });
   });
 
@@ -194,8 +195,11 @@ suite('switch rfc2136', () => {
     const config = { path: 'lifeboat.yml', switches: { dns: { kind: 'rfc2136', options: optionsFor(name) } } };
     const deps = { config, clock, host: 'here', log: silentLog } as unknown as Deps;
     const order = { source: 'shop', name: 'dns', from: A, to: B, token: 1 };
-    const confirmed = await new MockActivityEnvironment().run(() => moveTraffic(deps, order));
-    assert.deepEqual(confirmed, { ok: true, found: '1 of 1 resolvers say 10.0.0.9:5432' });
+    const confirmed = (await new MockActivityEnvironment().run(() => moveTraffic(deps, order))) as Confirmation;
+    const resolver = `127.0.0.1:${server.resolverPort}`;
+    assert.deepEqual([confirmed.ok, confirmed.have], [true, [resolver]]);
+    const [, afterMs] = /^1 of 1 resolvers say 10\.0\.0\.9:5432 \(.* after (\d+)ms\)$/.exec(confirmed.found) ?? [];
+    assert.ok(Number(afterMs) > 0 && Number(afterMs) <= looks, confirmed.found);
   });
 
   test('check: everything is right, and nothing is changed by looking', async () => {

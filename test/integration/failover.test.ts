@@ -55,7 +55,9 @@ async function switchOver(
   await until('the old primary has what the new one takes', async () => (await hammeredIn(last)).has(mark ?? '') || undefined); // prettier-ignore
   assert.equal(await readFile(join(last.dataDir, 'standby.signal'), 'utf8'), '');
   await assertThird(scene, { primary: next, has: mark ?? '', others });
-  assert.equal(then.length, 1, then.join('; '));
+  // Writers of this test come back to the old one, too, and may be counted there.
+  const steps = then.filter((line) => !line.includes('sessions of clients'));
+  assert.equal(steps.length, 1, steps.join('; '));
   const [own] = await last.sql(`select count(*)::int as slots from pg_replication_slots where not active`);
   assert.equal(own?.['slots'], 0, 'a slot that nobody uses keeps WAL for ever');
   return result;

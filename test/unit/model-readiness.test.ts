@@ -17,6 +17,7 @@ function question(changes: Partial<ReadyQuestion> = {}): ReadyQuestion {
     service: serviceOf('web', { traffic: [{ name: 'pool', kind: 'command', weighted: true }] }),
     ...{ states: [primaryState('db-a'), standbyState('db-b')], to: 'db-b' },
     ...{ stored: { sampleAgeMs: 800, drillAgeMs: 86_400_000 }, traffic: [['pool', HOME] as const] },
+    refused: new Map(),
     ...changes,
   };
 }
@@ -43,6 +44,7 @@ const BROKEN: [name: string, changes: Partial<ReadyQuestion>, check: string, fou
   ['a full disk', states({}, { freeBytes: 1 }), 'room on db-b', /1 B/, /make room/],
   ['traffic elsewhere', { traffic: [['pool', { 'other:5432': 100 }]] }, 'switch pool', /other:5432/, /send all traffic/],
   ['a switch that is silent', { traffic: [] }, 'switch pool', /none/, /worker/],
+  ['a record that lives too long', { traffic: [], refused: new Map([['pool', 'time to live of at most 60 s: 3600 s']]) }, 'switch pool', /3600 s/, /what is found there/],
   ['no samples', { stored: { drillAgeMs: 1 } }, 'samples', /^none$/, /lifeboat watch web/],
   ['old samples', { stored: { drillAgeMs: 1, sampleAgeMs: 60_000 } }, 'samples', /1m/, /lifeboat watch web/],
   ['no drill', { stored: { sampleAgeMs: 1 } }, 'last drill', /^none$/, /lifeboat drill web/],

@@ -47,6 +47,7 @@ test('ready', { timeout: 120_000 }, async (t) => {
       assert.deepEqual([gone.from, gone.to], [undefined, 'db-b']);
       const silent = await readied(world, { readStanding: away, locateTraffic: away });
       assert.deepEqual(bad(silent), ['switch pool', 'samples', 'last drill']);
+      assert.match(silent.checks.find(({ name }) => name === 'switch pool')?.found ?? '', /no right/);
     });
 
     await t.test('a worker that lacks a right is heard', async () => {

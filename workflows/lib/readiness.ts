@@ -34,7 +34,7 @@ export async function examine(use: Examined, to: string | undefined): Promise<Re
   }
   const target = wanted ?? plannedCandidate(cluster, states);
   const [stored, traffic] = await Promise.all([storedOf(cluster, states), trafficOf(use)]);
-  const checks = readyChecks({ cluster, service, states, to: target, stored, traffic });
+  const checks = readyChecks({ cluster, service, states, to: target, stored, ...traffic });
   const from = primaryOf(states)?.node;
   const ok = checks.every((check) => check.ok);
   return { ...head, ok, to: target, checks, ...(from === undefined ? {} : { from }) };
@@ -66,15 +66,27 @@ async function storedOf(cluster: ClusterFacts, states: readonly NodeState[]): Pr
   return (await answered(asked)) ?? {};
 }
 
-async function trafficOf({ cluster, service }: Examined): Promise<[name: string, now: Traffic][]> {
+interface SeenTraffic {
+  traffic: [name: string, now: Traffic][];
+  refused: Map<string, string>;
+}
+
+/** Where each switch sends traffic, with all that a move would need: rights, times to live, resolvers that answer. */
+async function trafficOf({ cluster, service }: Examined): Promise<SeenTraffic> {
   const { source } = service;
-  const locate = async ({ name, host }: SwitchFacts): Promise<[string, Traffic][]> => {
+  const seen: SeenTraffic = { traffic: [], refused: new Map() };
+  const locate = async ({ name, host }: SwitchFacts): Promise<void> => {
     const on = host === undefined ? {} : { taskQueue: hostQueue(host) };
     const acts = looking({ summary: `where switch ${name} sends traffic`, ...on }, cluster.limits.lookMs);
-    const seen = await answered(acts.locateTraffic({ source, name }));
-    return seen ? [[name, seen.traffic]] : [];
+    try {
+      seen.traffic.push([name, (await acts.locateTraffic({ source, name, check: true })).traffic]);
+    } catch (error) {
+      if (CancellationScope.current().consideredCancelled) throw error;
+      seen.refused.set(name, messageOf(error));
+    }
   };
-  return (await Promise.all(service.traffic.map(locate))).flat();
+  await Promise.all(service.traffic.map(locate));
+  return seen;
 }
 
 /** What gives no answer is not known, which a check says. */

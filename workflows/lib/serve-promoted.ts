@@ -228,6 +228,11 @@ function nextSteps({ cluster, from, to, said }: Switching, rejoined: Following |
       : [
           `keep ${from.name} away from every client; when its host is back: lifeboat rejoin ${cluster.service} ${from.name}`,
         ]),
+    ...(rejoined?.clients
+      ? [
+          `${from.name} has ${rejoined.clients} sessions of clients, which can only read there: they have an old address`,
+        ]
+      : []),
     ...others.map(({ name }) => `${name} does not follow ${to.name}: lifeboat rejoin ${cluster.service} ${name}`),
     `lifeboat backup ${cluster.source}: the new timeline deserves a base of its own`,
   ];

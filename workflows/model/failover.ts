@@ -82,6 +82,8 @@ export interface Following {
   node: string;
   ok: boolean;
   checks: Check[];
+  /** Sessions of clients that are there: at an old primary they came by an old address, and can only read. */
+  clients?: number;
 }
 
 /** Whether a standby was told to follow another primary, and what it is told instead. */

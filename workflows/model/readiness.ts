@@ -41,6 +41,8 @@ export interface ReadyQuestion {
   stored: StoredFacts;
   /** Where each switch sends traffic; one that could not be asked is absent. */
   traffic: readonly (readonly [name: string, now: Traffic])[];
+  /** Of switches that cannot be asked, or cannot be moved as they are, why. */
+  refused: ReadonlyMap<string, string>;
 }
 
 /** All that has to be true of a service that could be failed over at any time; what it can be told by, on any day. */
@@ -125,13 +127,16 @@ function capacityChecks({ cluster, states }: ReadyQuestion): Check[] {
   );
 }
 
-/** A switch that cannot be asked cannot be moved. */
-function switchChecks({ service, traffic }: ReadyQuestion, from: NodeFacts): Check[] {
+/** A switch that cannot be asked cannot be moved; nor can one that lacks a right, or whose records live too long. */
+function switchChecks({ service, traffic, refused }: ReadyQuestion, from: NodeFacts): Check[] {
   const asked = new Set(traffic.map(([name]) => name));
   const silent = service.traffic.filter(({ name }) => !asked.has(name));
   return [
     ...trafficChecks(traffic, { from, switches: service.traffic }),
-    ...silent.map(({ name }) => ({ name: `switch ${name}`, ok: false, expected: 'an answer', found: 'none' })),
+    ...silent.map(({ name }) => ({
+      ...{ name: `switch ${name}`, ok: false, expected: 'an answer, and nothing in the way of a move' },
+      found: refused.get(name) ?? 'none',
+    })),
   ];
 }
 
@@ -221,7 +226,7 @@ const HINTS: readonly (readonly [name: RegExp, hint: (question: ReadyQuestion) =
   [/^no slot/, () => 'select pg_drop_replication_slot(...), or start who uses it'],
   [/can be rewound/, () => 'pg_checksums --enable while it is down, or wal_log_hints = on; full_page_writes = on'],
   [/^room on/, () => 'make room, or lower watch.ready.free'],
-  [/^switch /, () => 'send all traffic to the primary, or correct the address of the node; is the worker of the switch there?'],
+  [/^switch /, () => 'mend what is found there; else send all traffic to the primary, or correct the address of the node; is the worker of the switch there?'],
   [/^last drill/, ({ cluster }) => `lifeboat drill ${cluster.source}`],
   [/^a fence/, () => 'fence: a command on another host, a lease, or traffic with confirms: true'],
   [/^switches that/, () => 'give the switch no host, or one at no site of a node'],

@@ -31,6 +31,8 @@ export interface Confirmation {
   found: string;
   /** Of one that is not ok: it becomes so by itself within this time, milliseconds (what is cached runs out). */
   withinMs?: number;
+  /** Who of several outside, resolvers of names, leads clients there by now. */
+  have?: string[];
 }
 
 export function addressText({ host, port }: { host: string; port: number }): string {

@@ -81,10 +81,11 @@ export function confirmationOf(told: readonly Told[], to: Traffic): Confirmation
   const counted = `${good.length} of ${told.length} resolvers say ${describeTraffic(to)}`;
   const found = [counted, ...others.map(toldText)].join('; ');
   const old = others.filter(({ traffic }) => traffic !== undefined);
-  if (old.length === 0 && enoughAnswer(told)) return { ok: true, found };
+  const have = good.map(({ resolver }) => resolver);
+  if (old.length === 0 && enoughAnswer(told)) return { ok: true, found, have };
   const remaining = old.map(({ ttlS }) => ttlS).filter((ttlS) => ttlS !== undefined);
   return {
-    ...{ ok: false, found },
+    ...{ ok: false, found, have },
     ...(remaining.length > 0 ? { withinMs: Math.max(...remaining) * 1000 + ROUNDING_MS } : {}),
   };
 }

@@ -24,12 +24,13 @@ export async function confirmByResolvers(options: Route53Options, to: Traffic, r
   const looks = await Promise.all(servers.map((server) => askOne(options, { server, to }, run)));
   const bad = looks.filter(({ ok }) => !ok);
   const found = bad.map(({ server, found: said }) => `${server}: ${said}`).join('; ');
+  const have = looks.filter(({ ok }) => ok).map(({ server }) => server);
   const isEnough = bad.every(({ silent }) => silent) && (servers.length - bad.length) * 2 >= servers.length;
   if (servers.length > 0 && isEnough) {
     const by = `${describeTraffic(to)} by ${servers.length - bad.length} of ${servers.length} resolvers`;
-    return { ok: true, found: found === '' ? by : `${by}; ${found}` };
+    return { ok: true, found: found === '' ? by : `${by}; ${found}`, have };
   }
-  return { ok: false, found: `${servers.length - bad.length} of ${servers.length} resolvers have it; ${found}` };
+  return { ok: false, found: `${servers.length - bad.length} of ${servers.length} resolvers have it; ${found}`, have };
 }
 
 interface Look {
