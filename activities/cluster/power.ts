@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chown, mkdtemp, readdir, readlink, rm, stat } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
@@ -158,7 +158,8 @@ export async function endNode(use: NodeUse, fastMs: number): Promise<boolean> {
   const { dataDir } = use.node;
   const pid = await runningServer(dataDir);
   try {
-    await stopNode(use, fastMs);
+    // One that stands still takes no orders: it would be waited for in vain while nobody is served.
+    if (pid === undefined || !(await isFrozen(pid))) await stopNode(use, fastMs);
   } catch (error) {
     use.run.signal.throwIfAborted();
     if (!findFailure(error) || pid === undefined) throw error;
@@ -176,6 +177,12 @@ export async function endNode(use: NodeUse, fastMs: number): Promise<boolean> {
     await use.run.clock.sleep(POLL_MS, use.run.signal);
   }
   return (await runningServer(dataDir)) === undefined;
+}
+
+/** Stopped by a signal (proc_pid_stat(5), state). */
+async function isFrozen(pid: number): Promise<boolean> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return text.slice(text.lastIndexOf(')')).startsWith(') T');
 }
 
 function killed(pid: number): void {

@@ -1,20 +1,23 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { fence } from '../../activities/cluster/fence.ts';
 import type { NodeUse } from '../../activities/cluster/node.ts';
 import { processesOn } from '../../activities/cluster/power.ts';
-import { runningServer } from '../../activities/io/postgres/server.ts';
+import { removeStalePid, runningServer } from '../../activities/io/postgres/server.ts';
 import type { FenceResult } from '../../workflows/model/failover-verdict.ts';
-import { killed } from '../support/diverged.ts';
 import { isStandby } from '../support/failover-pair.ts';
 import { nodeUses } from '../support/node-uses.ts';
 import type { TestPostgres } from '../support/postgres.ts';
-import { withPostgres } from '../support/postgres.ts';
+import { freePort, withPostgres } from '../support/postgres.ts';
 import { until } from '../support/system-until.ts';
 
 /** Only of what hangs. */
@@ -35,7 +38,12 @@ class Supervisor implements AsyncDisposable {
 
   async #run(server: TestPostgres): Promise<void> {
     while (!this.#isOver) {
-      if ((await runningServer(server.dataDir)) === undefined) await server.start().catch(() => undefined);
+      if ((await runningServer(server.dataDir)) === undefined) {
+        // Both name a process that was killed, and that nobody has asked for yet.
+        await removeStalePid(server.dataDir);
+        await rm(join(dirname(server.dataDir), `.s.PGSQL.${server.port}.lock`), { force: true });
+        await server.start().catch(() => undefined);
+      }
       await sleep(LOOK_MS);
     }
   }
@@ -64,8 +72,9 @@ test('agent-stop is confirmed by what is left of a server, not by a list of proc
     assert.match(found, /^127\.0\.0\.1, port \d+, still takes connections$/);
 
     await server.start();
-    await killed(server);
-    await until('all of it is gone', async () => (await processesOn(server.dataDir)).length === 0 || undefined);
+    for (const pid of await processesOn(server.dataDir)) process.kill(pid, 'SIGSTOP');
+    assert.equal((await fenced(use)).outcome, 'confirmed', 'one that is frozen is ended as it stands');
+    assert.deepEqual(await processesOn(server.dataDir), []);
     assert.ok(existsSync(join(server.dataDir, 'postmaster.pid')), 'as a crash leaves it');
     assert.equal((await fenced(use)).outcome, 'confirmed');
 
@@ -74,5 +83,30 @@ test('agent-stop is confirmed by what is left of a server, not by a list of proc
     const last = await fenced(use);
     assert.equal(last.outcome, 'confirmed', last.found);
     assert.match(last.found, /no server runs|started again on .*, as a standby/);
+  }),
+);
+
+const CHILD = fileURLToPath(new URL('../support/fence-child.ts', import.meta.url));
+const CONTAINED = ['--pid', '--fork', '--mount-proc', '--kill-child'];
+const contains = spawnSync('unshare', [...CONTAINED, 'true'], { encoding: 'utf8' });
+const skip = contains.status === 0 ? false : `no namespaces of processes here: ${contains.stderr || 'no unshare'}`;
+
+test('a worker in another container than the server does not say that it is fenced', { ...LONG, skip }, () =>
+  withPostgres({}, async (server) => {
+    // Where it does not listen: only what the server leaves in its files speaks.
+    const { dataDir, binaries } = server;
+    const seen = JSON.stringify({ dataDir, binaries, port: await freePort() });
+    const cases: [more: string[], says: RegExp][] = [
+      [[], /^\d+ processes that are not seen from here use its shared memory$/],
+      [['--ipc'], /^postmaster\.pid names process \d+, and it may run in another container/],
+    ];
+    for (const [more, says] of cases) {
+      const words = [...CONTAINED, ...more, process.execPath, CHILD, seen];
+      const { stdout } = await promisify(execFile)('unshare', words);
+      const { outcome, found } = JSON.parse(stdout) as FenceResult;
+      assert.equal(outcome, 'unconfirmed');
+      assert.match(found, says);
+    }
+    assert.equal(await isStandby(server), false, 'it serves still');
   }),
 );

@@ -4,9 +4,11 @@ import type { NodeUse } from '../../activities/cluster/node.ts';
 import { plainRun } from '../../activities/io/run.ts';
 import type { TestPostgres } from './postgres.ts';
 
+type Server = Pick<TestPostgres, 'dataDir' | 'port' | 'binaries'>;
+
 /** Servers of one cluster, "db-a" and "db-b", in the hands of this process as in those of the worker of their host. */
-export function nodeUses(servers: readonly [TestPostgres, TestPostgres?]): [a: NodeUse, b: NodeUse] {
-  const node = (server: TestPostgres, site: string): object => ({
+export function nodeUses(servers: readonly [Server, Server?]): [a: NodeUse, b: NodeUse] {
+  const node = (server: Server, site: string): object => ({
     ...{ site, host: 'here', dataDir: server.dataDir, port: server.port, address: '127.0.0.1' },
     start: { by: 'pg_ctl', binaries: server.binaries },
   });
