@@ -15,12 +15,12 @@ export interface DownWish {
 export interface ForensicCopying {
   /**
    * Looks and changes nothing. Precondition when a server or what is left of one still works on the files, when they are not on
-   * this host or no data directory, or are those of another cluster.
+   * this host or no data directory, or are those of another cluster. Integrity when neither they nor the vault say whose they are.
    */
   find(wish: DownWish): Promise<ForensicFacts>;
   /**
    * Reads all of them, its WAL and its tablespaces too. Pages that are wrong and what cannot be read is recorded, and ends
-   * nothing. Failures: those of `find`, also when a server comes up meanwhile, and whatever the sink fails with. A repeat starts over.
+   * nothing. Failures: those of `find`, also when a server comes up or writes to them meanwhile, and whatever the sink fails with. A repeat starts over.
    */
   copy(out: PartSink, wish: DownWish): Promise<BackupFacts>;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { closeSync, openSync, readdirSync, rmSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -140,20 +141,51 @@ async function refusesOthers({ server }: Scene): Promise<void> {
   );
 }
 
-/** It comes up while its files are read, and is down again when that is over. */
-async function refusesStarted(scene: Scene): Promise<void> {
-  const { server } = scene;
+/** A copy during which this is done, once its first bytes are read. */
+function copyWhile(server: TestPostgres, work: () => void): Promise<BackupFacts> {
   let begun = false;
   const progress: Run['progress'] = ({ phase, doneBytes }) => {
     if (phase !== 'copy' || doneBytes === undefined || begun) return;
     begun = true;
+    work();
+  };
+  return copyingOf(server, { progress }).copy(memorySink(), {});
+}
+
+function writeInto(path: string): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, 'x', 0);
+  closeSync(file);
+}
+
+/** A server that is not among our processes shows itself by what it writes; whatever else changes is told. */
+async function knowsChanges({ server }: Scene): Promise<void> {
+  const at = (path: string): string => join(server.dataDir, path);
+  const [segment] = readdirSync(at('pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
+  const works: [path: string, work: (path: string) => void][] = [
+    [`pg_wal/${segment}`, writeInto],
+    ['base/4711', (path) => writeFileSync(path, '')],
+    ['base/4711', (path) => rmSync(path)],
+    ['postmaster.pid', (path) => utimesSync(path, 1, 1)],
+  ];
+  for (const [path, work] of works)
+    await assert.rejects(
+      copyWhile(server, () => work(at(path))),
+      says('Precondition', new RegExp(`somebody wrote to .*1 that changed: ${path}"`)),
+    );
+  const { forensic } = await copyWhile(server, () => writeFileSync(at('a.log'), 'rotated'));
+  assert.deepEqual([forensic?.changed, forensic?.changedCount], [[{ tree: 'base', path: 'a.log' }], 1]);
+}
+
+/** It comes up while its files are read, and is down again when that is over. */
+async function refusesStarted({ server }: Scene): Promise<void> {
+  const copying = copyWhile(server, () => {
     const { uid, gid } = serverUser();
     const as = uid === undefined || gid === undefined ? {} : { uid, gid };
     const log = join(server.dataDir, '..', 'log');
     for (const args of [['-l', log, 'start'], ['stop']])
       assert.equal(spawnSync(join(server.binaries, 'pg_ctl'), ['-D', server.dataDir, '-w', ...args], { ...as, stdio: 'ignore' }).status, 0); // prettier-ignore
-  };
-  const copying = copyingOf(server, { progress }).copy(memorySink(), {});
+  });
   await assert.rejects(copying, says('Precondition', /a server was started on/));
 }
 
@@ -217,6 +249,7 @@ test('a killed server: every byte of its files is kept, told apart from every ba
         }
       });
       await withoutLifeboat(scene, dir);
+      await knowsChanges(scene);
       await refusesStarted(scene);
     }),
   ));
@@ -261,5 +294,8 @@ test('PostgreSQL 15: shut down, with a pg_control that is wrong: the vault says 
     for (const wanted of ['global/pg_control', 'left over', 'postmaster.opts', 'PG_VERSION'])
       assert.ok(paths.includes(wanted), wanted);
     assert.ok(paths.some((each) => /^pg_wal\/[0-9A-F]{24}$/.test(each)));
-    await assert.rejects(copyingOf(server).copy(memorySink(), {}), says('Integrity', /nothing says which cluster/));
+    const unread = memorySink();
+    await assert.rejects(copyingOf(server).copy(unread, {}), says('Integrity', /nothing says which cluster/));
+    assert.equal(unread.parts.size, 0, 'nothing was read for it');
+    await assert.rejects(copyingOf(server).find({}), says('Integrity', /nothing says which cluster/));
   }));

@@ -133,7 +133,11 @@ async function archive(t: TestContext, scene: Following): Promise<void> {
     const plan = await planFor(dir, guard, { ...LATEST, standby: { follow: 'archive', fetch: relay.fetch } });
     try {
       await guard.caughtUp();
-      const made = await makeStandby(plan, vault, options);
+      const made = await makeStandby(plan, vault, { ...options, meanwhile: () => raised(scene) });
+      await t.test('raised settings reach it while it is handed over, and it asks nobody who will be gone', async () => {
+        assert.equal(await valueOf(made.sql, 'show max_connections'), String(RAISED));
+        assert.match(await valueOf(made.sql, 'show restore_command'), / wal-fetch shop /);
+      });
       await t.test('it follows what the vault gets, with no stream', async () => {
         assert.deepEqual(await tableSums(made.sql), await tableSums(server.sql));
         await server.sql(`insert into t values (-4, 'later')`);
@@ -167,6 +171,16 @@ async function archive(t: TestContext, scene: Following): Promise<void> {
       await createRecovery('shop', options, plainRun()).discard(plan);
     }
   });
+}
+
+const RAISED = 120;
+
+/** More than the standby was started with: replay of that waits until it is started with as much. */
+async function raised({ server, guard }: Following): Promise<void> {
+  await server.sql(`alter system set max_connections = ${RAISED}`);
+  await server.stop();
+  await server.start();
+  await guard.caughtUp();
 }
 
 async function promotedStays(scene: Following, made: Standby, recovery: Recovery): Promise<void> {

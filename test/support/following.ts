@@ -62,14 +62,19 @@ export interface Standby {
   sql: Sql;
 }
 
-/** All steps, in order; the proof is that of the copy and of the following. */
-export async function makeStandby(plan: RecoveryPlan, vault: Vault, options: PostgresOptions): Promise<Standby> {
+/** All steps, in order; the proof is that of the copy and of the following. `meanwhile`: before the worker lets go of it. */
+export async function makeStandby(
+  plan: RecoveryPlan,
+  vault: Vault,
+  { meanwhile, ...options }: PostgresOptions & { meanwhile?: () => Promise<void> },
+): Promise<Standby> {
   const recovery = createRecovery('shop', options, plainRun());
   await recovery.check(plan);
   await recovery.prepare(plan);
   await recovery.fetch(plan, await vault.open(plan.base.point));
   await stopped(options, (late) => late.replay(plan, vault.wal));
   const replay = await recovery.replay(plan, vault.wal);
+  await meanwhile?.();
   await recovery.open(plan, vault.wal);
   // Its answer was lost.
   const open = await recovery.open(plan, vault.wal);

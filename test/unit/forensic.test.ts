@@ -83,6 +83,8 @@ test('a manifest is that of a forensic copy everywhere, or nowhere', () => {
     [{ forensic: FOUND }, /forensic copy/],
     [{ consistency: 'forensic', forensic: FOUND, kind: 'incremental', parent: 'p0' }, /of kind incremental/],
     [{ consistency: 'forensic', forensic: { ...FOUND, unreadCount: -1 } }, /unreadCount/],
+    [{ consistency: 'forensic', forensic: { ...FOUND, changed: [{ tree: 'base', path: 'log' }], changedCount: 1 } }, undefined],
+    [{ consistency: 'forensic', forensic: { ...FOUND, changedCount: -1 } }, /changedCount/],
   ];
   for (const [changes, says] of rows) {
     const checked = checkManifest(manifestOf(changes), { source: 'shop', point: 'p1' });
@@ -97,6 +99,8 @@ test('what was found is told in words', () => {
     ...{ directory: '/data', state: 'global/pg_control has a wrong checksum', clean: false, unread: 7 },
     first: ['base/5/7, bytes 8192 to 16384: EIO', 'pg_tblspc/16400/PG_18_1: EACCES'],
   });
+  const touched = { changed: [{ tree: 'base', path: 'log/a' }], changedCount: 12 };
+  assert.match(summariseForensic({ ...FOUND, ...touched }).state, /; changed while it was copied: 12 \(log\/a\)$/);
 });
 
 test('retention: evidence stays in the window, the newest and the held for good, and lets no backup go', () => {

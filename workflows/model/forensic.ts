@@ -34,6 +34,9 @@ export interface ForensicFacts {
   /** Ten thousand at most, of `unreadCount`; absent when all could be read. */
   unread?: Unread[];
   unreadCount?: number;
+  /** Files beside those of the server (a log, say) that somebody changed during the copy; at most ten thousand, of `changedCount`. */
+  changed?: { tree: string; path: string }[];
+  changedCount?: number;
 }
 
 /** The same in a listing. */
@@ -52,7 +55,7 @@ const SHOWN = 5;
 export function summariseForensic(facts: ForensicFacts): ForensicSummary {
   const { directory, control, unread = [], unreadCount = 0 } = facts;
   return {
-    ...{ directory, state: stateText(facts), clean: control?.clean ?? false },
+    ...{ directory, state: `${stateText(facts)}${changedText(facts)}`, clean: control?.clean ?? false },
     ...{ unread: unreadCount, first: unread.slice(0, SHOWN).map(unreadText) },
   };
 }
@@ -62,6 +65,12 @@ function stateText({ control, controlWrong = 'pg_control could not be read' }: F
   const { state, clean, checkpointLsn, timeline } = control;
   const how = clean ? state : `not shut down (${state})`;
   return `${how}, last checkpoint at ${checkpointLsn} on timeline ${timeline}`;
+}
+
+function changedText({ changed = [], changedCount = 0 }: ForensicFacts): string {
+  if (changedCount === 0) return '';
+  const first = changed.slice(0, SHOWN).map(({ path }) => path);
+  return `; changed while it was copied: ${changedCount} (${first.join(', ')})`;
 }
 
 function unreadText({ tree, path, from, bytes = 0, reason }: Unread): string {

@@ -63,6 +63,8 @@ const forensic = z.object({
     )
     .optional(),
   unreadCount: count.optional(),
+  changed: z.array(z.object({ tree: z.string(), path: z.string() })).optional(),
+  changedCount: count.optional(),
 });
 
 /** All of it but the files of the trees. */

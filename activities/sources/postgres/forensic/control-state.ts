@@ -48,6 +48,10 @@ export async function readControl(data: string): Promise<FoundControl | { wrong:
   };
 }
 
+export function isWhole(control: Awaited<ReturnType<typeof readControl>>): control is FoundControl {
+  return !('wrong' in control);
+}
+
 function stateIn(bytes: Buffer): ControlState {
   const number = bytes.readUInt32LE(AT.state);
   const state = STATES[number] ?? `state ${number}`;

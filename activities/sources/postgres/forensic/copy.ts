@@ -1,4 +1,3 @@
-import { failure } from '../../../../workflows/model/failure.ts';
 import type { ForensicFacts, Unread } from '../../../../workflows/model/forensic.ts';
 import type { FileTree, Identity, Manifest } from '../../../../workflows/model/manifest.ts';
 import { isoTime } from '../../../io/clock.ts';
@@ -14,9 +13,10 @@ import { readFiles } from '../backup/local/read-parts.ts';
 import { checkFileCount } from '../backup/most-files.ts';
 import { PartNumbers } from '../backup/packer.ts';
 import type { PostgresOptions } from '../options.ts';
-import { readControl } from './control-state.ts';
+import { changedSince, refuseStarted, refuseWorkedOn } from './changed.ts';
+import { isWhole } from './control-state.ts';
 import type { DownServer } from './down-server.ts';
-import { factsOf, findDownServer, isWhole, refuseOccupied } from './down-server.ts';
+import { factsOf, findDownServer } from './down-server.ts';
 import type { WholeTree } from './list-whole.ts';
 import { foundTablespaces } from './tablespaces.ts';
 
@@ -24,9 +24,7 @@ const LIST_WHOLE = threadModule('list-whole', import.meta.url).href;
 /** Beyond every LSN: of files that nobody writes to every page is checked. */
 const EVERY_PAGE = 2n ** 64n - 1n;
 const USUAL = { pageBytes: 8192, pagesPerSegment: 131_072 };
-const MOST_UNREAD = 10_000;
-
-type Cluster = NonNullable<DownWish['known']>;
+const MOST_TOLD = 10_000;
 
 interface Use {
   out: PartSink;
@@ -40,16 +38,22 @@ export async function copyDownServer(options: PostgresOptions, use: Use): Promis
   const server = await findDownServer(options, wish);
   const startedAt = isoTime(run.clock.nowMs());
   const { trees, unread } = await foundTablespaces(server);
-  const listed = await listTrees([...trees, { id: 'base', root: server.directory }], use);
+  const roots = [...trees, { id: 'base', root: server.directory }];
+  const listed = await listTrees(roots, use);
   const read = await readAll(server, listed, use);
-  await refuseChanged(server);
-  const identity = identityOf(server, wish, read);
+  await refuseStarted(server);
+  const changed = changedSince(listed, await listTrees(roots, use));
+  refuseWorkedOn(server, changed);
+  const identity = { ...server.cluster, sizeBytes: sizeOf(read) };
   return {
     ...{ identity, ...positionsOf(server, identity), startedAt, stoppedAt: isoTime(run.clock.nowMs()) },
     ...{ consistency: 'forensic', pageChecksums: hasChecksums(server), settings: settingsOf(server) },
     ...{ parts: read.parts, trees: read.trees.map((tree) => withLinks(tree, listed)) },
     ...(read.damaged.length > 0 ? { damaged: read.damaged } : {}),
-    forensic: { ...factsOf(server), ...unreadFacts([...unread, ...unlisted(listed)], read) },
+    forensic: {
+      ...{ ...factsOf(server), ...unreadFacts([...unread, ...unlisted(listed)], read) },
+      ...(changed.length > 0 ? { changed: changed.slice(0, MOST_TOLD), changedCount: changed.length } : {}),
+    },
   };
 }
 
@@ -73,47 +77,8 @@ function readAll({ control }: DownServer, trees: WholeTree[], { out, run }: Use)
   });
 }
 
-/** A server in another container is not among our processes: it writes pg_control when it starts. */
-async function refuseChanged({ directory, control }: DownServer): Promise<void> {
-  await refuseOccupied(directory);
-  const now = await readControl(directory);
-  const isSame = now.bytes === undefined ? control.bytes === undefined : control.bytes?.equals(now.bytes) === true;
-  if (isSame) return;
-  throw failure('Precondition', `a server was started on ${directory} while its files were copied`, {
-    place: directory,
-    expected: 'global/pg_control as it was before',
-    found: 'another content',
-    hint: 'nothing of this copy is kept; end that server, or copy through it: --forensic backup',
-  });
-}
-
-function identityOf({ control, major }: DownServer, { known }: DownWish, { trees }: FilesRead): Identity {
-  const told = toldBy(control) ?? known;
-  const serverVersion = versionOf(major, known);
-  if (!told || serverVersion === undefined) throw nameless(control);
-  const { systemId, timeline, segmentBytes } = told;
-  const sizeBytes = trees.reduce((sum, { files }) => files.reduce((bytes, file) => bytes + file.bytes, sum), 0);
-  return { kind: 'postgres', systemId, serverVersion, timeline, segmentBytes, sizeBytes };
-}
-
-function toldBy(control: DownServer['control']): Omit<Cluster, 'serverVersion'> | undefined {
-  if (!isWhole(control)) return undefined;
-  const { systemId, state, sizes } = control;
-  return { systemId, timeline: state.timeline, segmentBytes: sizes.segmentBytes };
-}
-
-/** The files say no more than the major one. */
-function versionOf(major: number | undefined, known: Cluster | undefined): number | undefined {
-  if (known && (major === undefined || Math.floor(known.serverVersion / 10_000) === major)) return known.serverVersion;
-  return major === undefined ? undefined : major * 10_000;
-}
-
-function nameless(control: DownServer['control']): Error {
-  return failure('Integrity', 'nothing says which cluster these files are of', {
-    expected: 'global/pg_control and PG_VERSION, or a backup of the cluster in the vault',
-    found: isWhole(control) ? 'no PG_VERSION' : control.wrong,
-    hint: 'copy the data directory by hand',
-  });
+function sizeOf({ trees }: FilesRead): number {
+  return trees.reduce((sum, { files }) => files.reduce((bytes, file) => bytes + file.bytes, sum), 0);
 }
 
 type Positions = Pick<Manifest, 'timeline' | 'startLsn' | 'stopLsn'>;
@@ -153,5 +118,5 @@ function unlisted(listed: readonly WholeTree[]): Unread[] {
 function unreadFacts(first: Unread[], { unread }: FilesRead): Pick<ForensicFacts, 'unread' | 'unreadCount'> {
   const count = first.length + (unread?.count ?? 0);
   if (count === 0) return {};
-  return { unread: [...first, ...(unread?.first ?? [])].slice(0, MOST_UNREAD), unreadCount: count };
+  return { unread: [...first, ...(unread?.first ?? [])].slice(0, MOST_TOLD), unreadCount: count };
 }

@@ -3,12 +3,13 @@ import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../../workflows/model/failure.ts';
 import type { ForensicFacts } from '../../../../workflows/model/forensic.ts';
+import type { Identity } from '../../../../workflows/model/manifest.ts';
 import { fileFailure } from '../../../io/file-failure.ts';
 import { occupantOf } from '../../../io/postgres/server.ts';
 import type { DownWish } from '../../forensic-copying.ts';
 import type { PostgresOptions } from '../options.ts';
-import type { FoundControl } from './control-state.ts';
-import { readControl } from './control-state.ts';
+import { clusterOf } from './cluster.ts';
+import { isWhole, readControl } from './control-state.ts';
 
 /** The files of a server that is down, as they are before anything is read of them. */
 export interface DownServer {
@@ -17,12 +18,14 @@ export interface DownServer {
   /** Absent when PG_VERSION cannot be read. */
   major?: number;
   control: Awaited<ReturnType<typeof readControl>>;
+  /** Whose files they are. */
+  cluster: Omit<Identity, 'sizeBytes'>;
 }
 
 /** Any of them is enough: what is missing may be what is wrong. */
 const SIGNS = ['PG_VERSION', 'global', 'base'];
 
-/** Precondition unless the files stand here, are those of the cluster, and nothing works on them. */
+/** Precondition unless the files stand here, are those of the cluster, and nothing works on them; Integrity when nothing says whose they are. */
 export async function findDownServer(options: PostgresOptions, wish: DownWish): Promise<DownServer> {
   const named = wish.directory ?? options.files.dataDirectory;
   if (named === undefined) throw unknownPlace();
@@ -31,11 +34,8 @@ export async function findDownServer(options: PostgresOptions, wish: DownWish): 
   const control = await readControl(directory);
   refuseOther(directory, control, wish);
   const major = await majorOf(directory);
-  return { directory, control, ...(major === undefined ? {} : { major }) };
-}
-
-export function isWhole(control: DownServer['control']): control is FoundControl {
-  return !('wrong' in control);
+  const cluster = clusterOf({ control, major, known: wish.known });
+  return { directory, control, cluster, ...(major === undefined ? {} : { major }) };
 }
 
 export function factsOf({ directory, control }: DownServer): ForensicFacts {

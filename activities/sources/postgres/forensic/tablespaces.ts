@@ -2,8 +2,8 @@ import { readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Unread } from '../../../../workflows/model/forensic.ts';
 import type { TreeRoot } from '../backup/local/list-files.ts';
+import { isWhole } from './control-state.ts';
 import type { DownServer } from './down-server.ts';
-import { isWhole } from './down-server.ts';
 
 interface Found {
   trees: TreeRoot[];
