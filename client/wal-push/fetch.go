@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // How a fetch ends: the file is there; the vault was asked and does not have it; nobody gave an answer, so that the file is to be
@@ -20,6 +21,15 @@ const (
 )
 
 const longestRequest = 8000
+
+// A worker says "wait" twice as often; one that says nothing at all hangs.
+const firstWordSeconds = 10
+
+// For so long it is not asked again.
+const silentFor = time.Minute
+
+// Stands beside the file that is fetched; PostgreSQL removes it when it starts, as takeFile says.
+const silentMark = "xlogtemp.lifeboat-silent"
 
 // Brings one WAL file from the worker on this host to the server that calls it in its data directory (restore_command).
 func fetch(args []string) int {
@@ -42,21 +52,28 @@ func fetch(args []string) int {
 	if len(request) > longestRequest || strings.ContainsAny(request, "\n\r") || strings.Count(request, "\t") != len(words)-1 {
 		return noAnswer
 	}
-	connection, err := connect(socket)
-	if err != nil {
+	mark := filepath.Join(folder, silentMark)
+	if wasSilent(mark) {
 		return noAnswer
+	}
+	connection, err := connect(socket, firstWordSeconds)
+	if err != nil {
+		return noAnswerAfter(err, mark)
 	}
 	defer syscall.Close(connection)
-	if writeAll(connection, []byte(request+"\n")) != nil {
-		return noAnswer
+	if err := writeAll(connection, []byte(request+"\n")); err != nil {
+		return noAnswerAfter(err, mark)
 	}
-	line, rest, isAnswer := firstLine(connection)
-	if isAnswer && line == "absent" {
+	line, rest, err := firstLine(connection)
+	if err != nil {
+		return noAnswerAfter(err, mark)
+	}
+	if line == "absent" {
 		return notStored
 	}
 	length, isHere := strings.CutPrefix(line, "here ")
 	count, err := strconv.ParseInt(length, 10, 64)
-	if !isAnswer || !isHere || err != nil || count < int64(len(rest)) {
+	if !isHere || err != nil || count < int64(len(rest)) {
 		return noAnswer
 	}
 	if !takeFile(connection, rest, count, path) {
@@ -91,9 +108,32 @@ func identity(folder string) string {
 	return strconv.FormatUint(uint64(stat.Dev), 10) + ":" + strconv.FormatUint(uint64(stat.Ino), 10)
 }
 
+// Not asked again so soon: what hangs would cost its deadline for each file.
+func wasSilent(mark string) bool {
+	found, err := os.Stat(mark)
+	if err != nil {
+		return false
+	}
+	age := time.Since(found.ModTime())
+	if age >= 0 && age < silentFor {
+		return true
+	}
+	os.Remove(mark)
+	return false
+}
+
+// Of a worker that is gone or says no the next file is asked at once; one that hangs is remembered.
+func noAnswerAfter(err error, mark string) int {
+	if err == syscall.EAGAIN {
+		os.WriteFile(mark, nil, 0o600)
+	}
+	return noAnswer
+}
+
 // The first line that is not "wait", and what came behind it.
-func firstLine(connection int) (string, []byte, bool) {
+func firstLine(connection int) (string, []byte, error) {
 	var said []byte
+	isSilent := true
 	chunk := make([]byte, 1<<16)
 	for {
 		for {
@@ -102,13 +142,22 @@ func firstLine(connection int) (string, []byte, bool) {
 				break
 			}
 			if string(line) != "wait" {
-				return string(line), rest, true
+				return string(line), rest, nil
 			}
 			said = rest
 		}
 		count, err := readSome(connection, chunk)
-		if err != nil || count == 0 || len(said) > 1<<20 {
-			return "", nil, false
+		if err != nil {
+			return "", nil, err
+		}
+		if count == 0 || len(said) > 1<<20 {
+			return "", nil, syscall.ECONNRESET
+		}
+		if isSilent {
+			if err := limitSilence(connection, silenceSeconds); err != nil {
+				return "", nil, err
+			}
+			isSilent = false
 		}
 		said = append(said, chunk[:count]...)
 	}

@@ -42,7 +42,7 @@ func push(socket, file string) (bool, string) {
 	if len(file) > longestPath || strings.ContainsAny(file, "\n\r") {
 		return false, "the path of the file is no path that can be handed over"
 	}
-	connection, err := connect(socket)
+	connection, err := connect(socket, silenceSeconds)
 	if err != nil {
 		return false, "no worker listens at " + socket + ": " + err.Error() + "; PostgreSQL keeps the file and tries again"
 	}
@@ -53,23 +53,30 @@ func push(socket, file string) (bool, string) {
 	return answer(connection, socket)
 }
 
-func connect(socket string) (int, error) {
+func connect(socket string, seconds int64) (int, error) {
 	connection, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	limit := syscall.Timeval{Sec: silenceSeconds}
-	for _, option := range []int{syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO} {
-		if err := syscall.SetsockoptTimeval(connection, syscall.SOL_SOCKET, option, &limit); err != nil {
-			syscall.Close(connection)
-			return -1, err
-		}
+	if err := limitSilence(connection, seconds); err != nil {
+		syscall.Close(connection)
+		return -1, err
 	}
 	if err := syscall.Connect(connection, &syscall.SockaddrUnix{Name: socket}); err != nil {
 		syscall.Close(connection)
 		return -1, err
 	}
 	return connection, nil
+}
+
+func limitSilence(connection int, seconds int64) error {
+	limit := syscall.Timeval{Sec: seconds}
+	for _, option := range []int{syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO} {
+		if err := syscall.SetsockoptTimeval(connection, syscall.SOL_SOCKET, option, &limit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeAll(connection int, rest []byte) error {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync, rmSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -152,9 +152,10 @@ function copyWhile(server: TestPostgres, work: () => void): Promise<BackupFacts>
   return copyingOf(server, { progress }).copy(memorySink(), {});
 }
 
+/** The same once more: the server is to start yet. */
 function writeInto(path: string): void {
   const file = openSync(path, 'r+');
-  writeSync(file, 'x', 0);
+  writeSync(file, readFileSync(path).subarray(0, 1), 0, 1, 0);
   closeSync(file);
 }
 
@@ -166,7 +167,8 @@ async function knowsChanges({ server }: Scene): Promise<void> {
     [`pg_wal/${segment}`, writeInto],
     ['base/4711', (path) => writeFileSync(path, '')],
     ['base/4711', (path) => rmSync(path)],
-    ['postmaster.pid', (path) => utimesSync(path, 1, 1)],
+    ['postmaster.pid', (path) => writeFileSync(path, '')],
+    ['postmaster.pid', (path) => rmSync(path)],
   ];
   for (const [path, work] of works)
     await assert.rejects(

@@ -134,10 +134,13 @@ async function archive(t: TestContext, scene: Following): Promise<void> {
     try {
       await guard.caughtUp();
       const made = await makeStandby(plan, vault, { ...options, meanwhile: () => raised(scene) });
-      await t.test('raised settings reach it while it is handed over, and it asks nobody who will be gone', async () => {
-        assert.equal(await valueOf(made.sql, 'show max_connections'), String(RAISED));
-        assert.match(await valueOf(made.sql, 'show restore_command'), / wal-fetch shop /);
-      });
+      await t.test(
+        'raised settings reach it while it is handed over, and it asks nobody who will be gone',
+        async () => {
+          assert.equal(await valueOf(made.sql, 'show max_connections'), String(RAISED));
+          assert.match(await valueOf(made.sql, 'show restore_command'), / wal-fetch shop /);
+        },
+      );
       await t.test('it follows what the vault gets, with no stream', async () => {
         assert.deepEqual(await tableSums(made.sql), await tableSums(server.sql));
         await server.sql(`insert into t values (-4, 'later')`);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { machine } from 'node:os';
@@ -218,14 +218,51 @@ test('what is on its way to servers takes no more memory than there is for it', 
     });
   }));
 
+/** As much of a data directory as the helper looks at. */
+async function writeControl(dir: string): Promise<void> {
+  await mkdir(join(dir, 'global'));
+  const control = Buffer.alloc(512);
+  control.writeDoubleLE(1234567, 64);
+  await writeFile(join(dir, 'global/pg_control'), control);
+}
+
+test('a worker that hangs costs its deadline once, and is asked again later', () =>
+  withTempDir(async (dir) => {
+    const program = await installed(dir);
+    const socket = join(dir, 's');
+    await writeControl(dir);
+    let asked = 0;
+    let hangs = true;
+    const connections = new Set<Socket>();
+    const server = createServer((connection) => {
+      asked += 1;
+      connections.add(connection);
+      connection.on('error', () => undefined).once('data', () => (hangs ? undefined : connection.end('absent\n')));
+    }).listen(socket);
+    await once(server, 'listening');
+    const words = ['wal-fetch', 'shop', '000000010000000000000001', 'file', '--agent', socket];
+    const code = async (): Promise<number | null> => (await call('/bin/sh', [program, ...words], dir)).code;
+    try {
+      assert.deepEqual([await code(), await code(), asked], [SLOW, SLOW, 1]);
+      hangs = false;
+      const mark = join(dir, 'xlogtemp.lifeboat-silent');
+      const old = Date.now() / 1000 - 61;
+      await utimes(mark, old, old);
+      assert.deepEqual([await code(), asked], [1, 2]);
+      await assert.rejects(stat(mark), { code: 'ENOENT' });
+    } finally {
+      const closed = once(server, 'close');
+      server.close();
+      for (const connection of connections) connection.destroy();
+      await closed;
+    }
+  }));
+
 test('only the whole file and the word itself count, whatever a worker says', () =>
   withTempDir(async (dir) => {
     const program = await installed(dir);
     const socket = join(dir, 's');
-    await mkdir(join(dir, 'global'));
-    const control = Buffer.alloc(512);
-    control.writeDoubleLE(1234567, 64);
-    await writeFile(join(dir, 'global/pg_control'), control);
+    await writeControl(dir);
     for (const [answer, expected] of ANSWERS) {
       const server = createServer((connection) => {
         connection.on('error', () => undefined);

@@ -83,7 +83,10 @@ test('a manifest is that of a forensic copy everywhere, or nowhere', () => {
     [{ forensic: FOUND }, /forensic copy/],
     [{ consistency: 'forensic', forensic: FOUND, kind: 'incremental', parent: 'p0' }, /of kind incremental/],
     [{ consistency: 'forensic', forensic: { ...FOUND, unreadCount: -1 } }, /unreadCount/],
-    [{ consistency: 'forensic', forensic: { ...FOUND, changed: [{ tree: 'base', path: 'log' }], changedCount: 1 } }, undefined],
+    [
+      { consistency: 'forensic', forensic: { ...FOUND, changed: [{ tree: 'base', path: 'log' }], changedCount: 1 } },
+      undefined,
+    ],
     [{ consistency: 'forensic', forensic: { ...FOUND, changedCount: -1 } }, /changedCount/],
   ];
   for (const [changes, says] of rows) {

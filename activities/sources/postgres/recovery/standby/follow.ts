@@ -113,21 +113,21 @@ export async function handOver(use: Replaying): Promise<OpenEvidence> {
   });
 }
 
-/** One that had to be started with higher settings meanwhile came up with the command that ends with us. */
+/** One that has to be started with higher settings meanwhile comes up with the command that ends with us: it is given its own again. */
 async function followingAlone(
   use: Replaying,
   feeder: Feeder,
 ): Promise<{ state: Awaited<ReturnType<typeof untilFollowing>>; pid: number }> {
   const { plan, host, options } = use;
   const { segmentBytes } = plan.base;
-  for (;;) {
+  const pid = await runningServer(plan.into);
+  const server: Launched = pid === undefined ? {} : { pid };
+  const onUp = async (): Promise<void> => {
     await writeFollowingSettings({ plan, place: placeOf(plan), host, options, segmentBytes });
     await withRecovered(plan, {}, (client) => query(client, 'select pg_reload_conf()'));
-    const pid = await runningServer(plan.into);
-    const server: Launched = pid === undefined ? {} : { pid };
-    const state = await untilFollowing(use, { feeder, server });
-    if (server.pid === pid) return { state, pid: pid ?? 0 };
-  }
+  };
+  const state = await untilFollowing(use, { feeder, server, onUp });
+  return { state, pid: server.pid ?? 0 };
 }
 
 function seenOf(

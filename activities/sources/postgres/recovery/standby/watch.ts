@@ -36,6 +36,8 @@ export interface Watched {
   server: Launched;
   /** What it has to come to; absent: what the other side says once the standby speaks. */
   goal?: Goal;
+  /** Called once a server takes sessions, and again for each that is started in its place: what counts is what it does behind that. */
+  onUp?: () => Promise<void>;
 }
 
 /** Looks until the standby has passed the goal, and streams where it is to stream; or says why it does not. */
@@ -57,12 +59,18 @@ async function watch(use: Replaying, at: Watched, seen: { up: boolean }): Promis
   const { plan, run } = use;
   const starting = stallWatch(use, at.feeder);
   const following = progressWatch(use, at.feeder);
+  const told = new Set<number | undefined>();
   let { goal } = at;
   for (;;) {
     run.signal.throwIfAborted();
     const state = await look(use, at.server);
+    seen.up ||= state !== undefined;
+    if (state && at.onUp && !told.has(at.server.pid)) {
+      await at.onUp();
+      told.add(at.server.pid);
+      continue;
+    }
     if (state) {
-      seen.up = true;
       goal ??= await goalOf(use);
       if (hasArrived(plan, state, goal)) return arrived(use, state, goal);
       await following(state, goal);
