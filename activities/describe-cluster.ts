@@ -40,7 +40,10 @@ function watchOf({ nodes, watch }: ClusterConfig): WatchFacts {
     observers: [...new Set([...Object.values(nodes).map(({ host }) => host), ...witnesses])],
     rules: { afterMs: after, flaps: { withinMs: flaps.within, most: flaps.most }, pauseMs: pause, automatic },
     ...(to === undefined ? {} : { to }),
-    ready: { everyMs: ready.every, lagMs: ready.lag, drillMs: ready.drill, freeBytes: ready.free },
+    ready: {
+      ...{ everyMs: ready.every, lagMs: ready.lag, freeBytes: ready.free },
+      ...{ drillMs: ready.drill, failoverDrillMs: ready.failoverDrill },
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import { listCommits } from './commits.ts';
 import { describeSource } from './describe.ts';
 import { describeCluster, weighFacts } from './describe-cluster.ts';
 import { discardExtract, extractFiles, planExtract } from './extract.ts';
+import { checkClone, makeClone, removeClone, startClone } from './failover-drill.ts';
 import { copyDamaged, findDamaged } from './forensic.ts';
 import { markPoint } from './hold.ts';
 import { inspectVault } from './inspect.ts';
@@ -116,6 +117,10 @@ const ACTIVITIES = {
   observeNode,
   writeMarker,
   awaitFollowing,
+  makeClone,
+  startClone,
+  checkClone,
+  removeClone,
   quiesceNode,
   unquiesceNode,
   demoteNode,

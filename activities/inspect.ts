@@ -1,6 +1,7 @@
 import { failure, findFailure, isRetryable } from '../workflows/model/failure.ts';
 import { chainsOf } from '../workflows/model/chain.ts';
 import type { DumpedDatabase } from '../workflows/model/dump.ts';
+import type { FailoverDrillMeasurement } from '../workflows/model/failover-drill.ts';
 import type { Manifest } from '../workflows/model/manifest.ts';
 import { needsWal, summarise } from '../workflows/model/manifest.ts';
 import type { InspectOrder } from '../workflows/model/orders.ts';
@@ -16,6 +17,7 @@ import { rangeHolding } from '../workflows/model/wal-coverage.ts';
 import { contentsOf } from './contents.ts';
 import type { Deps } from './deps.ts';
 import { examine } from './examine.ts';
+import { newestFailoverDrill } from './failover-drills.ts';
 import { holdingsOf } from './holdings.ts';
 import { forecastRecovery } from './measurements.ts';
 import { readReach } from './reachable.ts';
@@ -70,15 +72,26 @@ async function pointsOf({ name, vault }: SourceUse): Promise<SourcePoints> {
   return { source: name, ...listed, ...(forensic.length > 0 ? { forensic } : {}) };
 }
 
-async function forecastFor({ clock }: Deps, use: SourceUse): Promise<SourceForecast> {
+async function forecastFor(deps: Deps, use: SourceUse): Promise<SourceForecast> {
   try {
-    const forecast = await forecastRecovery(use, clock.nowMs());
-    return { source: use.name, ...(forecast ? { forecast } : { reason: 'there is no recovery point' }) };
+    const forecast = await forecastRecovery(use, deps.clock.nowMs());
+    const failoverDrills = await failoverDrillsOf(deps, use);
+    return {
+      source: use.name,
+      ...(forecast ? { forecast } : { reason: 'there is no recovery point' }),
+      ...(failoverDrills.length > 0 ? { failoverDrills } : {}),
+    };
   } catch (error) {
     const known = findFailure(error);
     if (!known || isRetryable(known)) throw error;
     return { source: use.name, reason: known.message };
   }
+}
+
+async function failoverDrillsOf({ config }: Deps, use: SourceUse): Promise<FailoverDrillMeasurement[]> {
+  const services = Object.entries(config.services).filter(([, { source, cluster }]) => source === use.name && cluster);
+  const drills = await Promise.all(services.map(([service]) => newestFailoverDrill(use, service)));
+  return drills.filter((drill) => drill !== undefined);
 }
 
 /** The index is made anew from the manifests, which are the truth, and stored beside them for readers that cannot decrypt each. */

@@ -1,11 +1,13 @@
 import { failure } from '../workflows/model/failure.ts';
 import type { ControlFacts, NodeState } from '../workflows/model/cluster.ts';
+import { clonedNode } from '../workflows/model/cluster.ts';
 import type { FenceResult } from '../workflows/model/failover-verdict.ts';
 import type { Following, Promotion, Repointed } from '../workflows/model/failover.ts';
 import type { Lsn } from '../workflows/model/lsn.ts';
 import { compareLsn } from '../workflows/model/lsn.ts';
 import { withRun } from './activity-run.ts';
 import { checkpoint } from './cluster/checkpoint.ts';
+import { cloneUse } from './cluster/clone.ts';
 import type { ReinstateOrder } from './cluster/demote.ts';
 import { demote, reinstate } from './cluster/demote.ts';
 import type { Mover } from './cluster/epoch.ts';
@@ -147,6 +149,11 @@ export function onNode<T>(deps: Deps, task: NodeTask, work: (use: NodeUse) => Pr
 }
 
 export function nodeUse(deps: Deps, task: NodeTask, run: Run): NodeUse {
+  const cloned = clonedNode(task.node);
+  return cloned === undefined ? ownUse(deps, task, run) : cloneUse(ownUse(deps, { ...task, node: cloned }, run));
+}
+
+function ownUse(deps: Deps, task: NodeTask, run: Run): NodeUse {
   const { service, node: name } = task;
   const cluster = clusterConfig(deps, service);
   const node = cluster.nodes[name];

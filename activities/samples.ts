@@ -9,6 +9,7 @@ import { newestOf, together } from '../workflows/model/primary-samples.ts';
 import type { StoredFacts } from '../workflows/model/readiness.ts';
 import { sampleFor } from './cluster/sampler.ts';
 import { clusterConfig } from './describe-cluster.ts';
+import { newestFailoverDrill } from './failover-drills.ts';
 import { readMeasurements } from './measurements.ts';
 import type { Deps } from './deps.ts';
 import type { SourceUse } from './use-source.ts';
@@ -99,10 +100,12 @@ export function readStanding(
       .map(({ at }) => at)
       .toSorted()
       .at(-1);
+    const failover = await newestFailoverDrill(use, service);
     const age = (at: string): number => Math.max(0, nowMs - Date.parse(at));
     return {
       ...(sample ? { sampleAgeMs: age(sample.at) } : {}),
       ...(drill === undefined ? {} : { drillAgeMs: age(drill) }),
+      ...(failover ? { failoverDrillAgeMs: age(failover.at) } : {}),
     };
   });
 }

@@ -7,6 +7,7 @@ import { withRun } from './activity-run.ts';
 import type { ServiceConfig } from './config/index.ts';
 import type { Deps } from './deps.ts';
 import { runProgram } from './io/program.ts';
+import type { Run } from './io/run.ts';
 import { findSwitch } from './switches/index.ts';
 import { sourceConfig, useSource } from './use-source.ts';
 
@@ -97,29 +98,44 @@ export interface CheckTask {
 
 /** Runs every check of a service against an address; one that fails is an answer and no failure. */
 export function checkService(deps: Deps, { source, service, at }: CheckTask): Promise<Check[]> {
+  const place = parseAddress(at) ?? { host: at, port: 0 };
+  const name = addressText(place);
+  return withRun(deps, (run) => runChecks(deps, { source, service }, { run, at: { ...place, name, environment: {} } }));
+}
+
+/** What is checked: a server, its name, and what its checks are told beside. */
+export interface CheckedPlace {
+  name: string;
+  host: string;
+  port: number;
+  environment: Record<string, string>;
+}
+
+export async function runChecks(
+  deps: Deps,
+  { source, service }: { source: string; service: string },
+  { run, at }: { run: Run; at: CheckedPlace },
+): Promise<Check[]> {
   const [, { checks }] = findService(deps, { source, service });
-  const { host, port } = parseAddress(at) ?? { host: at, port: 0 };
-  return withRun(deps, async (run) => {
-    const answers: Check[] = [];
-    for (const check of checks) {
-      const { name, ...program } = check;
-      run.progress({ phase: `check ${name}` });
-      const environment = {
-        ...{ LIFEBOAT_SERVICE: service, LIFEBOAT_CHECK: name },
-        ...{ LIFEBOAT_HOST: host, LIFEBOAT_PORT: String(port) },
-      };
-      const end = await runProgram(program, { args: [], environment, place: `services.${service}.checks` }, run);
-      const said = end.timedOut ? `no answer within ${end.after}` : `exit ${end.code ?? 'by a signal'}`;
-      const words = end.timedOut ? '' : (end.stderr.trim() || end.stdout.trim()).split('\n').at(-1)?.slice(0, 300);
-      const ok = !end.timedOut && end.code === 0;
-      answers.push({
-        name: `${name} at ${addressText({ host, port })}`,
-        ok,
-        expected: 'exit 0',
-        found: said,
-        ...(words ? { detail: words } : {}),
-      });
-    }
-    return answers;
-  });
+  const answers: Check[] = [];
+  for (const check of checks) {
+    const { name, ...program } = check;
+    run.progress({ phase: `check ${name}` });
+    const environment = {
+      ...{ LIFEBOAT_SERVICE: service, LIFEBOAT_CHECK: name },
+      ...{ LIFEBOAT_HOST: at.host, LIFEBOAT_PORT: String(at.port), ...at.environment },
+    };
+    const end = await runProgram(program, { args: [], environment, place: `services.${service}.checks` }, run);
+    const said = end.timedOut ? `no answer within ${end.after}` : `exit ${end.code ?? 'by a signal'}`;
+    const words = end.timedOut ? '' : (end.stderr.trim() || end.stdout.trim()).split('\n').at(-1)?.slice(0, 300);
+    const ok = !end.timedOut && end.code === 0;
+    answers.push({
+      name: `${name} at ${at.name}`,
+      ok,
+      expected: 'exit 0',
+      found: said,
+      ...(words ? { detail: words } : {}),
+    });
+  }
+  return answers;
 }

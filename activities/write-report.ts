@@ -7,6 +7,7 @@ import type { StoredReport } from '../workflows/model/recovery.ts';
 import type { Deps } from './deps.ts';
 import { writeAtomically } from './io/atomic-file.ts';
 import { readReach } from './reachable.ts';
+import { keepFailoverDrill } from './failover-drills.ts';
 import { keepMeasurement } from './measurements.ts';
 import type { WrittenReport } from './report/index.ts';
 import { writeForms } from './report/index.ts';
@@ -29,6 +30,8 @@ export function writeReport(deps: Deps, report: Report): Promise<StoredReport> {
         run.log.warn('what it took could not be kept', { error: findFailure(error)?.message ?? String(error) });
       });
     }
+    // No other run says when a failover was drilled.
+    if (report.failoverDrill) await keepFailoverDrill(vault, report.failoverDrill);
     return { ...stored, host: deps.host, head: forms.head };
   });
 }

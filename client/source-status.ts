@@ -1,3 +1,4 @@
+import { describeFailoverDrill } from '../workflows/model/failover-drill.ts';
 import { forecastText } from '../workflows/model/forecast.ts';
 import type { SourceForecast } from '../workflows/model/results.ts';
 import type { Session } from './connect.ts';
@@ -31,10 +32,11 @@ export async function showSource(
   };
 }
 
-function forecastPairs({ forecast, reason }: SourceForecast): [string, string | undefined][] {
-  if (!forecast) return [['restore will take', `not known: ${reason}`]];
-  return [
-    ['restore will take', forecastText(forecast)],
-    ['which rests on', forecast.says],
-  ];
+function forecastPairs({ forecast, reason, failoverDrills = [] }: SourceForecast): [string, string | undefined][] {
+  const drills = failoverDrills.map((drill): [string, string] => [
+    `failover drill of ${drill.service}`,
+    describeFailoverDrill(drill),
+  ]);
+  if (!forecast) return [['restore will take', `not known: ${reason}`], ...drills];
+  return [['restore will take', forecastText(forecast)], ['which rests on', forecast.says], ...drills];
 }

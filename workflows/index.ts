@@ -5,6 +5,7 @@ export { drill } from './drill.ts';
 export { extract } from './extract.ts';
 export { failback } from './failback.ts';
 export { failover } from './failover.ts';
+export { failoverDrill } from './failover-drill.ts';
 export { hold } from './hold.ts';
 export { inspect } from './inspect.ts';
 export { notices } from './notices.ts';

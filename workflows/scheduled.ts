@@ -12,16 +12,16 @@ import type { ScheduledResult } from './model/results.ts';
  */
 export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult> {
   const { workflow, input } = checkOrder<ScheduledOrder>('scheduled', given, {
-    'workflow!': ['backup', 'drill', 'retention', 'verifyAll', 'verifyWal'],
+    'workflow!': ['backup', 'drill', 'failoverDrill', 'retention', 'verifyAll', 'verifyWal'],
     'input!': 'mapping',
   });
-  const { source } = checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_THEM });
-  const id = workflowId[workflow](source);
+  const subject = subjectOf(workflow, input);
+  const id = workflowId[workflow](subject);
   try {
     const { runId } = await startOnItsOwn(workflow, {
       id,
       input,
-      summary: `${workflow} of ${source}, by its schedule`,
+      summary: `${workflow} of ${subject}, by its schedule`,
     });
     setCurrentDetails(`started ${id}`);
     return { outcome: 'started', workflowId: id, runId };
@@ -31,6 +31,15 @@ export async function scheduled(given: ScheduledOrder): Promise<ScheduledResult>
     setCurrentDetails(`skipped: ${reason}`);
     return { outcome: 'skipped', workflowId: id, reason };
   }
+}
+
+/** Source, or service, that it is about. */
+function subjectOf(workflow: ScheduledOrder['workflow'], input: object): string {
+  if (workflow === 'failoverDrill') {
+    const shape = { 'service!': 'name', to: 'text' } as const;
+    return checkOrder<{ service: string }>('scheduled.input', input, shape).service;
+  }
+  return checkOrder<{ source: string }>('scheduled.input', input, { ...ANY_OF_THEM }).source;
 }
 
 /** The started workflow checks the rest. */

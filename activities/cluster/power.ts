@@ -7,6 +7,7 @@ import { formatDuration } from '../../workflows/model/units.ts';
 import type { Program } from '../io/program.ts';
 import { runProgram } from '../io/program.ts';
 import { removeStalePid, runningServer } from '../io/postgres/server.ts';
+import type { RunAs } from '../io/run-command.ts';
 import { endGroup, exitOf, spawnOptions } from '../io/run-command.ts';
 import type { NodeUse } from './node.ts';
 import { binariesOf, ownerOf, withNode } from './node.ts';
@@ -77,14 +78,22 @@ export async function settleNode(use: NodeUse): Promise<void> {
   }
 }
 
+/** What pg_ctl is called by, so that the server is born where it belongs. */
+export interface Launcher {
+  command: readonly string[];
+  /** Absent: as the worker itself. */
+  as?: RunAs;
+}
+
 /** Its pipes are nobody's: the server that it leaves behind would hold them open. */
-async function pgCtlStart(use: NodeUse, how: readonly string[] = ['-W']): Promise<void> {
+export async function pgCtlStart(use: NodeUse, how: readonly string[] = ['-W'], by?: Launcher): Promise<void> {
   const { node, name } = use;
   const { configDir = node.dataDir } = node.start;
   const log = (node.start.by === 'pg_ctl' ? node.start.log : undefined) ?? join(node.dataDir, 'lifeboat.start.log');
-  const [binaries, as] = [await binariesOf(use), await ownerOf(use)];
-  const args = ['-D', configDir, ...how, '-s', '-l', log, 'start'];
-  const child = spawn(join(binaries, 'pg_ctl'), args, { ...spawnOptions(as ? { as } : {}), stdio: 'ignore' });
+  const as = by ? by.as : await ownerOf(use);
+  const call = [...(by?.command ?? []), join(await binariesOf(use), 'pg_ctl'), '-D', configDir, ...how];
+  const [program = '', ...args] = [...call, '-s', '-l', log, 'start'];
+  const child = spawn(program, args, { ...spawnOptions(as ? { as } : {}), stdio: 'ignore' });
   const stop = (): void => endGroup(child);
   use.run.signal.addEventListener('abort', stop, { once: true });
   const code = await exitOf(child, 'pg_ctl').finally(() => use.run.signal.removeEventListener('abort', stop));

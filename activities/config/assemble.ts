@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ApprovalConfig, ClusterConfig, Config, ScheduleConfig, ServiceConfig, SourceConfig } from './config.ts';
 import type { ClusterFile } from './cluster-schema.ts';
+import type { ScheduleFile } from './schedule-schema.ts';
 import { SCHEDULE_NAMES } from './config.ts';
 import { slotOf } from './cross-checks.ts';
 import { isDumped, usualOf } from './registries.ts';
@@ -14,7 +15,6 @@ import { tellsOf } from '../../workflows/model/severity.ts';
 import { notifierShape } from './notifier-schema.ts';
 
 type SourceFile = ConfigFile['sources'][string];
-type ScheduleFile = NonNullable<SourceFile['schedule']['backup']>;
 
 /** The file as the product uses it: defaults filled in, the environment applied, options apart from what is ours. */
 export function assembleConfig(file: CheckedFile, environment: Environment): Config {
@@ -55,10 +55,12 @@ function serviceOf({ cluster, ...service }: ConfigFile['services'][string]): Ser
   };
 }
 
-function clusterOf({ approvals, ...cluster }: ClusterFile): ClusterConfig {
+function clusterOf({ approvals, drill, ...cluster }: ClusterFile): ClusterConfig {
   const { planned, unplanned, breakGlass } = approvals;
+  const { schedule, ...how } = drill;
   return {
     ...cluster,
+    drill: { ...how, ...(schedule ? { schedule: scheduleOf(schedule) } : {}) },
     approvals: {
       ...(planned ? { planned: approvalOf(planned) } : {}),
       ...(unplanned ? { unplanned: approvalOf(unplanned) } : {}),

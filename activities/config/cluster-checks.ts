@@ -44,6 +44,11 @@ function nodeProblems(nodes: Nodes, path: string[]): RawProblem[] {
       of: ({ host, dataDir }) => `${dataDir} on ${host}`,
     }),
     ...siteAsNode(all, path),
+    ...shared(
+      all.filter(([, { drillDir }]) => drillDir !== undefined),
+      path,
+      { key: 'drillDir', what: 'the folder for the clone', of: ({ host, drillDir }) => `${drillDir} on ${host}` },
+    ),
   ];
 }
 

@@ -6,6 +6,7 @@ import { serverSchema } from '../io/postgres/options.ts';
 import { programShape } from '../io/program.ts';
 import { secretRefSchema } from '../io/secret.ts';
 import { approvalSchema } from './approval-schema.ts';
+import { scheduleSchema } from './schedule-schema.ts';
 
 const NAME = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 const nodeName = z.string().regex(NAME, 'lower case letters, digits and "-" inside').max(40, 'at most 40 characters');
@@ -49,6 +50,8 @@ const nodeSchema = z.strictObject({
   /** Folder of its Unix socket, over which its own worker speaks to it; absent: its address. */
   socket: pathOption.optional(),
   start: startSchema.prefault({ by: 'pg_ctl' }),
+  /** Folder in which the clone of a failover drill is made; absent: beside the data directory. */
+  drillDir: pathOption.optional(),
   /** The virtual machine that it runs on, for a fence by instance-stop. */
   instance: z
     .strictObject({
@@ -130,10 +133,23 @@ const watchSchema = z.strictObject({
       lag: durationOption.prefault('5m'),
       /** Oldest that the last drill of the source may be. */
       drill: durationOption.prefault('92d'),
+      /** Oldest that the last failover drill of the service may be. */
+      failoverDrill: durationOption.prefault('92d'),
       /** Free where the data directory is. */
       free: bytesOption.prefault('1GiB'),
     })
     .prefault({}),
+});
+
+/** How a failover is drilled on a clone of the standby. */
+const drillSchema = z.strictObject({
+  /** any: a network namespace, and where none can be made settings alone. namespace: that, or no drill. */
+  isolation: z.enum(['any', 'namespace']).default('any'),
+  /** Also read every relation and index of the clone, by pg_amcheck. */
+  amcheck: z.boolean().default(false),
+  /** Of the clone's server, beside those that isolate it, which stand. */
+  settings: z.record(z.string().regex(/^[a-z_][a-z0-9_.]*$/, 'the name of a setting'), z.string()).default({}),
+  schedule: scheduleSchema.optional(),
 });
 
 /** The servers of a service's database, how they are fenced, and who lets them change places. */
@@ -173,6 +189,7 @@ export const clusterSchema = z.strictObject({
   /** What goes ahead without an approval. Break-glass never does. */
   automatic: z.array(z.enum(MODES)).default([]),
   watch: watchSchema.prefault({}),
+  drill: drillSchema.prefault({}),
 });
 
 export type ClusterFile = z.output<typeof clusterSchema>;

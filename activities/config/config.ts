@@ -56,7 +56,8 @@ export interface ServiceConfig {
 }
 
 /** As the schema has it, but for who has to agree. Durations in milliseconds, sizes in bytes, paths absolute. */
-export interface ClusterConfig extends Omit<ClusterFile, 'approvals'> {
+export interface ClusterConfig extends Omit<ClusterFile, 'approvals' | 'drill'> {
+  drill: Omit<ClusterFile['drill'], 'schedule'> & { schedule?: ScheduleConfig };
   approvals: { planned?: ApprovalConfig; unplanned?: ApprovalConfig; breakGlass: ApprovalConfig };
 }
 

@@ -6,10 +6,9 @@ import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { approvalSchema } from './approval-schema.ts';
-import { parseCron } from './cron.ts';
 import { escalationSchema, notifierShape } from './notifier-schema.ts';
+import { scheduleSchema as schedule } from './schedule-schema.ts';
 import { serviceSchema, switchShape } from './service-schema.ts';
-import { timezoneProblem } from './timezone.ts';
 
 const MIB = 2 ** 20;
 const TEN_YEARS_MS = parseDuration('3650d');
@@ -29,29 +28,6 @@ function bytes(min: number, max: number, text: string): ZodType<number, string> 
 }
 
 const keyFile = z.strictObject({ file: pathOption });
-
-const schedule = z
-  .strictObject({
-    cron: z.string().superRefine(cronIssue).optional(),
-    every: duration(60_000, '1m').optional(),
-    timezone: z.string().superRefine(timezoneIssue).default('UTC'),
-    paused: z.boolean().optional(),
-  })
-  .refine((at) => (at.cron === undefined) !== (at.every === undefined), 'either cron or every');
-
-function cronIssue(text: string, context: z.RefinementCtx): void {
-  try {
-    parseCron(text);
-  } catch (error) {
-    if (!findFailure(error)) throw error;
-    context.addIssue({ code: 'custom', message: failureFacts(error).expected ?? 'a cron expression' });
-  }
-}
-
-function timezoneIssue(zone: string, context: z.RefinementCtx): void {
-  const message = timezoneProblem(zone);
-  if (message !== undefined) context.addIssue({ code: 'custom', message });
-}
 
 const temporal = z.strictObject({
   address: z

@@ -20,6 +20,7 @@ export function verdictOf({ kind, outcome }: Report): string {
   if (kind === 'failover') return well ? 'Failed over and proven' : 'Not failed over';
   if (kind === 'rejoin') return well ? 'Follows, and that is proven' : 'Does not follow';
   if (kind === 'failback') return well ? 'Failed back and proven' : 'Not failed back';
+  if (kind === 'failover-drill') return well ? 'Drilled and proven' : 'Drill not passed';
   return well ? 'Recovered and proven' : 'Not recovered';
 }
 

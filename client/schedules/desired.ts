@@ -14,24 +14,30 @@ export interface Desired extends ScheduleDefinition {
 
 /** Every Schedule that the configuration asks for, by id. */
 export function desiredSchedules(config: Config): Desired[] {
-  return Object.entries(config.sources).flatMap(([source, { schedule }]) =>
+  const ofSources = Object.entries(config.sources).flatMap(([source, { schedule }]) =>
     SCHEDULE_NAMES.flatMap((name) => {
       const at = schedule[name];
-      return at ? [desired(config.name, { source, name }, at)] : [];
+      return at ? [desired(config.name, { id: scheduleId(source, name), order: orderOf(source, name) }, at)] : [];
     }),
   );
+  const ofServices = Object.entries(config.services).flatMap(([service, { cluster }]) => {
+    const at = cluster?.drill.schedule;
+    const order: ScheduledOrder = { workflow: 'failoverDrill', input: { service } };
+    return at ? [desired(config.name, { id: scheduleId(service, 'failover-drill'), order }, at)] : [];
+  });
+  return [...ofSources, ...ofServices];
 }
 
-function desired(owner: string, { source, name }: { source: string; name: ScheduleName }, at: ScheduleConfig): Desired {
+function desired(owner: string, { id, order }: Pick<Desired, 'id' | 'order'>, at: ScheduleConfig): Desired {
   return {
-    id: scheduleId(source, name),
+    id,
     owner,
     when: whenOf(at),
     catchupWindowMs: catchupOf('everyMs' in at ? at.everyMs : undefined),
     overlap: 'SKIP',
     workflow: 'scheduled',
     taskQueue: TASK_QUEUE,
-    order: orderOf(source, name),
+    order,
     pause: at.paused === true ? 'by configuration' : 'no',
     spec: specOf(at),
   };

@@ -92,7 +92,13 @@ function definitionOf(wanted: Desired): Pick<ScheduleOptions, 'spec' | 'action' 
       taskQueue: wanted.taskQueue,
       args: [wanted.order],
       memo: { [OWNER_MEMO]: wanted.owner },
-      staticSummary: `scheduled ${wanted.order?.workflow ?? 'run'} of ${wanted.order?.input.source ?? ''}`,
+      staticSummary: `scheduled ${wanted.order?.workflow ?? 'run'} of ${subjectOf(wanted)}`,
     },
   };
+}
+
+/** Source, or service. */
+function subjectOf({ order }: Desired): string {
+  if (!order) return '';
+  return 'service' in order.input ? order.input.service : order.input.source;
 }

@@ -6,6 +6,7 @@ import { ackUpdate, overSignal, refreshSignal } from '../../workflows/messages.t
 import { failure } from '../../workflows/model/failure.ts';
 import { digestOf } from '../../workflows/model/outage.ts';
 import { clusterOf, DB_C, observationBy, primaryState, standbyState, WATCH } from '../support/failover-answers.ts';
+import { cloned } from '../support/drill-answers.ts';
 import { AUTOMATIC, DEAD } from '../support/failover-story.ts';
 import { FORK, LEFT, oldNode } from '../support/rejoin-answers.ts';
 import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.ts';
@@ -189,6 +190,19 @@ const RECORDINGS: Record<string, Recording> = {
       await pendingOf(run);
       await refuse(run, { by: 'ben', reason: 'not today' });
     },
+  },
+  'failoverDrill-done': {
+    workflow: 'failoverDrill',
+    options: { order: (service) => ({ service }), script: { ...new Switchboard().script, ...cloned() } },
+  },
+  'failoverDrill-failed': {
+    workflow: 'failoverDrill',
+    options: { order: (service) => ({ service }), script: { ...new Switchboard().script, checkClone: broken } },
+  },
+  'failoverDrill-cancelled': {
+    workflow: 'failoverDrill',
+    options: { order: (service) => ({ service }), script: new Switchboard().script, isInRealTime: true },
+    cancelAt: 'promoteNode',
   },
   'ready-done': { workflow: 'ready', options: { order: (service) => ({ service }) } },
   'watch-cancelled': { workflow: 'watch', options: WATCHED, cancelAt: 'observeCluster' },

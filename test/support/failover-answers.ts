@@ -13,7 +13,10 @@ export const WATCH: WatchFacts = {
     afterMs: { process: 30_000, host: 60_000, frozen: 60_000, site: 1_800_000, cut: 3_600_000 },
     ...{ flaps: { withinMs: 1_800_000, most: 2 }, pauseMs: 3_600_000, automatic: false },
   },
-  ready: { everyMs: 900_000, lagMs: 300_000, drillMs: 7_948_800_000, freeBytes: 1_073_741_824 },
+  ready: {
+    ...{ everyMs: 900_000, lagMs: 300_000, freeBytes: 1_073_741_824 },
+    ...{ drillMs: 7_948_800_000, failoverDrillMs: 7_948_800_000 },
+  },
 };
 
 /** Two nodes, of which db-a serves where the switches of a test send traffic when it begins. */
@@ -141,7 +144,7 @@ export const failoverAnswers = {
     sample: { at: '2026-01-05T03:00:00.000000Z', timeline, lsn: '0/5000100', bytesPerSecond: 0 },
   }),
   samplePrimary: () => untilCancelled(200),
-  readStanding: async () => ({ sampleAgeMs: 800, drillAgeMs: 86_400_000 }),
+  readStanding: async () => ({ sampleAgeMs: 800, drillAgeMs: 86_400_000, failoverDrillAgeMs: 86_400_000 }),
   // Who has spoken is silent until there is something new.
   observeCluster: async ({ seen }) => (seen === undefined ? observationBy('db1') : untilCancelled()),
   writeMarker: async ({ node, marker }) => ({ marker, lsn: '0/5000080', timeline: node === 'db-a' ? 1 : 2 }),

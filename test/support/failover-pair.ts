@@ -59,6 +59,8 @@ export function pairConfig(
     commands?: true;
     /** Workers speak to their own servers over sockets. */
     sockets?: true;
+    /** Of the service. */
+    checks?: object[];
     more?: Record<string, unknown>;
   },
 ): Record<string, unknown> {

@@ -16,7 +16,7 @@ export interface FailoverScene extends Pair {
 
 /** A service on two servers, each with a worker of its own. */
 export async function withFailoverScene(
-  use: { version: 15 | 18; more?: Record<string, unknown>; commands?: true; third?: true },
+  use: { version: 15 | 18; more?: Record<string, unknown>; checks?: object[]; commands?: true; third?: true },
   callback: (scene: FailoverScene) => Promise<void>,
 ): Promise<void> {
   const { version, ...own } = use;

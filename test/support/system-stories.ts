@@ -14,6 +14,7 @@ import { workflowId } from '../../workflows/model/names.ts';
 import type { RestoreResult } from '../../workflows/model/recovery.ts';
 import type { HoldResult, RetentionResult } from '../../workflows/model/retention-result.ts';
 import type { DrillResult, InspectAnswer, VerifyResult } from '../../workflows/model/results.ts';
+import { duringFailoverDrill } from './system-failover-drill.ts';
 import { duringFailover, duringTakenBack, duringUnplanned, duringWatch } from './system-failover.ts';
 import { duringRejoin } from './system-rejoin.ts';
 import { duringBringOver, duringRescue } from './system-rescue.ts';
@@ -118,6 +119,10 @@ export const STORIES: Readonly<Record<keyof Activities, Story>> = {
   samplePrimary: { about: 'failover', tell: duringWatch },
   observeCluster: { about: 'failover', tell: duringWatch },
   readStanding: { about: 'failover', tell: duringWatch },
+  makeClone: { about: 'failover', tell: duringFailoverDrill },
+  startClone: { about: 'failover', tell: duringFailoverDrill },
+  checkClone: { about: 'failover', tell: duringFailoverDrill },
+  removeClone: { about: 'failover', tell: duringFailoverDrill },
   quarantineNode: { about: 'rejoin', tell: duringRejoin },
   traceWal: { about: 'rejoin', tell: duringRejoin },
   examineNode: { about: 'rejoin', tell: duringRejoin },

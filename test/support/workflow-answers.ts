@@ -7,6 +7,7 @@ import type { RestorePreview, SourceFacts } from '../../workflows/model/results.
 import type { ServiceFacts } from '../../workflows/model/service.ts';
 import type { PointsVerified } from '../../workflows/model/verify-result.ts';
 import type { WalVerified } from '../../workflows/model/wal-verify.ts';
+import { drillAnswers } from './drill-answers.ts';
 import { failoverAnswers } from './failover-answers.ts';
 import { rejoinAnswers } from './rejoin-answers.ts';
 import { samplePoint, sampleResult } from './sample-report.ts';
@@ -154,6 +155,7 @@ export const answers: Activities = {
   }),
   inspectVault: async () => ({ what: 'points', sources: [] }),
   ...failoverAnswers,
+  ...drillAnswers,
   ...rejoinAnswers,
 };
 

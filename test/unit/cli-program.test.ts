@@ -49,7 +49,9 @@ const WRONG: [words: string[], message: RegExp, next: string][] = [
   ],
   [['rescue', 'shop', '--only-database', 'crm'], /option --table is missing/, 'lifeboat rescue --help'],
   [['rescue', 'shop', '--table', 'x'], /--only-database <name>' not specified/, 'lifeboat rescue --help'],
-  [['failover', 'web', '--planned'], /--to <site>' not specified/, 'lifeboat failover --help'],
+  [['failover', 'web', '--planned'], /option '--to <site>' is missing/, 'lifeboat failover --help'],
+  [['failover', 'web', '--drill', '--planned'], /either --drill or --planned/, 'lifeboat failover web --drill'],
+  [['failover', 'web', '--drill', '--break-glass', 'x'], /either --drill or --break-glass/, 'failover web --drill'],
   [
     ['failover', 'web', '--to', 'west'],
     /option --planned or --unplanned is missing/,

@@ -25,7 +25,8 @@ function useOf(dataDir: string, secret = ''): NodeUse {
   const { within: withinMs, ...rule } = breakGlass;
   const node = cluster.nodes['one'];
   assert.ok(node);
-  const config = { ...cluster, approvals: { breakGlass: { ...rule, withinMs } } };
+  const { schedule: _never, ...drill } = cluster.drill;
+  const config = { ...cluster, drill, approvals: { breakGlass: { ...rule, withinMs } } };
   return { service: 'web', name: 'one', node, cluster: config, host: 'a', run: plainRun() };
 }
 

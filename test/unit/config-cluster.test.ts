@@ -43,6 +43,10 @@ const CASES: [name: string, from: string, to: string, path: string, reason: RegE
     /is unknown/,
     /agent-stop, instance-stop, command, traffic or lease/,
   ],
+  ['an isolation that is none', 'automatic: [planned]', 'drill: { isolation: hope }', 'drill.isolation', /is unknown/, /any or namespace/],
+  ['a drill by cron and by interval', 'automatic: [planned]', 'drill: { schedule: { every: 1d, cron: "0 1 * * *" } }', 'drill.schedule', /is not usable/, /either cron or every/],
+  ['a setting of a clone that has no name', 'automatic: [planned]', 'drill: { settings: { "A B": x } }', 'drill.settings.A B', /./, /./],
+  ['a folder for two clones', 'host: db1, dataDir: /srv/one, address: 10.0.0.1 }\n        db2: { site: west, host: db2,', 'host: db1, dataDir: /srv/one, address: 10.0.0.1, drillDir: /d }\n        db2: { site: west, host: db1, drillDir: /d,', 'nodes.db2.drillDir', /has the folder for the clone of node db1/, /one of its own/],
   ['a lease without its time', 'by: lease, after: 60s', 'by: lease', 'fence.1.after', /is missing/, /./],
   ['an instance that no node names', 'by: lease, after: 60s', 'by: instance-stop', INSTANCE, /has no instance, and fence 2 stops it/, /region and id/], // prettier-ignore
   ['an instance by its name', '10.0.0.2,', '10.0.0.2, instance: { region: eu-west-1, id: db2 },', 'nodes.db2.instance.id', /is not usable/, /id of an instance/], // prettier-ignore

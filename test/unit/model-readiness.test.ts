@@ -11,12 +11,14 @@ const cluster = (changes: Partial<ClusterFacts>): Pick<ReadyQuestion, 'cluster'>
 });
 
 /** Everything is as it should be. */
+const DRILLED = { sampleAgeMs: 800, drillAgeMs: 86_400_000, failoverDrillAgeMs: 86_400_000 };
+
 function question(changes: Partial<ReadyQuestion> = {}): ReadyQuestion {
   return {
     ...cluster({}),
     service: serviceOf('web', { traffic: [{ name: 'pool', kind: 'command', weighted: true }] }),
     ...{ states: [primaryState('db-a'), standbyState('db-b')], to: 'db-b' },
-    ...{ stored: { sampleAgeMs: 800, drillAgeMs: 86_400_000 }, traffic: [['pool', HOME] as const] },
+    ...{ stored: DRILLED, traffic: [['pool', HOME] as const] },
     refused: new Map(),
     ...changes,
   };
@@ -45,10 +47,12 @@ const BROKEN: [name: string, changes: Partial<ReadyQuestion>, check: string, fou
   ['traffic elsewhere', { traffic: [['pool', { 'other:5432': 100 }]] }, 'switch pool', /other:5432/, /send all traffic/],
   ['a switch that is silent', { traffic: [] }, 'switch pool', /none/, /worker/],
   ['a record that lives too long', { traffic: [], refused: new Map([['pool', 'time to live of at most 60 s: 3600 s']]) }, 'switch pool', /3600 s/, /what is found there/],
-  ['no samples', { stored: { drillAgeMs: 1 } }, 'samples', /^none$/, /lifeboat watch web/],
-  ['old samples', { stored: { drillAgeMs: 1, sampleAgeMs: 60_000 } }, 'samples', /1m/, /lifeboat watch web/],
-  ['no drill', { stored: { sampleAgeMs: 1 } }, 'last drill', /^none$/, /lifeboat drill web/],
-  ['an old drill', { stored: { sampleAgeMs: 1, drillAgeMs: 9_000_000_000 } }, 'last drill', /old/, /lifeboat drill web/],
+  ['no samples', { stored: { ...DRILLED, sampleAgeMs: undefined } as never }, 'samples', /^none$/, /lifeboat watch web/],
+  ['old samples', { stored: { ...DRILLED, sampleAgeMs: 60_000 } }, 'samples', /1m/, /lifeboat watch web/],
+  ['no drill', { stored: { ...DRILLED, drillAgeMs: undefined } as never }, 'last drill', /^none$/, /lifeboat drill web/],
+  ['no failover drill', { stored: { ...DRILLED, failoverDrillAgeMs: undefined } as never }, 'last failover drill', /^none$/, /lifeboat failover web --drill$/],
+  ['an old failover drill', { stored: { ...DRILLED, failoverDrillAgeMs: 9_000_000_000 } }, 'last failover drill', /old/, /--drill$/],
+  ['an old drill', { stored: { ...DRILLED, drillAgeMs: 9_000_000_000 } }, 'last drill', /old/, /lifeboat drill web/],
   ['a fence that dies with the site', cluster({ fence: [{ by: 'agent-stop' }, { by: 'command', name: 'x', host: 'e1' }], nodes: apart() }), 'a fence that works without the site', /none for db-a/, /another host/],
   ['a switch that dies with the site', { ...cluster({ nodes: apart() }), service: serviceOf('web', { traffic: [{ name: 'pool', kind: 'command', weighted: true, host: 'w1' }] }) }, 'switches that move without the site', /pool with db-b/, /no host/],
   ['no rpo', cluster({ objectives: { rtoMs: 1 } }), 'objectives', /no rpo/, /objectives/],

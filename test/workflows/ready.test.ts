@@ -46,7 +46,7 @@ test('ready', { timeout: 120_000 }, async (t) => {
       assert.deepEqual(bad(gone), ['exactly one primary']);
       assert.deepEqual([gone.from, gone.to], [undefined, 'db-b']);
       const silent = await readied(world, { readStanding: away, locateTraffic: away });
-      assert.deepEqual(bad(silent), ['switch pool', 'samples', 'last drill']);
+      assert.deepEqual(bad(silent), ['switch pool', 'samples', 'last drill', 'last failover drill']);
       assert.match(silent.checks.find(({ name }) => name === 'switch pool')?.found ?? '', /no right/);
     });
 

@@ -14,7 +14,7 @@ export interface Marked {
 }
 
 /** It ends, well or not: nobody is served meanwhile. */
-export function mark({ cluster, to, mover }: Switching): Promise<Marked> {
+export function mark({ cluster, to, mover }: Pick<Switching, 'cluster' | 'to' | 'mover'>): Promise<Marked> {
   const acts = settling({ summary: `write a marker on ${to.name}`, taskQueue: hostQueue(to.host) });
   return acts.writeMarker({ ...taskOf(cluster, to), ...mover, marker: `${mover.run}/after` });
 }

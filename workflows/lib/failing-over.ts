@@ -104,8 +104,16 @@ export function refuseUnless(checks: readonly Check[], { service }: ClusterFacts
   });
 }
 
+/** A time limit, and what is said when it is over. */
+export interface Limit {
+  limitMs: number;
+  what: string;
+  place: string;
+  hint: string;
+}
+
 /** Work that has to be done within a time, or is taken back: what runs is cancelled, and has ended when this throws. */
-export async function within<T>(limitMs: number, what: string, work: () => Promise<T>): Promise<T> {
+export async function within<T>({ limitMs, what, place, hint }: Limit, work: () => Promise<T>): Promise<T> {
   const scope = new CancellationScope();
   const timer = new CancellationScope();
   let late = false;
@@ -120,10 +128,8 @@ export async function within<T>(limitMs: number, what: string, work: () => Promi
   } catch (error) {
     if (!late || !isCancellation(error)) throw error;
     throw failure('Precondition', `${what} takes too long`, {
-      place: 'limits.outage',
+      ...{ place, hint, found: 'none' },
       expected: `an end within ${formatDuration(limitMs)}`,
-      found: 'none',
-      hint: 'it is taken back: see which step it was in the timeline, then start again or give limits.outage more time',
     });
   } finally {
     timer.cancel();

@@ -51,7 +51,7 @@ export class Journal {
     upsertSearchAttributes([
       { key: SOURCE, value: source },
       { key: KIND, value: kind },
-      { key: DRILL, value: workflow === 'drill' },
+      { key: DRILL, value: workflow === 'drill' || workflow === 'failoverDrill' },
       { key: OUTCOME, value: 'running' },
     ]);
   }

@@ -24,6 +24,7 @@ const STOP_MS = 120_000;
 /** What was sent with the shutdown arrives at once, or not at all. */
 const ARRIVE_MS = 10_000;
 const FOLLOW_MS = 30_000;
+const LATE = 'it is taken back: see which step it was in the timeline, then start again or give limits.outage more time';
 
 /** Both servers live: they change places, and nothing is lost, which is proven before anything is promoted. */
 export async function plannedFailover(use: FailingOver): Promise<FailoverResult | FailoverPreview> {
@@ -122,7 +123,8 @@ async function prepare(use: Switching): Promise<void> {
 function takeDown(use: Switching): Promise<{ control: ControlFacts; received: Lsn }> {
   const { cluster, from, to, traffic, mover, undo, said } = use;
   const task = { ...taskOf(cluster, from), ...mover };
-  return within(cluster.limits.outageMs, `to take ${from.name} down`, async () => {
+  const what = `to take ${from.name} down`;
+  return within({ limitMs: cluster.limits.outageMs, what, place: 'limits.outage', hint: LATE }, async () => {
     beginOutage(said);
     undo.push('send the traffic where it went', async () => {
       await traffic.putBack();

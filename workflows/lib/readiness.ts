@@ -51,7 +51,7 @@ async function statesOf(cluster: ClusterFacts): Promise<NodeState[] | string> {
 }
 
 /** Of the plan, or the first that is a standby. */
-function plannedCandidate(cluster: ClusterFacts, states: readonly NodeState[]): string {
+export function plannedCandidate(cluster: ClusterFacts, states: readonly NodeState[]): string {
   const { to } = cluster.watch;
   if (to !== undefined) return candidateOf(cluster, to).name;
   const standby = states.find(({ role }) => role === 'standby') ?? states.find(({ role }) => role !== 'primary');
@@ -72,7 +72,7 @@ interface SeenTraffic {
 }
 
 /** Where each switch sends traffic, with all that a move would need: rights, times to live, resolvers that answer. */
-async function trafficOf({ cluster, service }: Examined): Promise<SeenTraffic> {
+export async function trafficOf({ cluster, service }: Examined): Promise<SeenTraffic> {
   const { source } = service;
   const seen: SeenTraffic = { traffic: [], refused: new Map() };
   const locate = async ({ name, host }: SwitchFacts): Promise<void> => {

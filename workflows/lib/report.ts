@@ -1,4 +1,5 @@
 import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
+import type { FailoverDrillMeasurement } from '../model/failover-drill.ts';
 import { failureFacts, failureTypeOf } from '../model/failure.ts';
 import type { RestoreResult, StoredReport } from '../model/recovery.ts';
 import { PHASES } from '../model/recovery.ts';
@@ -36,6 +37,7 @@ export interface Reporting {
   steps?: ReportStep[];
   change?: ServiceChange;
   outage?: ReportOutage;
+  failoverDrill?: FailoverDrillMeasurement;
   /** From the start until clients were served; absent: until now. */
   servedAfterMs?: number;
   /** What people do now. */
@@ -44,7 +46,7 @@ export interface Reporting {
 
 const TITLES = {
   ...{ restore: 'Restore', drill: 'Recovery drill', recover: 'Recovery', rescue: 'Rescue of rows' },
-  ...{ failover: 'Failover', rejoin: 'Rejoin', failback: 'Failback' },
+  ...{ failover: 'Failover', rejoin: 'Rejoin', failback: 'Failback', 'failover-drill': 'Failover drill' },
 } as const;
 
 /**
@@ -99,13 +101,13 @@ function failureOf(error: unknown): NonNullable<Report['failure']> {
 
 /** What only some reports have. */
 function knownOf(use: Reporting): Partial<Report> {
-  const { journal, facts, sections, steps, change, outage, rpoMs } = use;
+  const { journal, facts, sections, steps, change, outage, rpoMs, failoverDrill } = use;
   const { rto, attention } = journal.progress;
   const told = use.next ?? [];
   const isTold = attention === undefined || told.join('; ').includes(attention);
   const next = isTold ? told : [attention, ...told];
   const rpoObjectiveMs = use.rpoObjectiveMs ?? facts.rpoMs;
-  const known = { steps, change, outage, rpoMs, rpoObjectiveMs };
+  const known = { steps, change, outage, rpoMs, rpoObjectiveMs, failoverDrill };
   return {
     ...(Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined)) as Partial<Report>),
     ...(rto ? { rto: { ...rto, elapsedMs: use.servedAfterMs ?? use.result?.rtoMs ?? journal.elapsedMs() } } : {}),

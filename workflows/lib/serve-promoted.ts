@@ -15,16 +15,15 @@ import { messageOf } from './conclude.ts';
 import type { Said, Switching } from './failing-over.ts';
 import { endOutage, timed } from './failing-over.ts';
 import { at, lookAt, taskOf } from './nodes.ts';
-import { whenLonger } from './patience.ts';
 import type { Marked } from './behind-promotion.ts';
 import { attended, mark, orTold, tellAlone } from './behind-promotion.ts';
+import { promoteCandidate } from './promoting.ts';
 import { leaveSite } from './failover-sites.ts';
 import { followPromoted, othersOf } from './other-standbys.ts';
 import { report } from './report.ts';
 import { failoverTold } from './service-report.ts';
 import { nowMs } from './time.ts';
 
-const PATIENCE_MS = 60_000;
 const FOLLOW_MS = 60_000;
 
 export interface Serving {
@@ -114,24 +113,21 @@ function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined, others }: Sa
  * seen not to be asked is what came before taken back.
  */
 async function promote(use: Switching, { timeline, lsn, states, rejoin: comes }: Serving): Promise<Promotion> {
-  const { cluster, from, to, mover, journal, notices, said, undo } = use;
-  const what = `promote ${to.name}`;
+  const { cluster, from, to, journal, notices, said, undo } = use;
   const then = (): void => {
     journal.attention(`${to.name} has not left recovery yet; it is looked at again. Do not start the old primary`);
     notices.send({
       severity: 'critical',
-      title: `service ${cluster.service}: ${what} takes long`,
+      title: `service ${cluster.service}: promote ${to.name} takes long`,
       body: `see ${to.name}`,
     });
   };
   journal.note('point of no return');
   const others = othersOf(use, states).map(({ name }) => name);
-  const followers = [from.name, ...others];
-  const order = { ...taskOf(cluster, to), ...mover, timeline, lsn, followers, alone: !comes && others.length === 0 };
-  const patience = { afterMs: PATIENCE_MS, summary: `patience: ${what}`, then };
+  const wish = { timeline, lsn, followers: [from.name, ...others], alone: !comes && others.length === 0 };
   let isAsked = true;
   try {
-    said.promotion = await timed(use, what, () => whenLonger(() => at(to, what).promoteNode(order), patience));
+    said.promotion = await promoteCandidate(use, wish, then);
     journal.attention(undefined);
     return said.promotion;
   } catch (error) {

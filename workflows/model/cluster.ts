@@ -36,7 +36,14 @@ export interface WatchFacts {
   /** Site or node that an automatic failover goes to; absent: the standby that has most. */
   to?: string;
   /** What counts as ready, and how often that is looked at. */
-  ready: { everyMs: number; lagMs: number; drillMs: number; freeBytes: number };
+  ready: {
+    everyMs: number;
+    lagMs: number;
+    drillMs: number;
+    /** Absent: of a run that began before failovers were drilled. */
+    failoverDrillMs?: number;
+    freeBytes: number;
+  };
 }
 
 /** What a run needs to know of the cluster of a service. */
@@ -165,6 +172,18 @@ export function nodeAddress({ address: host, port }: NodeFacts): string {
 /** Slot that `standby` uses at its primary. */
 export function peerSlot(standby: string): string {
   return `lifeboat_${standby.replaceAll('-', '_')}`.slice(0, 63);
+}
+
+const CLONE = '/drill';
+
+/** What tasks call the clone of a node: a worker that knows nothing of clones knows no node of that name, and touches none. */
+export function cloneName(node: string): string {
+  return `${node}${CLONE}`;
+}
+
+/** Name of the node whose clone is meant; undefined when it is no clone. */
+export function clonedNode(name: string): string | undefined {
+  return name.endsWith(CLONE) ? name.slice(0, -CLONE.length) : undefined;
 }
 
 /** The node that `to` names: itself, or the one of a site. ConfigInvalid with the nearest name. */

@@ -5,6 +5,7 @@ export const workflowId = {
   recover: (source: string): string => `recover/${source}`,
   rescue: (source: string): string => `rescue/${source}`,
   failover: (service: string): string => `failover/${service}`,
+  failoverDrill: (service: string): string => `failover-drill/${service}`,
   ready: (service: string): string => `ready/${service}`,
   watch: (service: string): string => `watch/${service}`,
   rejoin: (service: string): string => `rejoin/${service}`,

@@ -1,3 +1,4 @@
+import type { FailoverDrillOrder } from './failover-drill.ts';
 import type { Carried } from './notice.ts';
 import type { PointKind } from './manifest.ts';
 import type { Follow } from './standby.ts';
@@ -176,8 +177,8 @@ export interface NoticesOrder {
 
 /** What a Schedule starts: a run of `workflow` under its fixed id, or a recorded skip. */
 export interface ScheduledOrder {
-  workflow: 'backup' | 'drill' | 'retention' | 'verifyAll' | 'verifyWal';
-  input: BackupOrder | DrillOrder | RetentionOrder | VerifyAllOrder | VerifyWalOrder;
+  workflow: 'backup' | 'drill' | 'failoverDrill' | 'retention' | 'verifyAll' | 'verifyWal';
+  input: BackupOrder | DrillOrder | FailoverDrillOrder | RetentionOrder | VerifyAllOrder | VerifyWalOrder;
 }
 
 /** Read-only questions that only a worker can answer (it holds keys and stores). */

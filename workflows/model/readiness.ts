@@ -31,6 +31,8 @@ export interface StoredFacts {
   sampleAgeMs?: number;
   /** Of the newest drill that was proven. */
   drillAgeMs?: number;
+  /** Of the newest failover drill that has passed. */
+  failoverDrillAgeMs?: number;
 }
 
 export interface ReadyQuestion {
@@ -144,8 +146,8 @@ function switchChecks({ service, traffic, refused }: ReadyQuestion, from: NodeFa
 const SAMPLE_MS = 15_000;
 
 function storedChecks({ cluster, stored }: ReadyQuestion): Check[] {
-  const { sampleAgeMs, drillAgeMs } = stored;
-  const { drillMs } = cluster.watch.ready;
+  const { sampleAgeMs, drillAgeMs, failoverDrillAgeMs } = stored;
+  const { drillMs, failoverDrillMs } = cluster.watch.ready;
   const age = (ms: number | undefined): string => (ms === undefined ? 'none' : `${formatDuration(ms)} old`);
   return [
     {
@@ -160,6 +162,16 @@ function storedChecks({ cluster, stored }: ReadyQuestion): Check[] {
       expected: `one of ${cluster.source} that was proven, at most ${formatDuration(drillMs)} old`,
       found: age(drillAgeMs),
     },
+    ...(failoverDrillMs === undefined
+      ? []
+      : [
+          {
+            name: 'last failover drill',
+            ok: failoverDrillAgeMs !== undefined && failoverDrillAgeMs <= failoverDrillMs,
+            expected: `one of ${cluster.service} that has passed, at most ${formatDuration(failoverDrillMs)} old`,
+            found: age(failoverDrillAgeMs),
+          },
+        ]),
   ];
 }
 
@@ -228,6 +240,7 @@ const HINTS: readonly (readonly [name: RegExp, hint: (question: ReadyQuestion) =
   [/^room on/, () => 'make room, or lower watch.ready.free'],
   [/^switch /, () => 'mend what is found there; else send all traffic to the primary, or correct the address of the node; is the worker of the switch there?'],
   [/^last drill/, ({ cluster }) => `lifeboat drill ${cluster.source}`],
+  [/^last failover drill/, ({ service }) => `lifeboat failover ${service.service} --drill`],
   [/^a fence/, () => 'fence: a command on another host, a lease, or traffic with confirms: true'],
   [/^switches that/, () => 'give the switch no host, or one at no site of a node'],
   [/^objectives/, () => 'set objectives: { rto: 5m, rpo: 10s } of the cluster'],

@@ -3,6 +3,7 @@ import type { FailoverMode, WalTail } from './cluster.ts';
 import type { FailoverPlan, Following, Promotion, ZeroLossProof } from './failover.ts';
 import type { Loss } from './failover-loss.ts';
 import type { FenceResult } from './failover-verdict.ts';
+import type { FailoverDrillMeasurement } from './failover-drill.ts';
 import type { FailureFacts } from './failure.ts';
 import type { CopyReach } from './reachable-map.ts';
 import type { Check, RestoreResult } from './recovery.ts';
@@ -151,6 +152,8 @@ export interface Report {
   oracle?: OracleCount;
   sections?: ReportSection[];
   steps?: ReportStep[];
+  /** What a failover drill took; it is kept beside the page. */
+  failoverDrill?: FailoverDrillMeasurement;
   /** What is left for people to do, in this order. */
   next?: string[];
   /** So many events came before the first one: of a run that had more than it keeps. */

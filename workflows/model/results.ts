@@ -1,4 +1,5 @@
 import type { ContentsPage } from './contents.ts';
+import type { FailoverDrillMeasurement } from './failover-drill.ts';
 import type { FailureFacts, FailureType } from './failure.ts';
 import type { RtoForecast } from './forecast.ts';
 import type { Approval, Evidence } from './approval.ts';
@@ -191,6 +192,8 @@ export interface SourceForecast {
   forecast?: RtoForecast;
   /** Why there is none. */
   reason?: string;
+  /** The newest of each service that stands on it. */
+  failoverDrills?: FailoverDrillMeasurement[];
 }
 
 export interface DoctorCheck {
