@@ -14,7 +14,10 @@ export function failoverDrillLines(result: FailoverDrillResult): string[] {
       ['  isolation', isolation.by === 'namespace' ? `a network of its own, ${isolation.namespace}` : 'settings alone'],
       ['  copied', `${formatBytes(copied.bytes)} in ${formatDuration(phases.copy)}`],
       ['  started', `in ${formatDuration(phases.start)}`],
-      ['  promoted', `in ${formatDuration(phases.promote)}, timeline ${promotion.oldTimeline} to ${promotion.timeline}`],
+      [
+        '  promoted',
+        `in ${formatDuration(phases.promote)}, timeline ${promotion.oldTimeline} to ${promotion.timeline}`,
+      ],
       ['  first write', `after ${formatDuration(phases.firstWrite)}`],
       ['  ready', `after ${formatDuration(phases.ready)}${against === undefined ? '' : `, ${against}`}`],
       ...switches.map(({ name, from: now, to: then }): [string, string] => [

@@ -51,7 +51,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: 'failover',
-    summary: 'make another server of a service the primary, fenced, approved and measured',
+    summary: 'make another server of a service the primary, fenced, approved and measured; or drill that on a clone',
     load: () => import('./commands/failover.ts'),
   },
   {

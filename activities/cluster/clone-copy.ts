@@ -139,16 +139,23 @@ async function copy(use: NodeUse, tablespaces: readonly string[]): Promise<void>
   const { data, tablespaces: beside } = clonePlace(node);
   const { conninfo, env } = libpqPlace(connectionOf(use), { database: cluster.connection.database });
   const escaped = (path: string): string => path.replaceAll('=', '\\=');
-  const moved = tablespaces.flatMap((place, index) => ['-T', `${escaped(place)}=${escaped(join(beside, String(index)))}`]);
+  const moved = tablespaces.flatMap((place, index) => [
+    '-T',
+    `${escaped(place)}=${escaped(join(beside, String(index)))}`,
+  ]);
   const args = ['-D', data, '-c', 'fast', '-X', 'stream', ...moved];
   const as = await ownerOf(use);
   run.progress({ phase: `copy ${use.name}` });
   await endStray(use, COPIER, data);
   const path = join(await binariesOf(use), COPIER);
-  const end = await runCommand(path, [...args, '-l', 'lifeboat failover drill', '--no-manifest', '-w', '-d', conninfo], {
-    ...{ signal: run.signal, env },
-    ...(as ? { as } : {}),
-  });
+  const end = await runCommand(
+    path,
+    [...args, '-l', 'lifeboat failover drill', '--no-manifest', '-w', '-d', conninfo],
+    {
+      ...{ signal: run.signal, env },
+      ...(as ? { as } : {}),
+    },
+  );
   if (end.code === 0) return;
   throw failure('Unavailable', `${use.name} could not be copied: ${saidBy(end)}`, {
     ...{ place: path, expected: 'exit 0', found: saidBy(end) },

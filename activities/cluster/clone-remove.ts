@@ -63,7 +63,9 @@ export async function clearClone(use: NodeUse): Promise<void> {
 async function processesIn(namespace: string): Promise<number[]> {
   const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
-    numbers.map(async (name) => ((await readlink(`/proc/${name}/ns/net`).catch(() => '')) === namespace ? [Number(name)] : [])),
+    numbers.map(async (name) =>
+      (await readlink(`/proc/${name}/ns/net`).catch(() => '')) === namespace ? [Number(name)] : [],
+    ),
   );
   return found.flat();
 }

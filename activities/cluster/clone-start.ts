@@ -59,13 +59,33 @@ async function optionsOf(use: NodeUse): Promise<string> {
   const config = await configFileOf(use);
   const settings = {
     ...use.cluster.drill.settings,
-    ...{ data_directory: data, hba_file: hba, ident_file: ident, ...(config === undefined ? {} : { config_file: config }) },
+    ...{
+      data_directory: data,
+      hba_file: hba,
+      ident_file: ident,
+      ...(config === undefined ? {} : { config_file: config }),
+    },
     ...{ listen_addresses: '', unix_socket_directories: sockets, unix_socket_permissions: '0700', ssl: 'off' },
     ...{ primary_conninfo: '', primary_slot_name: '', recovery_min_apply_delay: '0', hot_standby: 'on' },
-    ...{ restore_command: '', archive_cleanup_command: '', recovery_end_command: '', recovery_target_timeline: 'latest' },
+    ...{
+      restore_command: '',
+      archive_cleanup_command: '',
+      recovery_end_command: '',
+      recovery_target_timeline: 'latest',
+    },
     ...{ archive_mode: 'off', archive_command: '', archive_library: '', synchronous_standby_names: '' },
-    ...{ max_logical_replication_workers: '0', external_pid_file: '', logging_collector: 'off', log_destination: 'stderr' },
-    ...{ shared_buffers: '128MB', huge_pages: 'off', default_transaction_read_only: 'off', 'cron.launch_active_jobs': 'off' },
+    ...{
+      max_logical_replication_workers: '0',
+      external_pid_file: '',
+      logging_collector: 'off',
+      log_destination: 'stderr',
+    },
+    ...{
+      shared_buffers: '128MB',
+      huge_pages: 'off',
+      default_transaction_read_only: 'off',
+      'cron.launch_active_jobs': 'off',
+    },
   };
   const shell = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
   return Object.entries(settings)

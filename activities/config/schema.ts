@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod';
 import { z } from 'zod';
-import { failure, failureFacts, findFailure } from '../../workflows/model/failure.ts';
+import { failure } from '../../workflows/model/failure.ts';
 import { MOST_STREAMS, NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
 import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';

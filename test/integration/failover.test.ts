@@ -4,12 +4,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runningServer } from '../../activities/io/postgres/server.ts';
+import type { FailoverDrillResult } from '../../workflows/model/failover-drill.ts';
 import type { FailoverPreview, FailoverResult } from '../../workflows/model/failover.ts';
 import { lsnDistanceBytes } from '../../workflows/model/lsn.ts';
 import type { WalAnswer } from '../../workflows/model/results.ts';
 import { progressQuery } from '../../workflows/messages.ts';
 import { checkedReport } from '../support/checked-report.ts';
 import { ask } from '../support/cli-ask.ts';
+import { processesUnder, standing } from '../support/drilled.ts';
 import { addressIn, Hammer, hammeredIn, isStandby } from '../support/failover-pair.ts';
 import type { FailoverScene } from '../support/failover-scene.ts';
 import { withFailoverScene } from '../support/failover-scene.ts';
@@ -81,6 +83,17 @@ async function killed({ dataDir }: TestPostgres): Promise<void> {
   assert.ok(pid !== undefined);
   process.kill(pid, 'SIGKILL');
   await until('it is gone', async () => ((await runningServer(dataDir)) === undefined ? true : undefined));
+}
+
+/** A clone of the standby takes over, and nothing of it is left: neither server is touched. */
+async function drilled({ world, a, b }: FailoverScene): Promise<void> {
+  const before = [await standing(a), await standing(b)];
+  const { result } = await ask<{ result: FailoverDrillResult }>(world, 'failover', 'web', '--drill');
+  // Given to it in the configuration, which does not outrank what isolates it.
+  assert.match(result.checks.find(({ name }) => name === 'no address and no archive')?.found ?? '', /listens on ""/);
+  assert.deepEqual([await standing(a), await standing(b)], before);
+  assert.deepEqual(await processesUnder(`${b.dataDir}.drill`), []);
+  assert.equal(existsSync(`${b.dataDir}.drill`), false);
 }
 
 test(
@@ -172,12 +185,15 @@ test(
     }),
 );
 
-test('unplanned on PostgreSQL 15 without a vault that knows: taken back, then with --break-glass', LONG, () =>
-  withFailoverScene({ version: 15, commands: true, more: { approvals: { breakGlass: { of: 1 } } } }, async (scene) => {
+const ONE_APPROVES = { approvals: { breakGlass: { of: 1 } }, drill: { settings: { listen_addresses: '*' } } };
+
+test('a drill and unplanned on PostgreSQL 15 without a vault that knows: taken back, then by break-glass', LONG, () =>
+  withFailoverScene({ version: 15, commands: true, more: ONE_APPROVES }, async (scene) => {
     const { world, a, b, lb } = scene;
     {
       await using hammer = new Hammer({ 'db-a': a, 'db-b': b });
       await hammer.hits('db-a');
+      await drilled(scene);
       await switchOver(scene, hammer, { to: 'db-b', site: 'west' });
       await switchOver(scene, hammer, { to: 'db-a', site: 'east' });
     }

@@ -16,7 +16,11 @@ export async function standing(server: TestPostgres): Promise<Record<string, unk
   const of = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(control)?.[1] ?? '';
   return {
     ...row,
-    control: [of('Database cluster state'), of("Latest checkpoint's TimeLineID"), of("Min recovery ending loc's timeline")],
+    control: [
+      of('Database cluster state'),
+      of("Latest checkpoint's TimeLineID"),
+      of("Min recovery ending loc's timeline"),
+    ],
     settings: await readFile(path, 'utf8'),
     marked: ['lifeboat.epoch', 'lifeboat.promoting'].filter((name) => existsSync(join(server.dataDir, name))),
     histories: (await readdir(join(server.dataDir, 'pg_wal'))).filter((name) => name.endsWith('.history')),

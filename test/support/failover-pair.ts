@@ -84,7 +84,7 @@ export function pairConfig(
   };
   return {
     switches: { lb: { kind: 'command', ...use.lb.options } },
-    services: { web: { source: use.source, traffic: ['lb'], cluster } },
+    services: { web: { source: use.source, traffic: ['lb'], checks: use.checks ?? [], cluster } },
   };
 }
 

@@ -34,6 +34,22 @@ test('schedules: the configuration as a definition', () => {
   assert.equal(wanted.when.text, '0 2 * * * UTC');
 });
 
+test('schedules: a failover drill is ordered by its service', () => {
+  const cluster = `cluster:
+      nodes:
+        db1: { site: east, host: db1, dataDir: /srv/one, address: 10.0.0.1 }
+        db2: { site: west, host: db2, dataDir: /srv/two, address: 10.0.0.2 }
+      connection: { user: postgres }
+      replication: { user: replicator }
+      drill: { schedule: { every: 30d, paused: true } }`;
+  const services = `switches:\n  lb: { kind: command, run: [/srv/lb] }\nservices:\n  web:\n    source: shop\n    traffic: [lb]\n    ${cluster}\n`;
+  const found = desiredSchedules(
+    assembleConfig(check(`${GOOD}\n${services}`), { TEMPORAL_CONFIG_FILE: '/nonexistent' }),
+  ).find(({ id }) => id === 'lifeboat/web/failover-drill');
+  assert.deepEqual(found?.order, { workflow: 'failoverDrill', input: { service: 'web' } });
+  assert.deepEqual([found?.when.text, found?.pause, found?.overlap], ['every 30d', 'by configuration', 'SKIP']);
+});
+
 test('schedules: each kind of backup has its own, and orders the same workflow', () => {
   const kinds = 'incremental: { cron: "0 3 * * 1-6" }, differential: { every: 12h }';
   const found = desiredSchedules(

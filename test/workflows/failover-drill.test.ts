@@ -128,7 +128,8 @@ test('failover drill', { concurrency: 6, timeout: 240_000 }, async (t) => {
         await sleep(20);
         return drillAnswers.checkClone(given);
       };
-      const describeCluster: Script['describeCluster'] = ({ service }) => clusterOf(service, { objectives: { rtoMs: 1 } });
+      const describeCluster: Script['describeCluster'] = ({ service }) =>
+        clusterOf(service, { objectives: { rtoMs: 1 } });
       const { run, result } = await drilling(world, { checkClone, describeCluster });
       assert.deepEqual((await result).objectives.map(({ ok }) => ok), [false]); // prettier-ignore
       assert.match(run.of('notify')[0]?.title ?? '', /takes longer than its RTO/);
@@ -142,7 +143,8 @@ test('failover drill', { concurrency: 6, timeout: 240_000 }, async (t) => {
       await endedWith(primary.result, 'Precondition', /no standby to drill on/);
       const nobody = await drilling(world, {}, { order: (service) => ({ service, to: 'wset' }) });
       await endedWith(nobody.result, 'NotFound', /has no site wset/);
-      for (const { run } of [gone, primary, nobody]) assert.ok(!run.names().includes('makeClone') && !run.names().includes('writeReport'));
+      for (const { run } of [gone, primary, nobody])
+        assert.ok(!run.names().includes('makeClone') && !run.names().includes('writeReport'));
     });
 
     await Promise.all(told);

@@ -216,7 +216,9 @@ test('watch', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
       let isDrilled = false;
       const { run } = await watching(world, {
         watch: { ready: { ...WATCH.ready, everyMs: 50 } },
-        script: { readStanding: () => ({ sampleAgeMs: 1, failoverDrillAgeMs: 1, ...(isDrilled ? { drillAgeMs: 1 } : {}) }) },
+        script: {
+          readStanding: () => ({ sampleAgeMs: 1, failoverDrillAgeMs: 1, ...(isDrilled ? { drillAgeMs: 1 } : {}) }),
+        },
       });
       const body = await hears(run, /warning: .*is not ready to be failed over/);
       assert.match(body, /^last drill: none, expected .*\(lifeboat drill source-\d+\)$/);

@@ -2,7 +2,7 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { NodeFacts, NodeState } from '../model/cluster.ts';
 import { candidateOf, cloneName, describeNode, nodeAddress } from '../model/cluster.ts';
 import type { CloneMade, CloneStarted, FailoverDrillMeasurement, FailoverDrillPhases, FailoverDrillResult } from '../model/failover-drill.ts'; // prettier-ignore
-import { primaryOf, stateOf } from '../model/failover-checks.ts';
+import { primaryOf } from '../model/failover-checks.ts';
 import { planOf } from '../model/failover-plan.ts';
 import { failure } from '../model/failure.ts';
 import { compareLsn } from '../model/lsn.ts';
@@ -10,12 +10,13 @@ import { hostQueue } from '../model/names.ts';
 import type { Check } from '../model/recovery.ts';
 import { formatDuration } from '../model/units.ts';
 import { foreign, search, settling } from '../options.ts';
+import { mark } from './behind-promotion.ts';
 import type { Mover } from './failing-over.ts';
 import { spansOf, timed, within } from './failing-over.ts';
 import type { Drilling } from './failover-drilling.ts';
 import { drillSections, untouchedChecks } from './failover-drilling.ts';
 import { at, lookAt, lookAtAll, nodeOf, taskOf } from './nodes.ts';
-import { promoteCandidate, writeFirst } from './promoting.ts';
+import { promoteCandidate } from './promoting.ts';
 import { plannedCandidate, trafficOf } from './readiness.ts';
 import { refuseDuringFailover } from './rejoining.ts';
 import { report } from './report.ts';
@@ -46,7 +47,12 @@ export async function drillFailover(use: Drilling): Promise<FailoverDrillResult>
   const { failed } = await CancellationScope.nonCancellable(() => undo.unwind(journal));
   if (failed > 0) {
     const body = journal.progress.attention ?? '';
-    notices.send({ severity: 'error', title: `failover drill of ${order.service} left its clone`, body, lasting: true });
+    notices.send({
+      severity: 'error',
+      title: `failover drill of ${order.service} left its clone`,
+      body,
+      lasting: true,
+    });
   }
   const after = await timed(use, 'look at every node again', () => lookAtAll(cluster));
   said.untouched = untouchedChecks(cluster.nodes, before, after);
@@ -118,19 +124,23 @@ async function start(use: Drilling, { to, clone, mover }: Cast): Promise<CloneSt
 }
 
 /** The clone becomes the primary as the standby would: promoted, written to, checkpointed, checked. */
-async function takeOver(use: Drilling, { from, to, clone, mover }: Cast, { lsn, timeline }: CloneStarted): Promise<void> {
+async function takeOver(
+  use: Drilling,
+  { from, to, clone, mover }: Cast,
+  { lsn, timeline }: CloneStarted,
+): Promise<void> {
   const { cluster, journal, said } = use;
   const limitMs = Math.max(LONGEST_MS, cluster.objectives.rtoMs ?? 0);
   const hint = 'it is removed: see which step it was in the timeline, then start the drill again';
   const others = cluster.nodes.filter(({ name }) => name !== to.name && name !== from.name).map(({ name }) => name);
-  const wish = { timeline, lsn, followers: [from.name, ...others] };
+  const wish = { timeline, lsn, followers: [from.name, ...others], alone: true };
   const promoting = { cluster, to: clone, mover, journal, said };
   const slow = (): void => journal.attention(`${clone.name} has not left recovery yet; it is looked at again`);
   const began = nowMs();
   await within({ limitMs, what: `to make a primary of ${clone.name}`, place: clone.name, hint }, async () => {
     const promotion = (said.promotion = await phase(use, 'promote', () => promoteCandidate(promoting, wish, slow)));
     journal.attention(undefined);
-    await writeFirst(promoting);
+    await timed(use, `write a marker on ${clone.name}`, () => mark(promoting));
     said.phases.firstWrite = nowMs() - began;
     const seen = await timed(use, `read it on ${clone.name}`, () => lookAt(cluster, clone));
     const what = `checkpoint ${clone.name}`;
@@ -142,7 +152,10 @@ async function takeOver(use: Drilling, { from, to, clone, mover }: Cast, { lsn, 
   });
 }
 
-function forkCheck(promotion: { forkLsn: string; timeline: number; oldTimeline: number }, was: { lsn: string; timeline: number }): Check {
+function forkCheck(
+  promotion: { forkLsn: string; timeline: number; oldTimeline: number },
+  was: { lsn: string; timeline: number },
+): Check {
   const { forkLsn, timeline, oldTimeline } = promotion;
   const ok = oldTimeline === was.timeline && timeline > oldTimeline && compareLsn(forkLsn, was.lsn) >= 0;
   const expected = `a timeline above ${was.timeline} from ${was.lsn} or later`;

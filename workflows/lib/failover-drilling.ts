@@ -1,5 +1,10 @@
 import type { NodeFacts, NodeState } from '../model/cluster.ts';
-import type { FailoverDrillOrder, FailoverDrillPhases, FailoverDrillResult, Isolation } from '../model/failover-drill.ts';
+import type {
+  FailoverDrillOrder,
+  FailoverDrillPhases,
+  FailoverDrillResult,
+  Isolation,
+} from '../model/failover-drill.ts';
 import type { FailoverPlan, Promotion } from '../model/failover.ts';
 import { stateOf } from '../model/failover-checks.ts';
 import type { Check } from '../model/recovery.ts';
@@ -51,7 +56,15 @@ export function drillSections(said: DrillSaid): ReportSection[] {
     ...seen('Production is as it was', untouched),
     ...(switches ? [rows('Switches, not moved', ['switch', 'sends', 'would send'], switches.map(({ name, from, to }) => [name, describeTraffic(from), describeTraffic(to)]))] : []), // prettier-ignore
     rows('Steps', ['step', 'took'], steps.map(({ name, ms }) => [name, formatDuration(ms)])), // prettier-ignore
-    ...(plan ? [rows('What a failover would do', ['step'], plan.steps.map(({ what }) => [what]))] : []),
+    ...(plan
+      ? [
+          rows(
+            'What a failover would do',
+            ['step'],
+            plan.steps.map(({ what }) => [what]),
+          ),
+        ]
+      : []),
   ];
 }
 
@@ -65,7 +78,11 @@ export const PHASES: Readonly<Record<keyof FailoverDrillPhases, string>> = {
 };
 
 /** Each node is on its timeline, in its role and with its slots as before. */
-export function untouchedChecks(nodes: readonly NodeFacts[], before: readonly NodeState[], after: readonly NodeState[]): Check[] {
+export function untouchedChecks(
+  nodes: readonly NodeFacts[],
+  before: readonly NodeState[],
+  after: readonly NodeState[],
+): Check[] {
   return nodes.map(({ name }) => {
     const [was, is] = [stateText(stateOf(before, name)), stateText(stateOf(after, name))];
     return { name: `${name} is as it was`, ok: was === is, expected: was, found: is };

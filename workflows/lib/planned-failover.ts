@@ -24,7 +24,8 @@ const STOP_MS = 120_000;
 /** What was sent with the shutdown arrives at once, or not at all. */
 const ARRIVE_MS = 10_000;
 const FOLLOW_MS = 30_000;
-const LATE = 'it is taken back: see which step it was in the timeline, then start again or give limits.outage more time';
+const LATE =
+  'it is taken back: see which step it was in the timeline, then start again or give limits.outage more time';
 
 /** Both servers live: they change places, and nothing is lost, which is proven before anything is promoted. */
 export async function plannedFailover(use: FailingOver): Promise<FailoverResult | FailoverPreview> {
