@@ -1,8 +1,7 @@
 import { beginService } from './lib/begin-service.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
-import { spansOf } from './lib/failing-over.ts';
 import type { DrillSaid } from './lib/failover-drilling.ts';
-import { drillSections } from './lib/failover-drilling.ts';
+import { drillTold } from './lib/failover-drilling.ts';
 import { drillFailover } from './lib/drill-failover.ts';
 import { report } from './lib/report.ts';
 import type { FailoverDrillOrder, FailoverDrillResult } from './model/failover-drill.ts';
@@ -13,7 +12,7 @@ import type { FailoverDrillOrder, FailoverDrillResult } from './model/failover-d
  * no switch is touched. Input: {"service":"web"}.
  */
 export async function failoverDrill(given: FailoverDrillOrder): Promise<FailoverDrillResult> {
-  const shape = { 'service!': 'text', to: 'text' } as const;
+  const shape = { 'service!': 'text', to: 'text', by: 'text' } as const;
   const begun = await beginService<FailoverDrillOrder>('failoverDrill', given, shape);
   const { order, journal, facts, notices } = begun;
   // Most of its time is that of a copy: what is held against the RTO is measured by itself.
@@ -28,8 +27,7 @@ export async function failoverDrill(given: FailoverDrillOrder): Promise<Failover
       finish: async (error) => {
         // An order that was refused has touched nothing, and leaves nothing.
         if (!said.begun) return;
-        const [sections, spans] = [drillSections(said), spansOf(said)];
-        await report({ kind: 'failover-drill', journal, facts, error, sections, spans });
+        await report({ kind: 'failover-drill', journal, facts, error, ...drillTold({ ...begun, said }) });
       },
     });
   } finally {

@@ -60,10 +60,11 @@ async function failover(call: Call): Promise<Outcome> {
 const NOT_DRILLED = ['planned', 'unplanned', 'dryRun', 'since', 'breakGlass'] as const;
 
 async function drill(service: string, call: Call): Promise<Outcome> {
-  const [{ runVerb }, { knownService }, { failoverDrillLines }] = await Promise.all([
+  const [{ runVerb }, { knownService }, { failoverDrillLines }, { identityOf }] = await Promise.all([
     import('../run.ts'),
     import('../sources.ts'),
     import('../failover-drill-lines.ts'),
+    import('../identity.ts'),
   ]);
   const other = NOT_DRILLED.find((name) => call.options[name] !== undefined);
   if (other !== undefined) {
@@ -74,7 +75,11 @@ async function drill(service: string, call: Call): Promise<Outcome> {
     request: ({ config }) => ({
       workflow: 'failoverDrill',
       workflowId: workflowId.failoverDrill(knownService(config, service)),
-      order: { service, ...given({ to: call.options['to'] as string | undefined }) } satisfies FailoverDrillOrder,
+      order: {
+        service,
+        by: identityOf(call.options),
+        ...given({ to: call.options['to'] as string | undefined }),
+      } satisfies FailoverDrillOrder,
       summary: `failover drill of ${service}`,
     }),
     answer: (result) => ({ data: { result }, lines: failoverDrillLines(result) }),

@@ -13,19 +13,13 @@ import { approve, pendingOf, refuse, Switchboard } from '../support/switchboard.
 import { answers, dumpAnswers, factsOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { Script, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
+import type { Recording } from './recording.ts';
+import { impersonal } from './recording.ts';
 
 /**
  * Records the histories that replay.test.ts replays: node test/replay/record.ts [NAME...]. Run it when a workflow changes on
  * purpose; once a version is out, the histories of that version stay and the change goes through `patched`. With names, only those.
  */
-interface Recording {
-  workflow: string;
-  options?: StartOptions;
-  /** Cancel it while this activity works. */
-  cancelAt?: string;
-  /** What somebody says to it meanwhile. */
-  meanwhile?: (run: TestRun) => Promise<unknown>;
-}
 
 const broken = (): never => {
   throw failure('Integrity', 'part 3 is damaged', { expected: 'sha256 aa', found: 'sha256 bb', hint: 'lifeboat list' });
@@ -384,12 +378,6 @@ async function record(
   }
   await run.handle.result().catch(() => undefined);
   return run;
-}
-
-/** Without what says on which machine it was recorded. */
-function impersonal(key: string, value: unknown): unknown {
-  if (key === 'identity' || key === 'stackTrace') return '';
-  return key === 'workerVersion' || key === 'originalExecutionRunIdentity' ? undefined : value;
 }
 
 const folder = fileURLToPath(new URL('histories/', import.meta.url));

@@ -51,7 +51,11 @@ const WRONG: [words: string[], message: RegExp, next: string][] = [
   [['rescue', 'shop', '--table', 'x'], /--only-database <name>' not specified/, 'lifeboat rescue --help'],
   [['failover', 'web', '--planned'], /option '--to <site>' is missing/, 'lifeboat failover --help'],
   [['failover', 'web', '--drill', '--planned'], /either --drill or --planned/, 'lifeboat failover web --drill'],
-  [['failover', 'web', '--drill', '--break-glass', 'x'], /either --drill or --break-glass/, 'failover web --drill'],
+  [
+    ['failover', 'web', '--drill', '--break-glass', 'x'],
+    /either --drill or --break-glass/,
+    'lifeboat failover web --drill',
+  ],
   [
     ['failover', 'web', '--to', 'west'],
     /option --planned or --unplanned is missing/,

@@ -41,13 +41,13 @@ test('schedules: a failover drill is ordered by its service', () => {
         db2: { site: west, host: db2, dataDir: /srv/two, address: 10.0.0.2 }
       connection: { user: postgres }
       replication: { user: replicator }
-      drill: { schedule: { every: 30d, paused: true } }`;
+      drill: { schedule: { every: 4w, paused: true } }`;
   const services = `switches:\n  lb: { kind: command, run: [/srv/lb] }\nservices:\n  web:\n    source: shop\n    traffic: [lb]\n    ${cluster}\n`;
   const found = desiredSchedules(
     assembleConfig(check(`${GOOD}\n${services}`), { TEMPORAL_CONFIG_FILE: '/nonexistent' }),
   ).find(({ id }) => id === 'lifeboat/web/failover-drill');
   assert.deepEqual(found?.order, { workflow: 'failoverDrill', input: { service: 'web' } });
-  assert.deepEqual([found?.when.text, found?.pause, found?.overlap], ['every 30d', 'by configuration', 'SKIP']);
+  assert.deepEqual([found?.when.text, found?.pause, found?.overlap], ['every 4w', 'by configuration', 'SKIP']);
 });
 
 test('schedules: each kind of backup has its own, and orders the same workflow', () => {

@@ -92,7 +92,7 @@ test('what README gives Temporal is a workflow and an order', async () => {
     assert.match(types, new RegExp(`export \\{ ${type} \\}`), line);
     const order = JSON.parse(/--input '([^']*)'/.exec(line)?.[1] ?? '') as Record<string, unknown>;
     const about = order['service'] ?? order['source'] ?? (order['input'] as { source: string }).source;
-    assert.equal(about, ['failover', 'rejoin', 'failback'].includes(type) ? 'web' : 'shop', line);
+    assert.equal(about, ['failover', 'failoverDrill', 'rejoin', 'failback'].includes(type) ? 'web' : 'shop', line);
     if (order['target'] !== undefined) checkTarget(type, order['target']);
   }
 });

@@ -12,9 +12,9 @@ import { formatDuration } from '../model/units.ts';
 import { foreign, search, settling } from '../options.ts';
 import { mark } from './behind-promotion.ts';
 import type { Mover } from './failing-over.ts';
-import { spansOf, timed, within } from './failing-over.ts';
+import { timed, within } from './failing-over.ts';
 import type { Drilling } from './failover-drilling.ts';
-import { drillSections, untouchedChecks } from './failover-drilling.ts';
+import { drillTold, untouchedChecks } from './failover-drilling.ts';
 import { at, lookAt, lookAtAll, nodeOf, taskOf } from './nodes.ts';
 import { promoteCandidate } from './promoting.ts';
 import { plannedCandidate, trafficOf } from './readiness.ts';
@@ -193,8 +193,7 @@ async function finish(use: Drilling, { from, to }: Cast, copied: CloneMade): Pro
     ...(rtoMs === undefined ? {} : { rtoMs }),
   };
   if (rtoMs !== undefined && phases.ready > rtoMs) tellMissed(use, { node: to.name, readyMs: phases.ready, rtoMs });
-  const [sections, spans] = [drillSections(said), spansOf(said)];
-  const stored = await report({ kind: 'failover-drill', journal, facts, done: true, sections, spans, failoverDrill });
+  const stored = await report({ kind: 'failover-drill', journal, facts, done: true, failoverDrill, ...drillTold(use) });
   return {
     ...{ service, from: from.name, to: to.name, isolation, copied, promotion, phases, checks, switches, plan },
     objectives: rtoMs === undefined ? [] : [{ name: 'rto', objectiveMs: rtoMs, measuredMs: phases.ready, ok: phases.ready <= rtoMs }], // prettier-ignore

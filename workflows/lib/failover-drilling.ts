@@ -8,13 +8,15 @@ import type {
 import type { FailoverPlan, Promotion } from '../model/failover.ts';
 import { stateOf } from '../model/failover-checks.ts';
 import type { Check } from '../model/recovery.ts';
-import type { ReportSection } from '../model/report.ts';
+import type { ReportSection, ServiceChange } from '../model/report.ts';
+import { CHECK_HEAD, checkRows } from '../model/check-rows.ts';
 import { describeTraffic } from '../model/traffic.ts';
 import { formatDuration } from '../model/units.ts';
 import type { BegunService } from './begin-service.ts';
 import type { Compensations } from './conclude.ts';
 import type { Said } from './failing-over.ts';
-import { CHECK_HEAD, checkRows } from './failing-over.ts';
+import { spansOf } from './failing-over.ts';
+import type { Reporting } from './report.ts';
 
 /** What a failover drill has in its hands. */
 export interface Drilling extends BegunService<FailoverDrillOrder> {
@@ -40,22 +42,30 @@ export interface DrillSaid {
   steps: Said['steps'];
 }
 
-export function drillSections(said: DrillSaid): ReportSection[] {
-  const { isolation, promotion, phases, checks, removed, untouched, switches, plan, steps } = said;
+/** What the report says beside its events, as far as it is known. */
+export function drillTold({ said, order, cluster }: Pick<Drilling, 'said' | 'order' | 'cluster'>): Partial<Reporting> {
+  const { plan, promotion, steps } = said;
+  const change: ServiceChange = {
+    ...{ service: order.service, by: order.by ?? 'its schedule', configHash: cluster.planHash },
+    ...(plan ? { from: plan.from, to: plan.to } : {}),
+    ...(promotion ? { promotion } : {}),
+  };
+  return { change, steps, spans: spansOf(said), sections: drillSections(said) };
+}
+
+function drillSections(said: DrillSaid): ReportSection[] {
+  const { isolation, phases, checks, removed, untouched, switches, plan } = said;
   const rows = (title: string, head: string[], lines: string[][]): ReportSection => ({ title, head, rows: lines });
   const seen = (title: string, found: Check[] | undefined): ReportSection[] =>
     found ? [rows(title, CHECK_HEAD, checkRows(found))] : [];
   const measured = Object.entries(phases).map(([name, ms]) => [PHASES[name as keyof FailoverDrillPhases], formatDuration(ms)]); // prettier-ignore
-  const timelines = promotion && [[`${promotion.oldTimeline} to ${promotion.timeline}, at ${promotion.forkLsn}`]];
   return [
     ...(measured.length > 0 ? [rows('Measured', ['', 'took'], measured)] : []),
     ...seen(`Isolation by ${isolation?.by}`, isolation?.checks),
-    ...(timelines ? [rows('Promotion of the clone', ['timeline'], timelines)] : []),
     ...seen('The clone as the primary', checks),
     ...seen('Nothing of the clone is left', removed),
     ...seen('Production is as it was', untouched),
     ...(switches ? [rows('Switches, not moved', ['switch', 'sends', 'would send'], switches.map(({ name, from, to }) => [name, describeTraffic(from), describeTraffic(to)]))] : []), // prettier-ignore
-    rows('Steps', ['step', 'took'], steps.map(({ name, ms }) => [name, formatDuration(ms)])), // prettier-ignore
     ...(plan
       ? [
           rows(
@@ -68,7 +78,7 @@ export function drillSections(said: DrillSaid): ReportSection[] {
   ];
 }
 
-export const PHASES: Readonly<Record<keyof FailoverDrillPhases, string>> = {
+const PHASES: Readonly<Record<keyof FailoverDrillPhases, string>> = {
   copy: 'copy of the standby',
   start: 'start of the clone',
   promote: 'promotion',

@@ -10,6 +10,8 @@ export interface FailoverDrillOrder {
   service: string;
   /** Site, or name of the node, whose clone is promoted; default: the standby of the plan. */
   to?: string;
+  /** Who starts it; absent: a Schedule. */
+  by?: string;
 }
 
 /** A copy of a standby that is thrown away. */
