@@ -22,6 +22,13 @@ test('several streams of one source', { timeout: 600_000 }, async (t) => {
       const { run, lasting } = await streaming(world, attempts, { script: { describeSource }, input: { stream: 2 } });
       await lasting;
       assert.deepEqual(queues, [hostQueue('db1'), hostQueue('db1')]);
+      // Of a host that is dead nobody comes for it: that is an attempt that failed, and is told like any other.
+      const { events } = await run.handle.fetchHistory();
+      const waits = (events ?? [])
+        .map(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled)
+        .filter((scheduled) => scheduled?.activityType?.name === 'streamWal')
+        .map((scheduled) => Number(scheduled?.scheduleToStartTimeout?.seconds));
+      assert.deepEqual(waits, [120, 120]);
       assert.deepEqual(run.of('streamWal')[0], { source: run.source, stream: 2 });
       assert.match((await run.progress()).timeline.map(({ what }) => what).join(), /server of the test is away/);
       await cancelled(run);
