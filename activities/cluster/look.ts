@@ -113,7 +113,8 @@ const STATE = `
               else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as timeline,
          coalesce(case when r then pg_get_wal_replay_pause_state() end, 'not paused') <> 'not paused' as paused,
          w.status, w.received_tli as received, w.slot_name as slot,
-         (extract(epoch from clock_timestamp() - w.last_msg_receipt_time) * 1000)::float8 as heard
+         (extract(epoch from clock_timestamp() - w.last_msg_receipt_time) * 1000)::float8 as heard,
+         (extract(epoch from w.last_msg_receipt_time - w.last_msg_send_time) * 1000)::float8 as skew
     from pg_is_in_recovery() r, pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() e
     left join pg_stat_wal_receiver w on true`;
 
@@ -129,6 +130,7 @@ interface StateRow extends Record<string, unknown> {
   received: number | null;
   slot: string | null;
   heard: number | null;
+  skew: number | null;
 }
 
 async function askSession(use: NodeUse, sql: SqlClient): Promise<Told> {
@@ -150,12 +152,13 @@ async function askSession(use: NodeUse, sql: SqlClient): Promise<Told> {
   };
 }
 
-function receiverOf({ status, received, slot, heard }: StateRow): Pick<NodeState, 'receiver'> {
+function receiverOf({ status, received, slot, heard, skew }: StateRow): Pick<NodeState, 'receiver'> {
   if (status === null) return {};
   const receiver = {
     ...{ status, timeline: received ?? 0 },
     ...(slot === null || slot === '' ? {} : { slot }),
     ...(heard === null ? {} : { heardMsAgo: Math.max(0, Math.round(heard)) }),
+    ...(skew === null ? {} : { skewMs: Math.round(skew) }),
   };
   return { receiver };
 }

@@ -144,7 +144,8 @@ export interface NodeState {
   replayedLsn?: Lsn;
   /** Replay is paused, or delayed on purpose. */
   held?: boolean;
-  receiver?: { status: string; timeline: number; slot?: string; heardMsAgo?: number };
+  /** `skewMs`: by so much its clock is ahead of its primary's, with the way of a message in it. */
+  receiver?: { status: string; timeline: number; slot?: string; heardMsAgo?: number; skewMs?: number };
   /** Standbys that stream from it: application_name and state. */
   senders?: { name: string; address: string; state: string }[];
   settings?: Record<string, string>;

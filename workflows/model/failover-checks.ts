@@ -5,7 +5,7 @@ import type { Check } from './recovery.ts';
 import type { SwitchFacts } from './service.ts';
 import type { Traffic } from './traffic.ts';
 import { sameTraffic } from './traffic.ts';
-import { formatBytes } from './units.ts';
+import { formatBytes, formatDuration } from './units.ts';
 
 /** All nodes of a cluster, each as its own worker saw it. */
 export interface ClusterLook {
@@ -145,11 +145,28 @@ function streamChecks({ cluster }: ClusterLook, primary: NodeState, candidate: N
       expected: `at most ${formatBytes(cluster.limits.lagBytes)}`,
       found: formatBytes(lag),
     },
+    ...clockChecks(primary, candidate),
     {
       name: 'candidate replays',
       ok: held !== true,
       expected: 'neither paused nor delayed',
       found: held ? 'paused, or recovery_min_apply_delay is set' : 'it does',
+    },
+  ];
+}
+
+/** Above this, leases, samples and targets in time say nothing; below it a slow network may be what it is. */
+const CLOCK_MS = 30_000;
+
+function clockChecks({ node }: NodeState, candidate: NodeState): Check[] {
+  const { skewMs } = candidate.receiver ?? {};
+  if (skewMs === undefined) return [];
+  return [
+    {
+      name: 'clocks agree',
+      ok: Math.abs(skewMs) <= CLOCK_MS,
+      expected: `${candidate.node} and ${node} within ${formatDuration(CLOCK_MS)}`,
+      found: `${candidate.node} is ${formatDuration(Math.abs(skewMs))} ${skewMs < 0 ? 'behind' : 'ahead'}`,
     },
   ];
 }

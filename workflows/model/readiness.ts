@@ -229,6 +229,7 @@ const HINTS: readonly (readonly [name: RegExp, hint: (question: ReadyQuestion) =
   [/^exactly one primary|^candidate$|^worker of/, ({ service }) => `lifeboat failover ${service.service} --to SITE --planned --dry-run; start what is down, with its worker`],
   [/^one (cluster|major version|timeline)/, () => 'make the standby anew: pg_basebackup, or lifeboat restore --standby'],
   [/^candidate streams|^primary sends|^candidate replays/, () => 'see pg_stat_wal_receiver of the standby and its log; select pg_wal_replay_resume()'],
+  [/^clocks/, () => 'let both hosts keep time: chronyc tracking, timedatectl'],
   [/^lag/, () => 'wait, or see what holds the standby: its network, its disk, a long query on it'],
   [/^heartbeat|^samples/, ({ service }) => `lifeboat watch ${service.service}`],
   [/^settings let|takes writes/, () => 'alter system set ... on the node that is named, and restart it'],
