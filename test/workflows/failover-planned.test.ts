@@ -374,6 +374,7 @@ function refusals(): [name: string, observe: (node: string) => NodeState, says: 
     ['another version', b({ version: 170_005 }), /one major version: PostgreSQL 17/],
     ['another timeline', b({ timeline: 2 }), /one timeline: timeline 2/],
     ['no stream', b({ receiver: { status: 'waiting', timeline: 1 } }), /candidate streams: waiting on timeline 1/],
+    ['clocks apart', b({ receiver: { status: 'streaming', timeline: 1, skewMs: -9e4 } }), /clocks agree: db-b is 1m30s/], // prettier-ignore
     ['nobody that it sends to', a({ senders: [] }), /primary sends: none/],
     ['too far behind', b({ lsn: '0/1000000' }), /lag: 64\.0 MiB, expected at most 16\.0 MiB/],
     ['a replay that is held', b({ held: true }), /candidate replays: paused/],
