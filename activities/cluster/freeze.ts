@@ -14,7 +14,8 @@ import { reload, setSetting } from './settings.ts';
 const FILE = 'lifeboat.frozen';
 
 const POLL_MS = 50;
-const QUIET_MS = 1_000;
+/** Without a receiver nothing comes but by restore_command, which may bring a segment after a while. */
+const QUIET_MS = { archive: 1_000, alone: 200 };
 const WITHIN_MS = 30_000;
 
 /**
@@ -56,9 +57,16 @@ async function conninfoNow(sql: SqlClient): Promise<string> {
   return row?.setting ?? '';
 }
 
+async function hasArchive(sql: SqlClient): Promise<boolean> {
+  const text = `select current_setting('restore_command') <> '' as there`;
+  const [row] = await query<{ there: boolean }>(sql, text);
+  return row?.there !== false;
+}
+
 async function untilStill(use: NodeUse, sql: SqlClient): Promise<{ lsn: Lsn; timeline: number }> {
   const { run, name } = use;
   const deadline = run.clock.nowMs() + WITHIN_MS;
+  const quietMs = (await hasArchive(sql)) ? QUIET_MS.archive : QUIET_MS.alone;
   let last = await receivedAt(use, sql);
   let sinceMs = run.clock.nowMs();
   for (;;) {
@@ -68,7 +76,7 @@ async function untilStill(use: NodeUse, sql: SqlClient): Promise<{ lsn: Lsn; tim
     const nowMs = run.clock.nowMs();
     if (row?.there !== false || now.lsn !== last.lsn) sinceMs = nowMs;
     last = now;
-    if (nowMs - sinceMs >= QUIET_MS) return now;
+    if (nowMs - sinceMs >= quietMs) return now;
     if (nowMs > deadline) {
       throw failure('Unavailable', `${name} goes on receiving`, {
         place: name,

@@ -109,7 +109,7 @@ const watchSchema = z.strictObject({
   /** How long an outage has to last before a failover is due; `cut`: before somebody is asked to look at what divides those who live. */
   after: z
     .strictObject({
-      process: durationOption.prefault('30s'),
+      process: durationOption.prefault('5s'),
       host: durationOption.prefault('1m'),
       frozen: durationOption.prefault('1m'),
       site: durationOption.prefault('30m'),

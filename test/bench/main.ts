@@ -10,6 +10,8 @@ import { readOptions, USAGE } from './options.ts';
 import { compareReplays, measureShipping, shipAll, shipBacklog } from './wal.ts';
 import { describeMachine, workTogether } from './measured.ts';
 import { benchRivals } from './rivals/main.ts';
+import { benchFailover } from './failover/main.ts';
+import { USAGE as FAILOVER_USAGE } from './failover/options.ts';
 
 /** WAL runs write gigabytes each: fewer of them. */
 const MOST_WAL_RUNS = 3;
@@ -60,6 +62,9 @@ async function main(args: string[]): Promise<void> {
     process.exitCode = await benchRivals(args.slice(1));
     return;
   }
+  if (args[0] === 'failover') {
+    process.exit(await benchFailover(args.slice(1)).catch(refusedOptions));
+  }
   const options = readOptions(args);
   const [load = 0] = loadavg();
   if (load > availableParallelism() / 2)
@@ -68,6 +73,15 @@ async function main(args: string[]): Promise<void> {
   console.log(table(measured));
   if (options.report !== undefined) await writeFile(options.report, markdown(measured));
   if (options.json) console.log(JSON.stringify(ratios(measured)));
+}
+
+/** A connection to a server that is gone would keep this process: it is ended. */
+function refusedOptions(error: unknown): number {
+  const isOption =
+    error instanceof Error &&
+    (error.message.startsWith('--') || ('code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')));
+  console.error(isOption ? `bench: ${error.message}\n\n${FAILOVER_USAGE}` : error);
+  return isOption ? 2 : 1;
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -19,6 +19,7 @@ const MOST_WAL_BYTES = 2 ** 31;
 
 export const USAGE = `usage: npm run bench -- [--scale N] [--runs N] [--json] [--no-report]
        npm run bench -- rivals [...]    beside pgBackRest and WAL-G
+       npm run bench -- failover [...]  switchover and failover beside their bare steps
 
 Measures backup, restore, WAL streaming and replay beside PostgreSQL's own tools, on a pgbench database of --scale
 (default 100), --runs times each in turn (default 5), and writes docs/benchmarks.md. --json prints one object as the

@@ -126,7 +126,7 @@ test('a cluster of two nodes is taken, with its defaults', () => {
   const { limits, approvals, nodes, connection } = cluster;
   assert.deepEqual(limits, { lag: 16_777_216, outage: 30_000, drain: 5_000, look: 10_000, transaction: 60_000 });
   const { after, every, ready } = cluster.watch;
-  assert.deepEqual(after, { process: 30_000, host: 60_000, frozen: 60_000, site: 1_800_000, cut: 3_600_000 });
+  assert.deepEqual(after, { process: 5_000, host: 60_000, frozen: 60_000, site: 1_800_000, cut: 3_600_000 });
   assert.deepEqual([every, ready.lag, ready.free], [2000, 300_000, 1_073_741_824]);
   assert.deepEqual([approvals.breakGlass.of, approvals.planned], [2, undefined]);
   assert.deepEqual([nodes['db1']?.port, nodes['db1']?.start.by, connection.database], [5432, 'pg_ctl', 'postgres']);

@@ -65,12 +65,15 @@ async function serverProcessIn(data: string): Promise<string | undefined> {
 
 /** One that was launched a moment ago has no pid file yet: it is known by its command line, which its children change. */
 async function startingServer(paths: string[]): Promise<number | undefined> {
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const [program, flag, folder] = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (program?.endsWith('/postgres') && flag === '-D' && paths.includes(folder ?? '')) return Number(name);
-  }
-  return undefined;
+  const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  // All at once: while a server is down, nobody is served, and one after the other takes as long as there are processes.
+  const found = await Promise.all(
+    numbers.map(async (name) => {
+      const [program, flag, folder] = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).split('\0');
+      return program?.endsWith('/postgres') && flag === '-D' && paths.includes(folder ?? '') ? [Number(name)] : [];
+    }),
+  );
+  return found.flat()[0];
 }
 
 /** Starts the server on its own: it must outlive the worker, which may be killed and come back. */

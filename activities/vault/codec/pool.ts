@@ -3,6 +3,7 @@ import { ownsMemory } from '../../io/memory.ts';
 import { threadModule } from '../../io/thread.ts';
 import { Threads } from '../../io/threads.ts';
 import type { PartQuestion } from '../../sources/part-sink.ts';
+import { decode, encode } from './codec.ts';
 import type { Brought, DecodeJob, EncodeJob, Encoded, FillJob, Job, Result } from './job.ts';
 
 /** Compression, encryption and hashing away from the event loop. */
@@ -28,6 +29,9 @@ function startThreads(): Threads<Job, Result> {
   return new Threads(processors + 1, threadModule('codec-thread', import.meta.url), processors);
 }
 
+/** What is as small is done in less time than a thread takes to begin, which somebody may wait for during an outage. */
+const AT_ONCE_BYTES = 16 << 10;
+
 let shared: { threads: Threads<Job, Result>; users: number } | undefined;
 
 /**
@@ -47,7 +51,7 @@ export function joinCodecPool(signal: AbortSignal): CodecPool {
 
 function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () => Promise<void>): CodecPool {
   let left: Promise<void> | undefined;
-  const decode = (job: Omit<DecodeJob, 'kind'>): Promise<Result> => {
+  const decodeThere = (job: Omit<DecodeJob, 'kind'>): Promise<Result> => {
     const given = forThread(job.bytes, true);
     const isEffect = job.use !== undefined;
     const task = { job: { ...job, kind: 'decode' as const, bytes: given.bytes }, moved: given.moved };
@@ -55,6 +59,11 @@ function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () =>
   };
   return {
     encode: async (job, options) => {
+      if (job.bytes.length <= AT_ONCE_BYTES) {
+        signal.throwIfAborted();
+        const { bytes, sha256 = '' } = encode({ ...job, kind: 'encode' });
+        return { bytes: asBuffer(bytes), sha256 };
+      }
       const given = forThread(job.bytes, options?.transfer ?? false);
       const { bytes, sha256 = '' } = await threads.run({
         job: { ...job, kind: 'encode', bytes: given.bytes },
@@ -76,8 +85,13 @@ function poolOn(threads: Threads<Job, Result>, signal: AbortSignal, leave: () =>
       const job = { kind: 'ask' as const, question };
       return (await threads.run({ job, moved: [], signal, waits: true })).brought?.said;
     },
-    decode: async (job) => asBuffer((await decode(job)).bytes),
-    use: async (job) => (await decode(job)).brought?.said,
+    decode: async (job) => {
+      if (job.use !== undefined || job.bytes.length > AT_ONCE_BYTES) return asBuffer((await decodeThere(job)).bytes);
+      signal.throwIfAborted();
+      // The memory of what is decoded is used again: it has to be its own.
+      return decode({ ...job, kind: 'decode', bytes: Uint8Array.from(job.bytes) });
+    },
+    use: async (job) => (await decodeThere(job)).brought?.said,
     [Symbol.asyncDispose]: () => (left ??= leave()),
   };
 }

@@ -11,6 +11,8 @@ export interface Balancer extends AsyncDisposable {
   url: string;
   /** Where clients are sent now; undefined: nowhere. */
   address(): string | undefined;
+  /** What somebody does by hand; undefined: nowhere. */
+  send(address: string | undefined): void;
 }
 
 interface State extends Observed {
@@ -31,6 +33,10 @@ export async function startBalancer(address: string): Promise<Balancer> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/web`,
     address: () => Object.keys(state.traffic)[0],
+    send: (to) => {
+      state.traffic = to === undefined ? {} : { [to]: 100 };
+      state.version += 1;
+    },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();

@@ -1,4 +1,4 @@
-import { appendFile, chown, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -66,9 +66,10 @@ export class ClusterServer {
     await this.start();
   }
 
-  /** A standby that streams from another one. */
+  /** A standby that streams from another one; whatever was there before is gone. */
   async follow(primary: ClusterServer): Promise<void> {
     await this.#ownHome();
+    await rm(this.dataDir, { recursive: true, force: true });
     const { user, password } = ACCESS;
     const args = ['-h', '127.0.0.1', '-p', String(primary.port), '-U', user, '-D', this.dataDir];
     await this.#run('pg_basebackup', [...args, '-R', '-c', 'fast', '-X', 'stream', '--no-sync'], {
@@ -92,9 +93,22 @@ export class ClusterServer {
     await this.#run('pg_ctl', ['-D', this.dataDir, '-w', '-s', 'promote'], {});
   }
 
-  /** What its control file says. */
-  control(): Promise<string> {
-    return this.#run('pg_controldata', ['-D', this.dataDir], {});
+  /** Begin of its last checkpoint, by its control file: of a server that was shut down, its last record. */
+  async lastCheckpoint(): Promise<string> {
+    const said = await this.#run('pg_controldata', ['-D', this.dataDir], {});
+    return /^Latest checkpoint location:\s+(\S+)$/m.exec(said)?.[1] ?? '';
+  }
+
+  /** Whatever starts it finds a standby of another one. In force at the next start. */
+  async becomeStandbyOf({ port, node }: ClusterServer): Promise<void> {
+    const { user, password } = ACCESS;
+    const conninfo = `host=127.0.0.1 port=${port} user=${user} password=${password} application_name=${this.node}`;
+    await this.sql(`alter system set primary_conninfo = '${conninfo}'`);
+    await this.sql(`alter system reset primary_slot_name`);
+    const signal = join(this.dataDir, 'standby.signal');
+    await writeFile(signal, `of ${node}\n`, { mode: 0o600 });
+    const { as } = serverUser();
+    if (as) await chown(signal, as.uid, as.gid);
   }
 
   /** All its processes at once, as a host that loses its power does it. */
@@ -135,11 +149,6 @@ export class ClusterServer {
     } finally {
       await client.end();
     }
-  }
-
-  async isStandby(): Promise<boolean> {
-    const [row] = await this.sql<{ standby: boolean }>('select pg_is_in_recovery() as standby');
-    return row?.standby === true;
   }
 
   async #ownHome(): Promise<void> {

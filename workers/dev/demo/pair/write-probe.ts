@@ -35,14 +35,7 @@ export class WriteProbe implements AsyncDisposable {
 
   /** Servers that took writes at the same moment, the most there ever were. */
   most(): number {
-    const edges = this.spans.flatMap(({ fromMs, toMs }) => [
-      { atMs: fromMs, by: 1 },
-      { atMs: toMs, by: -1 },
-    ]);
-    let [now, most] = [0, 0];
-    // At one moment those who begin come first: it is the stricter way to count.
-    for (const { by } of edges.toSorted((a, b) => a.atMs - b.atMs || b.by - a.by)) most = Math.max(most, (now += by));
-    return most;
+    return mostAtOnce(this.spans);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -72,6 +65,17 @@ export class WriteProbe implements AsyncDisposable {
     }
     await client?.end().catch(() => undefined);
   }
+}
+
+export function mostAtOnce(spans: readonly WriterSpan[]): number {
+  const edges = spans.flatMap(({ fromMs, toMs }) => [
+    { atMs: fromMs, by: 1 },
+    { atMs: toMs, by: -1 },
+  ]);
+  let [now, most] = [0, 0];
+  // At one moment those who begin come first: it is the stricter way to count.
+  for (const { by } of edges.toSorted((a, b) => a.atMs - b.atMs || b.by - a.by)) most = Math.max(most, (now += by));
+  return most;
 }
 
 /** Without a standby to wait for: that it was written here is what counts. */
