@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 import type { Cluster } from './cluster.ts';
 import type { EngineSample } from './engine-job.ts';
 import { runEngine } from './engine-job.ts';

@@ -1,7 +1,8 @@
 import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lsnDistanceBytes } from '../../workflows/model/lsn.ts';
-import { freePort, run, serverUser } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { run, serverUser } from '../support/postgres.ts';
 import type { Cluster } from './cluster.ts';
 import { endSegment, flushLsn, WriteLoad, writeWal } from './cluster.ts';
 import { LAST_POINT, tarFolder } from './copies.ts';

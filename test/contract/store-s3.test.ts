@@ -10,7 +10,7 @@ import { withRetry } from '../../activities/stores/wrap/retry.ts';
 import { failureFacts, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
 import type { Fate, HttpProxy, Seen } from '../support/http-proxy.ts';
 import { startHttpProxy } from '../support/http-proxy.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 import type { S3Credentials, TestS3 } from '../support/s3.ts';
 import { s3Missing, startS3 } from '../support/s3.ts';
 import { keysOf, readAll } from '../support/store-contract.ts';

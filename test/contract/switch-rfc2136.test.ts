@@ -18,7 +18,8 @@ import type { DnsFaults } from '../support/dns-faults.ts';
 import { startDnsFaults } from '../support/dns-faults.ts';
 import type { NameServer } from '../support/name-server.ts';
 import { CLOSED_ZONE, KEY, READER, resolverAt, startNameServer, ZONE } from '../support/name-server.ts';
-import { freePort, serverUser } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { serverUser } from '../support/postgres.ts';
 import { switchContract } from '../support/switch-contract.ts';
 
 const A = { '10.0.0.7:5432': 100 };

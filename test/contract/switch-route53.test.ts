@@ -8,7 +8,7 @@ import { failureFacts, failureTypeOf } from '../../workflows/model/failure.ts';
 import { STOPPED } from '../../workflows/model/traffic.ts';
 import type { Aws } from '../support/aws.ts';
 import { awsOptions, failOnce, refusal, startAws } from '../support/aws.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 import { startDnsResponder } from '../support/dns-responder.ts';
 import type { TestZone } from '../support/route53.ts';
 import { createZone, strictRoute53 } from '../support/route53.ts';

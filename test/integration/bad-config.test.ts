@@ -6,7 +6,7 @@ import type { Expected } from '../support/bad-input.ts';
 import { assertRefused, changesOf, contentsOf } from '../support/bad-input.ts';
 import { noticeRows } from '../support/bad-notices.ts';
 import { realTimeHost, say } from '../support/cli-world.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 import { newKeyRing } from '../support/vault.ts';
 

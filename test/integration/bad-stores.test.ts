@@ -6,7 +6,7 @@ import { assertRefused } from '../support/bad-input.ts';
 import { realTimeHost } from '../support/cli-world.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
 import { withLifeboat } from '../support/lifeboat.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 import type { Row } from '../support/refused.ts';
 import { PROMISE, refuse } from '../support/refused.ts';
 import type { TestS3 } from '../support/s3.ts';

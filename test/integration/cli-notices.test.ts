@@ -11,7 +11,7 @@ import { ask, lines, until } from '../support/cli-ask.ts';
 import type { CliWorld } from '../support/cli-world.ts';
 import { withCliWorld } from '../support/cli-world.ts';
 import { pagerDutyReceiver, secretOf, slackReceiver, statuspageReceiver } from '../support/notifier-receivers.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 import { smtpReceiver } from '../support/smtp-receiver.ts';
 import { testBundle } from '../support/workflow-bundle.ts';
 

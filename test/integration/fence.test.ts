@@ -17,7 +17,8 @@ import type { FenceResult } from '../../workflows/model/failover-verdict.ts';
 import { isStandby } from '../support/failover-pair.ts';
 import { nodeUses } from '../support/node-uses.ts';
 import type { TestPostgres } from '../support/postgres.ts';
-import { freePort, withPostgres } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { withPostgres } from '../support/postgres.ts';
 import { until } from '../support/system-until.ts';
 
 /** Only of what hangs. */

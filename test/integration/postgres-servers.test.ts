@@ -10,7 +10,8 @@ import type { CheckWants, SourceCheck } from '../../activities/sources/source.ts
 import { failureFacts, failureTypeOf, findFailure } from '../../workflows/model/failure.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { TestPostgres } from '../support/postgres.ts';
-import { freePort, withPostgres } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { withPostgres } from '../support/postgres.ts';
 import { withStandby } from '../support/standby.ts';
 
 const at = (port: number): string => `127.0.0.1:${port}`;

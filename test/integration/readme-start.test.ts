@@ -8,7 +8,8 @@ import { ensureTools } from '../../workers/dev/setup/index.ts';
 import type { Lifeboat } from '../support/lifeboat.ts';
 import { withLifeboat } from '../support/lifeboat.ts';
 import type { TestPostgres } from '../support/postgres.ts';
-import { freePort, serverUser } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { serverUser } from '../support/postgres.ts';
 
 const README = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
 const START = section('## Your own database', '## One database, one table, rows');

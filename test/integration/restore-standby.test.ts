@@ -12,7 +12,8 @@ import type { UpstreamWish } from '../../activities/sources/standby-wishes.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import type { Following, Standby } from '../support/following.ts';
 import { makeStandby, PASSWORD, untilSame, withFollowing } from '../support/following.ts';
-import { freePort, makeOwned, run, withServerDir } from '../support/postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { makeOwned, run, withServerDir } from '../support/postgres.ts';
 import { planFor, recoveryOptions, tableSums, valueOf } from '../support/recovery.ts';
 import { withStandby } from '../support/standby.ts';
 

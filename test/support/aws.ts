@@ -5,7 +5,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { ensureTools } from '../../workers/dev/setup/index.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 
 /** A call as it arrived: "ssm", "eu-west-1", "PutParameter". */
 export interface Asked {

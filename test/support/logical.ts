@@ -11,7 +11,8 @@ import type { ImportPlan } from '../../workflows/model/dump.ts';
 import type { PointSummary } from '../../workflows/model/manifest.ts';
 import type { OpenEvidence, Proof, RecoveryPlan } from '../../workflows/model/recovery.ts';
 import type { TestPostgres } from './postgres.ts';
-import { freePort, run as runAsServer, serverUser } from './postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { run as runAsServer, serverUser } from './postgres.ts';
 
 /** One of nearly everything that a dump can hold, and rows that differ in every column. */
 export const SHOP = `

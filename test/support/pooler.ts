@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { ensureTools } from '../../workers/dev/setup/index.ts';
-import { freePort, makeOwned, serverUser } from './postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { makeOwned, serverUser } from './postgres.ts';
 
 const LOOK_MS = 20;
 const GONE_MS = 60_000;

@@ -2,10 +2,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { freePort } from '../../activities/io/free-port.ts';
 import { findPostgres } from '../../workers/dev/setup/postgres.ts';
 import { makeCluster } from './cluster.ts';
 
@@ -41,14 +41,6 @@ export function serverUser(): { uid?: number; gid?: number; name: string } {
   if (process.getuid?.() !== 0) return { name: userInfo().username };
   const id = (flag: string): number => Number(spawnSync('id', [flag, 'nobody'], { encoding: 'utf8' }).stdout.trim());
   return { uid: id('-u'), gid: id('-g'), name: 'nobody' };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
 }
 
 /** A folder that the server user owns, gone afterwards. */

@@ -18,7 +18,8 @@ import type { Proof, RecoveryPlan, ReplayEvidence } from '../../workflows/model/
 import type { Target } from '../../workflows/model/target.ts';
 import { rangesOf } from '../../workflows/model/wal-coverage.ts';
 import type { TestPostgres } from './postgres.ts';
-import { freePort, run as runAsServer, serverUser, withPostgres, withServerDir } from './postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { run as runAsServer, serverUser, withPostgres, withServerDir } from './postgres.ts';
 import type { TestPostgresOptions } from './postgres.ts';
 import { withTempDir } from './temp-dir.ts';
 import type { TestVault } from './vault.ts';

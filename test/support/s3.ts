@@ -10,7 +10,7 @@ import { cacheFolder } from '../../workers/dev/setup/cache.ts';
 import { VERSITYGW_VERSION } from '../../workers/dev/setup/versions.ts';
 import type { Seen } from './http-proxy.ts';
 import { startHttpProxy } from './http-proxy.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
 
 export interface S3Credentials {
   accessKeyId: string;

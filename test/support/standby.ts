@@ -1,7 +1,8 @@
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestPostgres } from './postgres.ts';
-import { freePort, run, serverIn, withServerDir } from './postgres.ts';
+import { freePort } from '../../activities/io/free-port.ts';
+import { run, serverIn, withServerDir } from './postgres.ts';
 
 /** A hot standby that streams from `primary`, stopped and removed afterwards. */
 export async function withStandby<T>(

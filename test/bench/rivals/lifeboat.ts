@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { StoreUse } from '../../../activities/stores/open.ts';
 import type { RecoveryPlan } from '../../../workflows/model/recovery.ts';
 import { parseLsn } from '../../../workflows/model/lsn.ts';
-import { freePort } from '../../support/postgres.ts';
+import { freePort } from '../../../activities/io/free-port.ts';
 import type { EngineJob } from '../engine-job.ts';
 import { runEngine, startEngine } from '../engine-job.ts';
 import { cpuOf } from '../measured.ts';

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { ensureTools } from '../../../workers/dev/setup/index.ts';
 import { selfSigned } from '../../support/certificate.ts';
-import { freePort } from '../../support/postgres.ts';
+import { freePort } from '../../../activities/io/free-port.ts';
 import type { Place } from './place.ts';
 
 const HOST = '127.0.0.1';

@@ -4,16 +4,6 @@ import { failure } from '../../../workflows/model/failure.ts';
 
 const LOOPBACK = '127.0.0.1';
 
-/** A port that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, LOOPBACK);
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** Precondition when somebody listens on one of them; `ports` are by what wants them. */
 export async function checkPorts(ports: Readonly<Record<string, number>>): Promise<void> {
   for (const [name, port] of Object.entries(ports)) {

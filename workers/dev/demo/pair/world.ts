@@ -2,7 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ensureTools } from '../../setup/index.ts';
-import { freePort } from '../../stack/ports.ts';
+import { freePort } from '../../../../activities/io/free-port.ts';
 import { checkReachable, serverUser } from '../../stack/server-user.ts';
 import type { Stack, StackProcess } from '../../stack/index.ts';
 import { startStack } from '../../stack/index.ts';
