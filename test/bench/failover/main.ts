@@ -78,7 +78,7 @@ async function round(
   const kinds = Object.keys(KINDS) as Kind[];
   for (const kind of run % 2 === 0 ? kinds : kinds.toReversed()) {
     try {
-      await settled(field);
+      await settled(field, kind === 'unplanned');
       const turn = await KINDS[kind](field, run);
       turns[kind].push(turn);
       say(`${run + 1}: ${kind}, nobody served for ${turn.outageMs} ms, ${turn.lost} lost`);
