@@ -67,7 +67,7 @@ export async function failback(given: FailbackOrder): Promise<FailbackResult> {
       {
         tell: (error) => {
           if (!said.begun) return;
-          notices.send({ severity: 'critical', title: `failback of ${order.service} failed`, body: messageOf(error) });
+          notices.send({ severity: 'error', title: `failback of ${order.service} failed`, body: messageOf(error) });
         },
         finishesCancelled: true,
         finish: async (error) => {

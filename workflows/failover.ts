@@ -38,7 +38,9 @@ export async function failover(given: FailoverOrder): Promise<FailoverResult | F
       {
         tell: (error) => {
           const title = `${order.mode} failover of ${order.service} to ${order.to} failed`;
-          if (said.begun) notices.send({ severity: 'critical', title, body: messageOf(error) });
+          // A service that was never taken down serves on.
+          const severity = order.mode === 'planned' && !said.outage ? 'error' : 'critical';
+          if (said.begun) notices.send({ severity, title, body: messageOf(error) });
         },
         finishesCancelled: true,
         finish: async (error) => {

@@ -37,7 +37,7 @@ export async function rejoin(given: RejoinOrder): Promise<RejoinResult> {
         tell: (error) => {
           if (!said.begun) return;
           notices.send({
-            severity: 'critical',
+            severity: 'error',
             title: `rejoin of ${order.node} of ${order.service} failed`,
             body: messageOf(error),
           });

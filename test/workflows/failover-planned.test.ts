@@ -190,6 +190,8 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
         // Over when traffic went where it had gone; nobody was without before it was stopped.
         assert.equal(report?.outage?.to !== undefined, moves.length > 0);
         assert.ok(!run.names().includes('promoteNode') && !run.names().includes('startNode'));
+        // Nobody is woken for a service that was never taken down.
+        assert.deepEqual(run.of('notify').map(({ severity }) => severity), [moves.length > 0 ? 'critical' : 'error']); // prettier-ignore
       });
 
       tell(`cancelled in ${step}: taken back, and nothing is promoted`, async () => {
@@ -340,6 +342,9 @@ test('failover, planned: fenced by order of steps', { concurrency: TOGETHER, tim
       assert.match(next[0] ?? '', /keep db-a away from every client/);
       assert.deepEqual(board.traffic(), EVERYBODY_AT(THERE));
       assert.match((await run.progress()).attention ?? '', /db-a does not follow db-b/);
+      const [{ severity, title, body } = { severity: '', title: '', body: '' }] = run.of('notify');
+      assert.match(`${severity}: ${title}`, /^error: service .*: db-a does not follow db-b$/);
+      assert.match(body, /starts: no start\nlifeboat rejoin source-\d+ db-a$/);
     });
 
     tell('a new primary that waits for a standby gets one before it gets clients', async () => {

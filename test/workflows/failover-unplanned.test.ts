@@ -21,7 +21,7 @@ import {
   UNPLANNED,
 } from '../support/failover-story.ts';
 import { approve, EVERYBODY_AT, NOBODY, pendingOf, refuse } from '../support/switchboard.ts';
-import { HOME } from '../support/workflow-answers.ts';
+import { factsOf, HOME } from '../support/workflow-answers.ts';
 import type { ActivityName, Script } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
@@ -63,14 +63,23 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
       ]);
     });
 
-    tell('the same, automatic: nobody is asked', async () => {
+    tell('the same, automatic: nobody is asked, and who wants all of it hears what it has cost', async () => {
+      const notifiers = [
+        { name: 'pager', tells: { P1: 0 } },
+        { name: 'mail', tells: { P4: 86_400_000 } },
+      ];
+      const describeSource: Script['describeSource'] = ({ source }) => factsOf(source, { notifiers });
+      const script = { ...DEAD, readSample: sampled(), describeSource };
       const input = { ...UNPLANNED, since: '2026-01-05T02:59:59+00:00' };
-      const use = { input, cluster: AUTOMATIC, script: { ...DEAD, readSample: sampled() } };
-      const { run, result } = await failingOver(world, use);
+      const { run, result } = await failingOver(world, { input, cluster: AUTOMATIC, script });
       assert.deepEqual((await result).approvals, []);
       assert.equal(run.of('promoteNode').length, 1);
       const [report] = run.of('writeReport');
       assert.deepEqual([report?.outage?.from, report?.change?.approvals], ['2026-01-05T02:59:59.000000Z', []]);
+      const [news, ...others] = run.of('notify');
+      assert.deepEqual([news?.to, news?.severity, others], ['mail', 'info', []]);
+      assert.match(news?.title ?? '', /^service source-\d+: db-b serves in place of db-a$/);
+      assert.match(news?.body ?? '', /^lost: 0 B known.*\nnobody was served for .*\napproved by: nobody had to/m);
     });
 
     const lives: [string, Script][] = [

@@ -135,21 +135,44 @@ test('notices: severities, delays, escalation, acknowledgement, ends', { timeout
       let failures = 0;
       const script: Script = {
         ...telling,
-        describeSource: ({ source }) => factsOf(source, { notifiers: NOTIFIERS, rtoMs: 2 * MINUTE }),
-        replayWal: () => {
-          // 75 % of the objective is a P3, an hour later.
-          if (++failures < 8) throw failure('Unavailable', 'server of the test is away');
-          return sampleResult().replay;
+        awaitWal: () => {
+          // That it waits is a P3, an hour later.
+          if (++failures < 8) throw failure('Unavailable', 'stream of the test is away');
         },
       };
-      const run = await world.start('restore', { script });
+      const run = await world.start('backup', { script });
       await run.handle.result();
-      const { rto, timeline } = await run.progress();
-      assert.equal(rto?.warned, true, JSON.stringify(timeline));
-      assert.equal(rto?.escalated, false);
+      const { timeline } = await run.progress();
+      assert.ok(timeline.some(({ what }) => /the backup waits for it/.test(what)), JSON.stringify(timeline)); // prettier-ignore
       assert.deepEqual(told(run), []);
       assert.ok(!(await isThere(left(world, run))));
     });
+
+    await t.test(
+      'RTO clock: a warning comes before the alarm, both are one thing, over when it is recovered',
+      async () => {
+        let run: TestRun = undefined as never;
+        const script: Script = {
+          ...telling,
+          describeSource: ({ source }) => factsOf(source, { notifiers: NOTIFIERS, rtoMs: 400_000 }),
+          replayWal: () => {
+            if (run.of('notify').length < 4) throw failure('Unavailable', 'server of the test is away');
+            return sampleResult().replay;
+          },
+        };
+        run = await world.start('restore', { script });
+        await run.handle.result();
+        const said = run.of('notify').map(({ to, state, title }) => `${to} ${state}: ${title.replace(/^.*?: /, '')}`);
+        const [first, ...alarm] = said.slice(0, 4);
+        assert.equal(first, 'mail open: 75 % of the RTO of 6m40s is used');
+        assert.deepEqual(alarm.toSorted(), ['chat', 'mail', 'pager'].map((to) => `${to} open: the RTO of 6m40s is missed`)); // prettier-ignore
+        const ends = said.slice(4).filter((each) => / over: recovered after /.test(each));
+        assert.deepEqual(ends.map((each) => each.split(' ')[0]).toSorted(), ['chat', 'mail', 'pager']);
+        assert.match(run.of('notify').at(-1)?.body ?? '', /^The RTO of 6m40s is missed\.$/);
+        assert.deepEqual([...new Set(run.of('notify').map(({ group }) => group))], [`restore/${run.source} rto`]);
+        assert.ok(!(await isThere(left(world, run))));
+      },
+    );
 
     await t.test(
       'a P2 is told a quarter of an hour later, to those who want it, when the run is long over',

@@ -10,7 +10,7 @@ import { Eyes } from '../support/eyes.ts';
 import { clusterOf, WATCH } from '../support/failover-answers.ts';
 import { endedWith } from '../support/failover-story.ts';
 import { until } from '../support/system-until.ts';
-import { serviceOf, untilCancelled } from '../support/workflow-answers.ts';
+import { factsOf, serviceOf, untilCancelled } from '../support/workflow-answers.ts';
 import type { Script, StartOptions, TestRun, WorkflowWorld } from '../support/workflow-env.ts';
 import { withWorkflows } from '../support/workflow-env.ts';
 
@@ -218,6 +218,7 @@ test('watch', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
         watch: { ready: { ...WATCH.ready, everyMs: 50 } },
         script: {
           readStanding: () => ({ sampleAgeMs: 1, failoverDrillAgeMs: 1, ...(isDrilled ? { drillAgeMs: 1 } : {}) }),
+          describeSource: ({ source }) => factsOf(source, { notifiers: [{ name: 'mail', tells: { P3: 0 } }] }),
         },
       });
       const body = await hears(run, /warning: .*is not ready to be failed over/);
@@ -225,9 +226,42 @@ test('watch', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
       const found = await run.handle.query<Readiness | null>(readinessQuery.name);
       assert.deepEqual([found?.ok, found?.from, found?.to], [false, 'db-a', 'db-b']);
       isDrilled = true;
-      await hears(run, /info: .*is ready to be failed over again/);
+      assert.equal(await hears(run, /warning: .*is ready to be failed over again/), 'Every check holds.');
+      const told = run.of('notify').map(({ to, state, group }) => `${to} ${state}: ${group}`);
+      assert.deepEqual(
+        told,
+        ['open', 'over'].map((state) => `mail ${state}: watch/${run.source} readiness`),
+      );
       assert.equal((await run.progress()).attention, undefined);
       await cancelled(run);
+    });
+
+    tell('told in threads: each ends its own, and only who has heard the beginning', async () => {
+      const notifiers = [
+        { name: 'pager', tells: { P1: 0 } },
+        { name: 'mail', tells: { P4: 0 } },
+      ];
+      const script: Script = {
+        describeSource: ({ source }) => factsOf(source, { notifiers, escalation: [{ to: 'boss', afterMs: 1 }] }),
+        notify: ({ to = '' }) => ({ told: [to], failed: [], thread: `thread of ${to}` }),
+      };
+      const { run, eyes } = await watching(world, { script });
+      const told = (about: string): string[] => run.of('notify').flatMap(({ to, state, group, thread }) => (group === `watch/${run.source} ${about}` ? `${to} ${state} ${thread ?? ''}`.trim() : [])); // prettier-ignore
+      const both = ['boss over thread of boss', 'pager over thread of pager'];
+      for (const [about, seen, deaf] of [
+        ['outage', DEAD, DEAF],
+        ['two primaries', {}, { role: 'primary', timeline: 2 }],
+      ] as const) {
+        // prettier-ignore
+        eyes.see(seen, deaf);
+        await until(`${about}: the boss is called`, () => (told(about).length === 2 ? true : undefined));
+        eyes.see({});
+        await until(`${about}: it is over`, () => (told(about).length === 4 ? true : undefined));
+        assert.deepEqual(told(about).slice(0, 2), ['pager open', 'boss open']);
+        assert.deepEqual(told(about).slice(2).toSorted(), both);
+      }
+      await cancelled(run);
+      assert.equal(run.of('notify').length, 8);
     });
 
     tell('samples that are not taken are told after a minute, and once', async () => {

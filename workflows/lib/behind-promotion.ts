@@ -28,7 +28,8 @@ export async function orTold<T>(use: Switching, what: string, work: () => Promis
     const found = `not done: ${what}: ${messageOf(error)}`;
     said.wrong = [...(said.wrong ?? []), found];
     journal.note(found);
-    notices.send({ severity: 'critical', title: `service ${cluster.service}: ${what} failed`, body: found });
+    const title = `service ${cluster.service}: ${what} failed`;
+    notices.send({ severity: 'critical', title, body: found, about: what, lasting: true });
     return undefined;
   }
 }
@@ -46,5 +47,6 @@ export function tellAlone({ said, to, cluster, notices }: Switching): void {
   if (waitedFor === undefined) return;
   const what = `${to.name} acknowledges commits alone: synchronous_standby_names was '${waitedFor}', and nobody answers to that`;
   said.wrong = [...(said.wrong ?? []), `${what}; set it again when a standby follows`];
-  notices.send({ severity: 'critical', title: `service ${cluster.service}: not synchronous`, body: what });
+  const title = `service ${cluster.service}: not synchronous`;
+  notices.send({ severity: 'critical', title, body: what, about: 'synchronous', lasting: true });
 }

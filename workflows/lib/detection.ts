@@ -16,11 +16,17 @@ import type { Watching } from './watching.ts';
 const SHORTEST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 30_000;
 
+/** What people are told of: each is one thing, however much is said of it. */
+const OUTAGE = 'outage';
+const SEVERAL = 'two primaries';
+
 /** What a watch knows from before. */
 export interface Detected {
   state: OutageState;
   /** Node that was seen to serve last. */
   primary?: string;
+  /** That several take writes, once people were told. */
+  several?: string;
 }
 
 /** Several observers, what they say together, and what is done about it. */
@@ -37,13 +43,20 @@ export class Detection {
     this.#use = use;
     this.#state = before?.state ?? WELL;
     this.#primary = before?.primary;
+    this.#several = before?.several;
+    use.concerns.set(SEVERAL, this.#several);
     const { outage, told } = this.#state;
     if (told !== undefined && this.#primary !== undefined)
-      use.concerns.set('outage', describeOutage(outage, this.#primary));
+      use.concerns.set(OUTAGE, describeOutage(outage, this.#primary));
   }
 
   get detected(): Detected {
-    return { state: this.#state, ...(this.#primary === undefined ? {} : { primary: this.#primary }) };
+    const [primary, several] = [this.#primary, this.#several];
+    return {
+      state: this.#state,
+      ...(primary === undefined ? {} : { primary }),
+      ...(several === undefined ? {} : { several }),
+    };
   }
 
   get isTroubled(): boolean {
@@ -125,10 +138,13 @@ export class Detection {
     if (said === this.#several) return;
     this.#several = said;
     const { cluster, notices, concerns } = this.#use;
-    concerns.set('several', said);
-    if (said === undefined) return;
+    concerns.set(SEVERAL, said);
+    if (said === undefined) {
+      const title = `service ${cluster.service}: no two primaries any more`;
+      return notices.over(SEVERAL, { title, body: 'What the one took that was stopped is on it alone.' });
+    }
     const body = 'Stop the one that clients should not write to, now; what it took since the fork is on it alone.';
-    notices.send({ severity: 'critical', title: `service ${cluster.service}: ${said}`, body });
+    notices.send({ severity: 'critical', title: `service ${cluster.service}: ${said}`, body, about: SEVERAL });
   }
 
   /** `why`: a person has to decide now, and why it is not done by itself. */
@@ -136,19 +152,21 @@ export class Detection {
     const { cluster, notices, concerns } = this.#use;
     const says = describeOutage(verdict.outage, verdict.primary);
     const next = why === undefined ? '' : this.#nextCommand(verdict);
-    concerns.set('outage', next === '' ? says : `${says}: ${next}`);
+    concerns.set(OUTAGE, next === '' ? says : `${says}: ${next}`);
     const title = `service ${cluster.service}: ${says}`;
     const lines = [...verdict.why, ...(why === undefined ? [] : [`not by itself: ${why}`, `next: ${next}`])];
-    notices.send({ severity: why === undefined ? 'warning' : 'critical', title, body: lines.join('\n') });
+    const severity = why === undefined ? 'warning' : 'critical';
+    notices.send({ severity, title, body: lines.join('\n'), about: OUTAGE });
   }
 
   #over(primary: string): void {
     const { cluster, notices, concerns } = this.#use;
-    concerns.set('outage', undefined);
+    concerns.set(OUTAGE, undefined);
     notices.send({
       severity: 'info',
       title: `service ${cluster.service}: ${primary} serves`,
       body: 'It is as it should be again.',
+      ...{ about: OUTAGE, over: true },
     });
   }
 
@@ -196,13 +214,13 @@ export class Detection {
       });
       this.#state = { ...this.#state, failedOverMs: nowMs() };
       const says = describeOutage(verdict.outage, verdict.primary);
-      concerns.set('outage', `${says}: ${id} was started`);
+      concerns.set(OUTAGE, `${says}: ${id} was started`);
       journal.note(`${id} was started`);
       const body = [...verdict.why, `lifeboat status ${id} --follow`].join('\n');
       notices.send({
         severity: 'critical',
         title: `service ${service}: ${says}; failover to ${order.to} was started`,
-        body,
+        ...{ body, about: OUTAGE },
       });
       ended.then(
         () => journal.note(`${id} is done`),

@@ -8,6 +8,7 @@ import { describeTarget } from '../model/target.ts';
 import { bulk } from '../options.ts';
 import { Compensations, messageOf } from './conclude.ts';
 import { recover, replayOf } from './recover.ts';
+import { NO_CLOCK } from './rto-clock.ts';
 import type { Saving } from './take-over.ts';
 
 const BOUNDS = { most: 40, precisionMicros: 1_000_000 };
@@ -47,10 +48,9 @@ async function problemOf(use: Saving, { point, target }: Probe): Promise<string 
   const scratch = new Compensations();
   let problem: string | undefined;
   let isKept = false;
-  const clock = { stop: (): void => undefined };
   const wish = { source, point, target, ...(host === undefined ? {} : { host }), ...(mustHold ? { mustHold } : {}) };
   try {
-    await recover(wish, { ...use, undo: scratch, clock, keepUnproven: false });
+    await recover(wish, { ...use, undo: scratch, clock: NO_CLOCK, keepUnproven: false });
   } catch (error) {
     if (isCancellation(error) || !isFailure(error, 'Integrity')) throw error;
     problem = messageOf(error).slice(0, 300);

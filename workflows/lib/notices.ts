@@ -61,10 +61,7 @@ export class Notices {
     const shown = windows ? { windows } : {};
     const said: Said = { ...{ severity, title, body, key, group, at }, state: 'open', ...shown };
     if (severity !== 'info') this.#desk.begin(said, notice.lasting === true);
-    for (const { name, tells } of this.facts.notifiers) {
-      const afterMs = tells[priorityOf(severity)];
-      if (afterMs !== undefined) this.#desk.send({ to: name, dueAt: later(afterMs), said });
-    }
+    this.#tellThose(said, notice.urgent === true);
     if (severity === 'critical') this.#escalate(said);
   }
 
@@ -91,10 +88,20 @@ export class Notices {
       for (const { group } of this.#desk.open.filter(mended))
         this.#desk.over(group, { body: `The run is ${outcome}.` });
       const left = await this.#desk.close();
-      // Of an earlier run: this one ended well, and had nothing of it to tell.
-      if (outcome === 'done' && left.groups.length === 0) await signalLeft(overSignal);
+      // Of an earlier run: this one ended well, and had nothing of it to tell. One that went on is one with those before it.
+      const isContinued = workflowInfo().continuedFromExecutionRunId !== undefined;
+      const isMended = outcome === 'done' || (outcome === 'cancelled' && isContinued);
+      if (isMended && left.groups.length === 0) await signalLeft(overSignal);
       if (left.groups.length + left.waiting.length > 0) await leave(this.facts.source, left);
     });
+  }
+
+  /** Who wants its severity, when they want it. */
+  #tellThose(said: Said, isUrgent: boolean): void {
+    for (const { name, tells } of this.facts.notifiers ?? []) {
+      const afterMs = tells[priorityOf(said.severity)];
+      if (afterMs !== undefined) this.#desk.send({ to: name, dueAt: later(isUrgent ? 0 : afterMs), said });
+    }
   }
 
   #isRepeat(key: string | undefined): boolean {

@@ -8,6 +8,7 @@ import type { Watching } from './watching.ts';
 
 /** Samples and heartbeats are there by then. */
 const FIRST_MS = 20_000;
+const READINESS = 'readiness';
 
 /** Looks all the time whether the service could be failed over, and tells when that changes. */
 export class ReadyWatch {
@@ -21,7 +22,7 @@ export class ReadyWatch {
     // What was found by another configuration says nothing any more.
     this.#newest = readiness?.planHash === use.cluster.planHash ? readiness : undefined;
     this.#toldBad = readiness?.ok === false;
-    if (this.#newest && !this.#newest.ok) use.concerns.set('readiness', saidOf(this.#newest));
+    if (this.#newest && !this.#newest.ok) use.concerns.set(READINESS, saidOf(this.#newest));
   }
 
   get newest(): Readiness | undefined {
@@ -56,18 +57,17 @@ export class ReadyWatch {
     if (this.#use.isTroubled()) return;
     const { cluster, notices, concerns } = this.#use;
     this.#newest = readiness;
-    concerns.set('readiness', readiness.ok ? undefined : saidOf(readiness));
+    concerns.set(READINESS, readiness.ok ? undefined : saidOf(readiness));
     if (readiness.ok === !this.#toldBad) return;
     this.#toldBad = !readiness.ok;
     const { service } = cluster;
-    if (readiness.ok)
-      notices.send({ severity: 'info', title: `service ${service} is ready to be failed over again`, body: '' });
-    else
-      notices.send({
-        severity: 'warning',
-        title: `service ${service} is not ready to be failed over`,
-        body: unready(readiness).join('\n'),
-      });
+    if (readiness.ok) {
+      const title = `service ${service} is ready to be failed over again`;
+      notices.send({ severity: 'info', title, body: 'Every check holds.', about: READINESS, over: true });
+    } else {
+      const title = `service ${service} is not ready to be failed over`;
+      notices.send({ severity: 'warning', title, body: unready(readiness).join('\n'), about: READINESS });
+    }
   }
 }
 

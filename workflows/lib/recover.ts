@@ -84,6 +84,7 @@ export async function recover(order: RestoreOrder, use: Recovering): Promise<Res
     const rtoMs = journal.elapsedMs();
     clock.stop();
     if (!proof.ok) throw notProven(plan, proof, keepUnproven);
+    clock.reached();
     if (!use.unfinished) {
       journal.step('finish');
       await on('remove the helpers of the recovery').finishRestore(plan);

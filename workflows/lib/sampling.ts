@@ -11,6 +11,7 @@ const LONGEST_PAUSE_MS = 30_000;
 const PATIENCE_MS = 60_000;
 /** An attempt that lasts so long works. */
 const STEADY_MS = 30_000;
+const SAMPLES = 'samples';
 
 /** Why there are no samples, once people were told; carried from run to run. */
 export interface SamplingTrouble {
@@ -21,7 +22,7 @@ export interface SamplingTrouble {
 export async function keepSampling(use: Watching, trouble: SamplingTrouble): Promise<never> {
   const { source, service } = use.cluster;
   let [pauseMs, sinceMs] = [SHORTEST_PAUSE_MS, nowMs()];
-  use.concerns.set('samples', trouble.missed);
+  use.concerns.set(SAMPLES, trouble.missed);
   const works = (): void => {
     [pauseMs, sinceMs] = [SHORTEST_PAUSE_MS, nowMs()];
     tellOver(use, trouble);
@@ -54,15 +55,15 @@ function tellLate(use: Watching, trouble: SamplingTrouble, { message, sinceMs }:
   journal.note(`no samples: ${message}`);
   if (trouble.missed !== undefined || isTroubled() || nowMs() - sinceMs < PATIENCE_MS) return;
   trouble.missed = message;
-  concerns.set('samples', message);
+  concerns.set(SAMPLES, message);
   const title = `service ${cluster.service}: nobody writes down where its primary is`;
-  notices.send({ severity: 'warning', title, body: message });
+  notices.send({ severity: 'warning', title, body: message, about: SAMPLES });
 }
 
 function tellOver({ cluster, notices, concerns }: Watching, trouble: SamplingTrouble): void {
   if (trouble.missed === undefined) return;
   delete trouble.missed;
-  concerns.set('samples', undefined);
+  concerns.set(SAMPLES, undefined);
   const title = `service ${cluster.service}: where its primary is is written down again`;
-  notices.send({ severity: 'info', title, body: 'It goes on by itself.' });
+  notices.send({ severity: 'info', title, body: 'It goes on by itself.', about: SAMPLES, over: true });
 }

@@ -18,6 +18,7 @@ import { at, lookAt, taskOf } from './nodes.ts';
 import type { Marked } from './behind-promotion.ts';
 import { attended, mark, orTold, tellAlone } from './behind-promotion.ts';
 import { promoteCandidate } from './promoting.ts';
+import { tellNoStandby, tellNotWell, tellServed } from './failover-told.ts';
 import { leaveSite } from './failover-sites.ts';
 import { followPromoted, othersOf } from './other-standbys.ts';
 import { report } from './report.ts';
@@ -25,6 +26,8 @@ import { failoverTold } from './service-report.ts';
 import { nowMs } from './time.ts';
 
 const FOLLOW_MS = 60_000;
+/** A promotion that takes long, as one thing for those who are told. */
+const PROMOTION = 'promotion';
 
 export interface Serving {
   mode: FailoverMode;
@@ -66,8 +69,9 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   const address = nodeAddress(to);
   await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100, to.site));
   const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
-  clock.stop();
+  clock.reached();
   endOutage(said);
+  tellServed(use, { mode: what.mode, outageMs });
   const flush = `checkpoint ${to.name}`;
   await orTold(use, flush, () => at(to, flush).checkpointNode(taskOf(cluster, to)));
   if (others.length > 0) said.others = await following;
@@ -114,13 +118,12 @@ function foundOf({ zeroLoss, loss, lost, fence, evidence, rejoined, others }: Sa
  */
 async function promote(use: Switching, { timeline, lsn, states, rejoin: comes }: Serving): Promise<Promotion> {
   const { cluster, from, to, journal, notices, said, undo } = use;
+  const title = `service ${cluster.service}: promote ${to.name} takes long`;
+  let isTold = false;
   const then = (): void => {
+    isTold = true;
     journal.attention(`${to.name} has not left recovery yet; it is looked at again. Do not start the old primary`);
-    notices.send({
-      severity: 'critical',
-      title: `service ${cluster.service}: promote ${to.name} takes long`,
-      body: `see ${to.name}`,
-    });
+    notices.send({ severity: 'critical', title, body: `see ${to.name}`, about: PROMOTION });
   };
   journal.note('point of no return');
   const others = othersOf(use, states).map(({ name }) => name);
@@ -129,6 +132,7 @@ async function promote(use: Switching, { timeline, lsn, states, rejoin: comes }:
   try {
     said.promotion = await promoteCandidate(use, wish, then);
     journal.attention(undefined);
+    if (isTold) notices.over(PROMOTION, { title: `no longer: ${title}`, body: 'It is done.' });
     return said.promotion;
   } catch (error) {
     isAsked = !wasNotAsked(error);
@@ -168,7 +172,7 @@ async function measure(use: Switching, { mode, states }: Serving, promotion: Pro
 
 /** The service works without it: what fails here is told, and is no failure of the run. */
 async function rejoin(use: Switching, { states }: Serving, marked: Marked | undefined): Promise<Following> {
-  const { cluster, from, to, mover, journal, said } = use;
+  const { cluster, from, to, mover, said } = use;
   // Slots that those had there who follow another one now: they would keep its WAL for ever.
   const stale = [to, ...othersOf(use, states)].flatMap(({ name }) => stateOf(states, name).receiver?.slot ?? []);
   try {
@@ -187,7 +191,7 @@ async function rejoin(use: Switching, { states }: Serving, marked: Marked | unde
     const check: Check = { name: 'starts', ok: false, expected: `a standby of ${to.name}`, found: messageOf(error) };
     said.rejoined = { node: from.name, ok: false, checks: [check] };
   }
-  if (!said.rejoined.ok) journal.attention(`${from.name} does not follow ${to.name}: the service has no standby there`);
+  if (!said.rejoined.ok) tellNoStandby(use, said.rejoined);
   return said.rejoined;
 }
 
@@ -195,7 +199,8 @@ const CHECK_EVERY_MS = 5_000;
 const CHECK_TIMES = 6;
 
 /** A check that fails once may be one that was too early; what it says half a minute long counts. */
-async function lastChecks({ service, to, journal }: Switching, address: string): Promise<Check[]> {
+async function lastChecks(use: Switching, address: string): Promise<Check[]> {
+  const { service, to } = use;
   if (service.checks.length === 0) return [];
   const order = { source: service.source, service: service.service, at: address };
   for (let time = 1; ; time++) {
@@ -208,7 +213,7 @@ async function lastChecks({ service, to, journal }: Switching, address: string):
     const bad = checks.filter(({ ok }) => !ok);
     if (bad.length === 0) return checks;
     if (time === CHECK_TIMES) {
-      journal.attention(`not well at ${address}: ${bad.map(({ name, found }) => `${name}: ${found}`).join('; ')}`);
+      tellNotWell(use, address, bad);
       return checks;
     }
     await sleep(CHECK_EVERY_MS, { summary: 'until the service is checked again' });

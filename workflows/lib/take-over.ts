@@ -16,6 +16,7 @@ import type { Compensations } from './conclude.ts';
 import { recover, replayOf } from './recover.ts';
 import { report } from './report.ts';
 import type { RtoClock } from './rto-clock.ts';
+import { NO_CLOCK } from './rto-clock.ts';
 import { sleep } from '@temporalio/workflow';
 import type { TrafficControl } from './traffic.ts';
 
@@ -43,7 +44,7 @@ interface Said {
 
 /** Recovers and proves; the clock of the whole runs on, for nobody is served yet. */
 export async function recoverProven(use: Saving, wish: RestoreOrder): Promise<RestoreResult> {
-  const restore: RestoreResult = await recover(wish, { ...use, clock: { stop: () => undefined }, keepUnproven: true });
+  const restore: RestoreResult = await recover(wish, { ...use, clock: NO_CLOCK, keepUnproven: true });
   use.said.restore = restore;
   use.journal.progress.result = restore;
   return restore;
@@ -79,7 +80,7 @@ export async function switchOver(use: Saving, over: TakeOver): Promise<RecoverRe
   }
   const rtoMs = journal.elapsedMs();
   const stoppedMs = (servedAtMs ?? rtoMs) - (said.stoppedAtMs ?? rtoMs);
-  clock.stop();
+  clock.reached();
   use.undo.clear();
   const checks = await lastChecks(use, address);
   const result: RecoverResult = {

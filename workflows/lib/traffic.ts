@@ -9,7 +9,7 @@ import { describeTraffic, sameTraffic, STOPPED } from '../model/traffic.ts';
 import { locating, moving, quick } from '../options.ts';
 import type { Journal } from './journal.ts';
 import type { Notices } from './notices.ts';
-import { whenLonger } from './patience.ts';
+import { worryWhenLonger } from './patience.ts';
 
 /** A switch answers within seconds; when it takes this long, somebody should look. */
 const PATIENCE_MS = 60_000;
@@ -176,18 +176,15 @@ export class TrafficControl {
     const from = this.#at.get(name) ?? STOPPED;
     const what = `switch ${name}: ${describeTraffic(from)} to ${describeTraffic(to)}`;
     const acts = moving({ summary: what, ...queueOf(each) });
-    const then = (): void => {
-      journal.attention(`${what} is not done yet: it is tried on; look at switch ${name}`);
-      notices.send({ severity: 'critical', title: `service ${service.service}: traffic does not move`, body: what });
-    };
     const order = { source: service.source, name, from, to, token };
-    const seen = await whenLonger(() => acts.moveTraffic(order), {
-      ...{ afterMs: PATIENCE_MS, summary: `patience with switch ${name}`, then },
+    const seen = await worryWhenLonger(() => acts.moveTraffic(order), {
+      ...{ afterMs: PATIENCE_MS, summary: `patience with switch ${name}`, journal, notices },
+      attention: `${what} is not done yet: it is tried on; look at switch ${name}`,
+      ...{ about: `switch ${name}`, title: `service ${service.service}: traffic does not move`, body: what },
     });
     this.#at.set(name, to);
     this.#seen.set(name, seen.found);
     journal.note(`${what}: ${seen.found}`);
-    journal.attention(undefined);
   }
 
   #switch(name: string): SwitchFacts {

@@ -20,6 +20,8 @@ export interface Notice {
   body: string;
   /** Say also what can be restored now. */
   windows?: true;
+  /** Kept back it would come too late: it is told at once to those who want its severity. */
+  urgent?: true;
   /** What was said under a key is not said again in the same run. */
   key?: string;
   /** One of several things that the run tells of, each a thread and an incident of its own; absent: the run itself. */
