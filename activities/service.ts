@@ -35,7 +35,7 @@ function switchFacts(deps: Deps, name: string): Omit<SwitchFacts, 'name'> {
   const found = findSwitch(kind);
   const sites = found.sites(options);
   return {
-    ...{ kind, weighted: found.weighted(options) },
+    ...{ kind, weighted: found.weighted(options), ...found.words(options) },
     ...(sites === undefined ? {} : { sites }),
     ...(found.overlaps(options) ? { overlaps: true as const } : {}),
     ...(found.stops(options) ? {} : { stops: false as const }),

@@ -30,6 +30,14 @@ export function checkOneSite(name: string, { from, to }: Move): void {
   });
 }
 
+/** What there is to say of each site. */
+export function wordsBySite<Site>(
+  sites: Readonly<Record<string, Site>>,
+  wordsOf: (site: Site, name: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(sites).map(([name, site]) => [name, wordsOf(site, name)]));
+}
+
 /** Sites that share what each needs for itself: they would take it from each other. */
 export function twice<Site>(
   sites: Readonly<Record<string, Site>>,

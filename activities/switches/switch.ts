@@ -1,4 +1,5 @@
 import type { ZodType } from 'zod';
+import type { MoveWords } from '../../workflows/model/service.ts';
 import type { Confirmation, Move, Observed, Traffic } from '../../workflows/model/traffic.ts';
 import type { Run } from '../io/run.ts';
 
@@ -47,6 +48,8 @@ export interface Switch {
   overlaps(options: unknown): boolean;
   /** It can send traffic nowhere; else a run that stops traffic leaves it as it is. */
   stops(options: unknown): boolean;
+  /** What its moves do, for plans that people agree to; by the configuration alone, without secrets. */
+  words(options: unknown): MoveWords;
   open(name: string, options: unknown, run: Run): SwitchSession;
 }
 
@@ -62,6 +65,8 @@ export interface SwitchOf<Options> {
   overlaps?(options: Options): boolean;
   /** Absent: it does, where it does not overlap. */
   stops?(options: Options): boolean;
+  /** Beside what `describe` says. Absent: it says all. */
+  words?(options: Options): Omit<MoveWords, 'place'>;
   open(name: string, options: Options, run: Run): SwitchSession;
 }
 
@@ -77,6 +82,10 @@ export function defineSwitch<Options>(definition: SwitchOf<Options>): Switch {
     sites: (options: unknown) => definition.sites?.(schema.parse(options)),
     overlaps: (options: unknown) => overlaps(schema.parse(options)),
     stops: (options: unknown) => definition.stops?.(schema.parse(options)) ?? !overlaps(schema.parse(options)),
+    words: (given: unknown) => {
+      const options = schema.parse(given);
+      return { place: definition.describe(options), ...definition.words?.(options) };
+    },
     open: (name: string, options: unknown, run: Run) => definition.open(name, schema.parse(options), run),
   });
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NodeState } from '../../workflows/model/cluster.ts';
+import { evidenceOf } from '../../activities/weigh.ts';
+import type { FailoverMode, NodeFacts, NodeState } from '../../workflows/model/cluster.ts';
 import { candidateOf, peerSlot } from '../../workflows/model/cluster.ts';
 import {
   candidateChecks,
@@ -10,11 +11,12 @@ import {
 } from '../../workflows/model/failover-checks.ts';
 import type { Loss } from '../../workflows/model/failover-loss.ts';
 import { lossOf, sampleOf } from '../../workflows/model/failover-loss.ts';
-import { planOf } from '../../workflows/model/failover-plan.ts';
+import { factsOfPlan, planOf } from '../../workflows/model/failover-plan.ts';
 import type { FenceOutcome } from '../../workflows/model/failover-verdict.ts';
 import { decide, diagnose } from '../../workflows/model/failover-verdict.ts';
 import { failureTypeOf } from '../../workflows/model/failure.ts';
 import { formatLsn, recordEnd } from '../../workflows/model/lsn.ts';
+import type { SwitchFacts } from '../../workflows/model/service.ts';
 import type { WalObject } from '../../workflows/model/wal.ts';
 import { clusterOf, goneState, primaryState, standbyState } from '../support/failover-answers.ts';
 
@@ -161,11 +163,51 @@ test('a candidate is named by its site or its own name', () => {
   assert.equal(peerSlot('db-a'), 'lifeboat_db_a');
 });
 
+const [EAST, WEST] = CLUSTER.nodes as [NodeFacts, NodeFacts];
+const TASKS = { up: { east: '4 tasks of web', west: '6 tasks of web' }, down: { east: '1 task of web', west: '0' } };
+const COMPUTE = { kind: 'ecs', weighted: false, overlaps: true as const, stops: false as const, place: 'web' };
+const SWITCHES: SwitchFacts[] = [
+  { name: 'old', ...COMPUTE, sites: ['east'], ...TASKS },
+  { name: 'both', ...COMPUTE, sites: ['east', 'west'], ...TASKS },
+  { name: 'pool', kind: 'pgbouncer', weighted: false, place: 'shop of 10.0.0.3:6432', stopped: 'its clients wait' },
+  { name: 'db', kind: 'rds', weighted: false, sites: ['east', 'west'], stops: false, up: { west: 'crm-b writes' } },
+  { name: 'bare', kind: 'ssm', weighted: false, sites: ['east', 'west'] },
+];
+
+test('a plan names what every switch does at each site, before, behind and while nobody is served', () => {
+  const about = (mode: FailoverMode, to = WEST, traffic = SWITCHES): string[] =>
+    planOf({ cluster: CLUSTER, mode, from: EAST, to, traffic, checks: [] })
+      .steps.map(({ what }) => what)
+      .filter((what) => /traffic|site|as it is/.test(what));
+  const shared = [
+    'bring up site west: both (ecs): 6 tasks of web',
+    'stop the traffic: pool (pgbouncer, shop of 10.0.0.3:6432): its clients wait; bare (ssm)',
+    'send the traffic to db-b.example:5432: pool (pgbouncer, shop of 10.0.0.3:6432): db-b.example:5432; db (rds): crm-b writes; bare (ssm): west',
+  ];
+  assert.deepEqual(about('planned'), [...shared, 'take down site east: old (ecs): 1 task of web; both (ecs): 1 task of web']); // prettier-ignore
+  assert.deepEqual(about('unplanned'), [...shared, 'leave as it is what works at east: old, both']);
+  // Within one site nothing has to come up that is not there, and nothing goes down.
+  assert.equal(about('planned', { ...WEST, site: 'east' }).some((what) => what.startsWith('take down')), false); // prettier-ignore
+  assert.deepEqual(about('planned', WEST, []), ['stop the traffic: no switch can, it goes on', 'send the traffic to db-b.example:5432: no switch does']); // prettier-ignore
+});
+
+test('what people agree to is what the switches do: other words are another hash', () => {
+  const hashOf = (traffic: SwitchFacts[]): string => {
+    const plan = planOf({ cluster: CLUSTER, mode: 'planned', from: EAST, to: WEST, traffic, checks: [] });
+    return evidenceOf(factsOfPlan(plan, [], 'anna')).hash;
+  };
+  const [old, both, ...others] = SWITCHES as [SwitchFacts, SwitchFacts, ...SwitchFacts[]];
+  const known = hashOf(SWITCHES);
+  assert.equal(hashOf(SWITCHES), known);
+  for (const words of [{ up: { west: '60 tasks of web' } }, { down: { east: '0 tasks of web' } }])
+    assert.notEqual(hashOf([old, { ...both, ...words }, ...others]), known, JSON.stringify(words));
+});
+
 test('a plan has one point of no return, and what is before it that touches anything can be taken back', () => {
   for (const mode of ['planned', 'unplanned'] as const) {
     const [from, to] = CLUSTER.nodes;
     assert.ok(from && to);
-    const { steps } = planOf({ cluster: CLUSTER, mode, from, to, traffic: ['pool'], checks: ['smoke'] });
+    const { steps } = planOf({ cluster: CLUSTER, mode, from, to, traffic: SWITCHES, checks: ['smoke'] });
     const at = steps.findIndex(({ pointOfNoReturn }) => pointOfNoReturn);
     assert.equal(steps.filter(({ pointOfNoReturn }) => pointOfNoReturn).length, 1);
     assert.ok(steps.slice(at).every(({ undo }) => undo === undefined));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { FailoverPreview } from '../../workflows/model/failover.ts';
 import type { SwitchFacts } from '../../workflows/model/service.ts';
 import type { Traffic } from '../../workflows/model/traffic.ts';
 import { failure } from '../../workflows/model/failure.ts';
@@ -16,7 +17,7 @@ const compute = (name: string, ...sites: string[]): SwitchFacts => ({
 });
 const SWITCHES: SwitchFacts[] = [
   compute('east-tasks', 'east'),
-  compute('west-tasks', 'west'),
+  { ...compute('west-tasks', 'west'), up: { west: '6 tasks of web' } },
   compute('pods', ...SITES),
   { name: 'pool', kind: 'command', weighted: true },
   { name: 'active', kind: 'ssm', weighted: false, sites: SITES },
@@ -56,6 +57,15 @@ const FORWARD = [
 
 test('failover of what goes by sites: up before traffic moves, down behind it', { timeout: 240_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
+    await t.test('those who have to agree see what comes up, what moves and what goes down', async () => {
+      const { run, result } = await story(world, { input: { ...PLANNED, dryRun: true } });
+      const { plan } = (await result) as unknown as FailoverPreview;
+      const shown = plan.steps.map(({ what }) => what);
+      assert.equal(shown[1], 'bring up site west: west-tasks (ecs): 6 tasks of web; pods (ecs)');
+      assert.equal(shown.at(-1), 'take down site east: east-tasks (ecs); pods (ecs)');
+      assert.ok(!run.names().includes('locateTraffic'));
+    });
+
     await t.test('planned: the old site is taken down at the end', async () => {
       const { board, result } = await story(world, { input: PLANNED });
       const { next, traffic } = await result;

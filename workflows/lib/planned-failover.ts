@@ -33,9 +33,9 @@ export async function plannedFailover(use: FailingOver): Promise<FailoverResult 
   const first = await timed(use, 'look at every node', () => judge(use));
   const { from, checks } = first;
   said.checks = checks;
-  const names = use.service.traffic.map(({ name }) => name);
+  const { traffic: switches, checks: names } = use.service;
   const plan = (said.plan = planOf({
-    ...{ cluster, mode: 'planned' as const, from: from ?? to, to, traffic: names, checks: use.service.checks },
+    ...{ cluster, mode: 'planned' as const, from: from ?? to, to, traffic: switches, checks: names },
   }));
   if (order.dryRun) return { preview: true, plan, ok: checks.every(({ ok }) => ok), checks };
   refuseUnless(checks, cluster, hintOf(use, first));

@@ -34,8 +34,8 @@ export async function unplannedFailover(use: FailingOver): Promise<FailoverResul
   const seen = await timed(use, 'look at the primary from all sides', () => judge(use));
   const { from, checks, states } = seen;
   said.checks = checks;
-  const traffic = use.service.traffic.map(({ name }) => name);
-  const plan = { cluster, mode: 'unplanned' as const, from, to, traffic, checks: use.service.checks };
+  const { traffic, checks: names } = use.service;
+  const plan = { cluster, mode: 'unplanned' as const, from, to, traffic, checks: names };
   said.plan = planOf(plan);
   if (order.dryRun) return { preview: true, plan: said.plan, ok: checks.every(({ ok }) => ok), checks };
   refuseUnless(checks, cluster, hintOf(use, seen));

@@ -1,8 +1,9 @@
 import type { Fact } from './approval.ts';
 import type { ClusterFacts, FailoverMode, FenceStep, NodeFacts } from './cluster.ts';
-import { nodeAddress } from './cluster.ts';
 import type { FailoverPlan, PlanStep } from './failover.ts';
 import type { Check } from './recovery.ts';
+import type { SwitchFacts } from './service.ts';
+import { leaveSteps, leftSteps, raiseSteps, sendStep, stopStep } from './traffic-plan.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
 export interface PlanQuestion {
@@ -10,8 +11,8 @@ export interface PlanQuestion {
   mode: FailoverMode;
   from: NodeFacts;
   to: NodeFacts;
-  /** Names of the switches. */
-  traffic: readonly string[];
+  /** In the order in which they are moved. */
+  traffic: readonly SwitchFacts[];
   checks: readonly string[];
 }
 
@@ -22,12 +23,13 @@ export function planOf(question: PlanQuestion): FailoverPlan {
 }
 
 function plannedSteps(question: PlanQuestion): PlanStep[] {
-  const { cluster, from, to, traffic } = question;
+  const { cluster, from, to } = question;
   const { lagBytes, drainMs, outageMs } = cluster.limits;
   return [
     { what: `check ${from.name} and ${to.name}; lag at most ${formatBytes(lagBytes)}` },
+    ...raiseSteps(question),
     { what: `write a marker on ${from.name} and read it on ${to.name}` },
-    { what: `stop the traffic: ${traffic.join(', ')}`, undo: 'send it where it went' },
+    stopStep(question),
     {
       what: `quiesce ${from.name}: read-only, ${formatDuration(drainMs)} for transactions to end, then end sessions`,
       undo: `let ${from.name} write`,
@@ -40,14 +42,16 @@ function plannedSteps(question: PlanQuestion): PlanStep[] {
     { what: `promote ${to.name}`, pointOfNoReturn: true },
     ...servedSteps(question),
     { what: `start ${from.name} as a standby of ${to.name}, and prove that it follows` },
+    ...leaveSteps(question),
   ];
 }
 
 function unplannedSteps(question: PlanQuestion): PlanStep[] {
-  const { cluster, from, to, traffic } = question;
+  const { cluster, from, to } = question;
   return [
     { what: `look at ${from.name} from all sides: nobody may see it serve` },
-    { what: `stop the traffic: ${traffic.join(', ')}`, undo: 'send it where it went' },
+    ...raiseSteps(question),
+    stopStep(question),
     { what: `freeze ${to.name}: it receives nothing more`, undo: `let ${to.name} follow again` },
     { what: `fence ${from.name}: ${cluster.fence.map(describeFence).join(', then ')}` },
     { what: 'say what will be lost' },
@@ -55,15 +59,17 @@ function unplannedSteps(question: PlanQuestion): PlanStep[] {
     { what: `promote ${to.name}`, pointOfNoReturn: true },
     ...servedSteps(question),
     { what: `keep ${from.name} from serving` },
+    ...leftSteps(question),
   ];
 }
 
-function servedSteps({ cluster, from, to, traffic, checks }: PlanQuestion): PlanStep[] {
+function servedSteps(question: PlanQuestion): PlanStep[] {
+  const { cluster, from, to, checks } = question;
   const others = cluster.nodes.map(({ name }) => name).filter((name) => name !== from.name && name !== to.name);
   return [
     { what: `write a marker on ${to.name}, and checkpoint it` },
     ...(others.length > 0 ? [{ what: `let ${others.join(', ')} follow ${to.name}, and prove that it does` }] : []),
-    { what: `send the traffic to ${nodeAddress(to)}: ${traffic.join(', ')}` },
+    sendStep(question),
     ...(checks.length > 0 ? [{ what: `check the service: ${checks.join(', ')}` }] : []),
   ];
 }

@@ -12,8 +12,20 @@ export interface ApprovalRule {
 /** What holds where the configuration says nothing. */
 export const USUAL_APPROVAL: Readonly<ApprovalRule> = { of: 1, from: [], byAnother: true, withinMs: 3_600_000 };
 
-/** One switch of a service, as its workflow needs to know it. */
-export interface SwitchFacts {
+/** What the moves of a switch do, in words, by the configuration alone; no secrets. */
+export interface MoveWords {
+  /** What is moved, and where it stands: "db.example.org A at 10.0.0.53". */
+  place: string;
+  /** While traffic is stopped: "its clients wait". */
+  stopped?: string;
+  /** By site, when it has moved there: "6 tasks of web in shop". */
+  up?: Readonly<Record<string, string>>;
+  /** By site, when what overlaps is taken down there: "1 task of web in shop". */
+  down?: Readonly<Record<string, string>>;
+}
+
+/** One switch of a service, as its workflow needs to know it; without words where a worker of before them has described it. */
+export interface SwitchFacts extends Partial<MoveWords> {
   name: string;
   kind: string;
   /** It can give an address a share of the traffic. */

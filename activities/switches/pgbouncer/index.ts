@@ -1,3 +1,4 @@
+import { formatDuration } from '../../../workflows/model/units.ts';
 import { defineSwitch } from '../switch.ts';
 import { checkPooler } from './check.ts';
 import { confirm } from './confirm.ts';
@@ -18,6 +19,10 @@ export const pgbouncerSwitch = defineSwitch<Options>({
   onHost: 'the file with its entries',
   describe: (options) => `${options.databases.join(', ')} of ${placeOf({ name: '', options })}`,
   weighted: () => false,
+  words: ({ drain, afterDrain }) => {
+    const then = afterDrain === 'kill' ? 'then who is in a transaction is cut off' : 'or nothing is moved';
+    return { stopped: `its clients wait; transactions have ${formatDuration(drain)} to end, ${then}` };
+  },
   open: (name, options, run) => {
     const use: Use = { name, options };
     return {

@@ -24,6 +24,9 @@ export const rfc2136Switch = defineSwitch<Options>({
   schema,
   describe: ({ name, type, server }) => `${name} ${type} at ${server.host}`,
   weighted: () => false,
+  words: ({ name, parked }) => ({
+    stopped: parked === undefined ? `${name} is taken away` : `${name} says ${parked}`,
+  }),
   open: (name, options, run) => {
     const form: Form = { name, options };
     const authority = new Authority(form, run);

@@ -1,7 +1,8 @@
 import { openLater } from '../later.ts';
+import { wordsBySite } from '../sites.ts';
 import { defineSwitch } from '../switch.ts';
-import type { Route53Options } from './options.ts';
-import { route53Schema } from './options.ts';
+import type { Route53Options, Route53Site } from './options.ts';
+import { route53Schema, stoppedValue } from './options.ts';
 
 export const route53Switch = defineSwitch<Route53Options>({
   kind: 'route53',
@@ -10,6 +11,10 @@ export const route53Switch = defineSwitch<Route53Options>({
     `${record} ${type} (${policy}) in zone ${zone}, by the control plane in us-east-1`,
   weighted: ({ policy }) => policy === 'weighted',
   sites: ({ sites }) => (sites ? Object.keys(sites) : undefined),
+  words: (options) => ({
+    stopped: `${options.record} says ${stoppedValue(options)}`,
+    ...(options.sites ? { up: wordsBySite(options.sites, (site) => saysOf(options, site)) } : {}),
+  }),
   open: (name, options, run) =>
     openLater(async () => {
       // The SDK is loaded by who opens a switch of AWS, and by nobody else.
@@ -17,3 +22,7 @@ export const route53Switch = defineSwitch<Route53Options>({
       return new Route53Session(name, options, run);
     }),
 });
+
+function saysOf({ record, type }: Route53Options, { value, alias }: Route53Site): string {
+  return `${record} ${type} ${alias ? `stands for ${alias.name}` : `says ${value}`}`;
+}

@@ -13,6 +13,10 @@ export const ssmSwitch = defineSwitch<SsmOptions>({
   describe: ({ parameter, region }) => `parameter ${parameter} in ${region}`,
   weighted: () => false,
   sites: ({ sites }) => sites,
+  words: ({ parameter, sites, stopped }) => ({
+    stopped: `${parameter} says ${stopped}`,
+    up: Object.fromEntries(sites.map((site) => [site, `${parameter} says ${site}`])),
+  }),
   open: (name, options, run) =>
     openLater(async () => {
       const { SsmSession } = await import('./session.ts');
