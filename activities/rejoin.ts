@@ -38,9 +38,12 @@ export function traceWal(deps: Deps, task: NodeTask & { range?: { fromLsn: Lsn; 
   return onNode(deps, task, (use) => trace(use, task.range));
 }
 
-/** How a server that is down ended, as its files say. Nothing is changed. Precondition when one runs. */
-export function examineNode(deps: Deps, task: NodeTask & { now: WalTrace }): Promise<OldNode> {
-  return onNode(deps, task, (use) => examine(use, task.now));
+/**
+ * How a server that is down ended, as its files say. Nothing is changed. Precondition when one runs; live: then it says how it stands
+ * at this moment.
+ */
+export function examineNode(deps: Deps, task: NodeTask & { now: WalTrace; live?: true }): Promise<OldNode> {
+  return onNode(deps, task, (use) => examine(use, task.now, task.live));
 }
 
 export interface SalvageTask extends MoverTask {

@@ -1,5 +1,6 @@
-import type { FailoverPreview, FailoverResult, Following } from '../workflows/model/failover.ts';
+import type { FailoverPreview, FailoverResult, Following, PlanStep } from '../workflows/model/failover.ts';
 import { describeLoss, describeTail } from '../workflows/model/failover-loss.ts';
+import type { Check } from '../workflows/model/recovery.ts';
 import { describeTraffic } from '../workflows/model/traffic.ts';
 import { formatDuration } from '../workflows/model/units.ts';
 import { reportPairs } from './report-pairs.ts';
@@ -61,11 +62,20 @@ function zeroText({ shutdownEndLsn, receivedLsn, forkLsn }: NonNullable<Failover
 export function previewLines({ plan, ok, checks }: FailoverPreview): string[] {
   return [
     `${plan.service} ${ok ? 'can' : 'CANNOT'} be failed over from ${plan.from} to ${plan.to} (${plan.mode}); nothing was touched`,
-    ...checks.map(({ ok: holds, name, expected, found }) =>
-      holds ? `  ok    ${name}: ${found}` : `  NOT   ${name}: ${found}, expected ${expected}`,
-    ),
-    ...plan.steps.map(({ what, pointOfNoReturn }, index) => {
-      return `  ${String(index + 1).padStart(2)}. ${what}${pointOfNoReturn ? '   <- no way back from here' : ''}`;
-    }),
+    ...checkLines(checks),
+    ...stepLines(plan.steps),
   ];
+}
+
+export function checkLines(checks: readonly Check[]): string[] {
+  return checks.map(({ ok, name, expected, found }) =>
+    ok ? `  ok    ${name}: ${found}` : `  NOT   ${name}: ${found}, expected ${expected}`,
+  );
+}
+
+/** The steps of a plan, with their numbers. */
+export function stepLines(steps: readonly PlanStep[]): string[] {
+  return steps.map(({ what, pointOfNoReturn }, index) => {
+    return `  ${String(index + 1).padStart(2)}. ${what}${pointOfNoReturn ? '   <- no way back from here' : ''}`;
+  });
 }

@@ -1,7 +1,14 @@
+import { describeTail } from '../workflows/model/failover-loss.ts';
 import { touchedText } from '../workflows/model/last-good.ts';
-import type { FailbackResult, RejoinResult, Salvage } from '../workflows/model/rejoin.ts';
+import type {
+  FailbackPreview,
+  FailbackResult,
+  RejoinPreview,
+  RejoinResult,
+  Salvage,
+} from '../workflows/model/rejoin.ts';
 import { formatBytes, formatDuration } from '../workflows/model/units.ts';
-import { failoverLines } from './failover-lines.ts';
+import { checkLines, failoverLines, stepLines } from './failover-lines.ts';
 import { reportPairs } from './report-pairs.ts';
 import { pairLines } from './table.ts';
 
@@ -45,5 +52,43 @@ export function failbackLines({ rejoin, soak, failover, report }: FailbackResult
       ...reportPairs(report, 'report of all'),
     ]),
     ...failoverLines(failover),
+  ];
+}
+
+const WOULD: Record<RejoinResult['path'], string> = {
+  none: 'follows already',
+  follow: 'would follow as it is',
+  rewind: 'would be rewound',
+  reseed: 'would become a new copy',
+};
+
+/** What a rejoin would do, and why. */
+export function rejoinPreviewLines(preview: RejoinPreview): string[] {
+  const { service, node, primary, path, why, forkLsn, endLsn, givesUpFromLsn, givesUp, untold, checks, steps } =
+    preview;
+  const says = path === undefined ? 'CANNOT be brought back' : WOULD[path];
+  return [
+    `${service}: ${node} ${says} (primary: ${primary}); nothing was touched`,
+    ...checkLines(checks),
+    ...pairLines([
+      ...why.map((each): [string, string] => ['  because', each]),
+      ['  parted at', forkLsn],
+      ['  ends at', endLsn],
+      ['  gives up', givesUpFromLsn && `from ${givesUpFromLsn}: ${givesUp ? describeTail(givesUp) : 'how much is not known before it is down'}`], // prettier-ignore
+      ['  gives up', untold && 'what nobody can list: its WAL of that is gone'],
+    ]),
+    ...stepLines(steps),
+  ];
+}
+
+/** The way back, the soak, and the switch. */
+export function failbackPreviewLines({ service, node, ok, rejoin, soak, plan, checks }: FailbackPreview): string[] {
+  return [
+    `${service} ${ok ? 'can' : 'CANNOT'} go back to ${node}; nothing was touched`,
+    ...rejoinPreviewLines(rejoin),
+    `then ${node} has to be at most ${formatBytes(soak.lagBytes)} behind for ${formatDuration(soak.ms)} without a break`,
+    `then it is switched over from ${plan.from} to ${plan.to}${checks ? '' : ', checked once it is a standby'}`,
+    ...checkLines(checks ?? []),
+    ...stepLines(plan.steps),
   ];
 }

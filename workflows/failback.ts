@@ -5,6 +5,7 @@ import { beginService } from './lib/begin-service.ts';
 import { conclude, messageOf } from './lib/conclude.ts';
 import { timed } from './lib/failing-over.ts';
 import { lookAtAll, nodeOf } from './lib/nodes.ts';
+import { previewRejoin } from './lib/preview-rejoin.ts';
 import { rejoinNode } from './lib/rejoin-node.ts';
 import type { RejoinSaid } from './lib/rejoining.ts';
 import { refuseDuringFailover } from './lib/rejoining.ts';
@@ -14,11 +15,12 @@ import { nowMs } from './lib/time.ts';
 import type { NodeFacts, NodeState } from './model/cluster.ts';
 import { candidateOf } from './model/cluster.ts';
 import type { FailoverOrder, FailoverResult } from './model/failover.ts';
-import { primaryOf, stateOf } from './model/failover-checks.ts';
+import { primaryOf, stateOf, switchoverChecks } from './model/failover-checks.ts';
+import { planOf } from './model/failover-plan.ts';
 import { failure } from './model/failure.ts';
 import { lsnDistanceBytes } from './model/lsn.ts';
 import { workflowId } from './model/names.ts';
-import type { FailbackOrder, FailbackResult, Soak } from './model/rejoin.ts';
+import type { FailbackOrder, FailbackPreview, FailbackResult, Soak } from './model/rejoin.ts';
 import type { ReportSection } from './model/report.ts';
 import { formatBytes, formatDuration } from './model/units.ts';
 import { shortSummary } from './options.ts';
@@ -32,10 +34,11 @@ type Begun = BegunService<FailbackOrder>;
 
 /**
  * Goes back to where a service was: the node is made a standby again where it is none, is watched until it has kept up for long enough,
- * and the two change places by the planned failover, which asks who has to agree to that. Input: {"service":"web","by":"anna"}.
+ * and the two change places by the planned failover, which asks who has to agree to that. Input: {"service":"web","by":"anna"}; with
+ * "dryRun":true it says what it would do, and why, and touches nothing.
  */
-export async function failback(given: FailbackOrder): Promise<FailbackResult> {
-  const shape = { 'service!': 'text', to: 'text', 'by!': 'text', soakMs: 'count' } as const;
+export async function failback(given: FailbackOrder): Promise<FailbackResult | FailbackPreview> {
+  const shape = { 'service!': 'text', to: 'text', 'by!': 'text', soakMs: 'count', dryRun: 'flag' } as const;
   const begun = await beginService<FailbackOrder>('failback', given, shape);
   const { order, journal, facts, notices, cluster } = begun;
   delete journal.progress.rto;
@@ -52,6 +55,7 @@ export async function failback(given: FailbackOrder): Promise<FailbackResult> {
       async (undo) => {
         await refuseDuringFailover(order.service);
         const node = await nodeFor(begun);
+        if (order.dryRun) return preview(begun, node);
         const rejoin = await rejoinNode({ ...begun, node, approvals, undo, said });
         const primary = nodeOf(cluster, rejoin.primary);
         const soak = await timed({ journal, said }, `watch ${node.name} keep up`, () =>
@@ -93,6 +97,21 @@ async function nodeFor({ cluster, order }: Begun): Promise<NodeFacts> {
     found: primary ? others.map(({ name }) => name).join(', ') : 'no primary that answers, or several',
     hint: `lifeboat failback ${cluster.service} --to SITE`,
   });
+}
+
+async function preview(begun: Begun, node: NodeFacts): Promise<FailbackPreview> {
+  const { cluster, service, journal, order } = begun;
+  const rejoin = await previewRejoin({ cluster, node, journal });
+  const from = cluster.nodes.find(({ name }) => name === rejoin.primary) ?? node;
+  const plan = planOf({ cluster, mode: 'planned', from, to: node, traffic: service.traffic, checks: service.checks });
+  const states = rejoin.path === 'none' ? await lookAtAll(cluster) : undefined;
+  const checks = states && switchoverChecks({ cluster, states, to: node.name });
+  return {
+    ...{ preview: true as const, service: cluster.service, node: node.name, rejoin, plan },
+    ok: rejoin.ok && (checks ?? []).every(({ ok }) => ok),
+    soak: { ms: order.soakMs ?? SOAK_MS, lagBytes: cluster.limits.lagBytes },
+    ...(checks ? { checks } : {}),
+  };
 }
 
 interface Both {

@@ -16,10 +16,9 @@ import { binariesOf, ownerOf } from './node.ts';
 import type { WalFolder } from './wal-files.ts';
 import { comparedRange, digestPages, newestTimeline, oldestBefore, walFolder } from './wal-files.ts';
 
-/** What the files of a server say that is down, in the light of where the primary is. Nothing is changed. */
-export async function examine(use: NodeUse, now: WalTrace): Promise<OldNode> {
-  const pid = await runningServer(use.node.dataDir);
-  if (pid !== undefined) throw runs(use, pid);
+/** What the files of a server say that is down (live: or runs), in the light of where the primary is. Nothing is changed. */
+export async function examine(use: NodeUse, now: WalTrace, live = false): Promise<OldNode> {
+  if (!live) await refuseRunning(use);
   const fields = await controlFields(use);
   const of = (name: string): string => fields.get(name) ?? '';
   const folder = await walFolder(use, Number(of('Bytes per WAL segment')));
@@ -98,8 +97,10 @@ async function endOf(use: NodeUse, { folder, timeline, from, pageBytes }: Walk):
   return formatLsn(recordEnd(parseLsn(lsn), Number(total), { segmentBytes: folder.segmentBytes, pageBytes }));
 }
 
-function runs({ name, node }: NodeUse, pid: number): Error {
-  return failure('Precondition', `a server runs on the files of ${name}`, {
+async function refuseRunning({ name, node }: NodeUse): Promise<void> {
+  const pid = await runningServer(node.dataDir);
+  if (pid === undefined) return;
+  throw failure('Precondition', `a server runs on the files of ${name}`, {
     ...{ place: node.dataDir, expected: 'none', found: `postmaster ${pid}` },
     hint: 'somebody has started it again: stop what does so, then start again',
   });

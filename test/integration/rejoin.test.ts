@@ -3,13 +3,15 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { RejoinResult, FailbackResult } from '../../workflows/model/rejoin.ts';
+import { runningServer } from '../../activities/io/postgres/server.ts';
+import type { FailbackResult, RejoinPreview, RejoinResult } from '../../workflows/model/rejoin.ts';
 import { agreed } from '../support/agreed.ts';
 import type { Expected } from '../support/bad-input.ts';
 import { assertRefused } from '../support/bad-input.ts';
-import { ask } from '../support/cli-ask.ts';
+import { ask, lines } from '../support/cli-ask.ts';
 import { BESIDE, cutOff, killed, write } from '../support/diverged.ts';
 import { addressIn, Hammer, hammeredIn, isStandby } from '../support/failover-pair.ts';
+import type { FailoverScene } from '../support/failover-scene.ts';
 import { withFailoverScene } from '../support/failover-scene.ts';
 import { until } from '../support/system-until.ts';
 
@@ -55,6 +57,16 @@ const BAD: [string[], Expected][] = [
   ],
 ];
 
+/** Whatever a dry run could touch: the vault, the files of each server, the servers themselves, traffic. */
+async function stateOf({ world, a, b, lb }: FailoverScene): Promise<unknown> {
+  return {
+    vault: (await readdir(world.vault, { recursive: true })).toSorted(),
+    files: await Promise.all([a, b].map(async ({ dataDir }) => (await readdir(dataDir)).toSorted())),
+    servers: await Promise.all([a, b].map(({ dataDir }) => runningServer(dataDir))),
+    traffic: await lb.state(),
+  };
+}
+
 test('unplanned failover, the way back with what is given up, and failback: on real servers, by the commands', () =>
   withFailoverScene(
     { version: 18, more: { approvals: { unplanned: { of: 1 }, breakGlass: { of: 1 } } } },
@@ -88,10 +100,17 @@ test('unplanned failover, the way back with what is given up, and failback: on r
       await a.start();
       assert.deepEqual([await isStandby(a), (await hammeredIn(a)).has('only-1')], [true, true]);
 
+      const before = await stateOf(scene);
+      const { preview } = await ask<{ preview: RejoinPreview }>(world, 'rejoin', 'web', 'east', '--dry-run');
+      assert.deepEqual([preview.path, preview.primary], ['rewind', 'db-b'], preview.why.join('; '));
+      assert.match(preview.why.join(), /a server runs on db-a \(standby\), and would be ended/);
+      assert.deepEqual(await stateOf(scene), before);
+
       await ask(world, 'rejoin', 'web', 'east', '--as', 'anna', '--detach');
       const { evidence } = await agreed(world, 'rejoin/web');
       const shown = evidence.facts.map(({ name, value }) => `${name}: ${value}`).join('\n');
       assert.match(shown, /GIVEN UP: \d+ commits on timeline 1/);
+      assert.ok(shown.includes(`, from ${preview.givesUpFromLsn} to `), shown);
       const { path, salvage, following, approvals } = (await world.client.workflow
         .getHandle('rejoin/web')
         .result()) as RejoinResult;
@@ -114,6 +133,12 @@ test('unplanned failover, the way back with what is given up, and failback: on r
 
       const again = await ask<{ result: RejoinResult }>(world, 'rejoin', 'web', 'db-a', '--as', 'anna');
       assert.equal(again.result.path, 'none');
+
+      const settled = await stateOf(scene);
+      const told = await lines(world, 'failback', 'web', '--dry-run');
+      assert.match(told, /^web can go back to db-a; nothing was touched\nweb: db-a follows already[^]* switched over from db-b to db-a\n/); // prettier-ignore
+      assert.match(told, /send the traffic to 127\.0\.0\.1:\d+: lb \(command, /);
+      assert.deepEqual(await stateOf(scene), settled);
 
       await using hammer = new Hammer({ 'db-a': a, 'db-b': b });
       await hammer.hits('db-b');

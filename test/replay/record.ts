@@ -233,6 +233,7 @@ const RECORDINGS: Record<string, Recording> = {
       await refuse(run, { by: 'ben', reason: 'not today' });
     },
   },
+  'rejoin-preview': { workflow: 'rejoin', options: { order: rejoinOf({ dryRun: true }), script: LEFT } },
   'failback-done': {
     workflow: 'failback',
     options: { order: (service) => ({ service, by: 'anna', soakMs: 30_000 }), script: BACK },
@@ -319,8 +320,8 @@ function orderOf(order: object): (service: string) => unknown {
   return (service) => ({ service, to: 'west', by: 'anna', ...order });
 }
 
-function rejoinOf(): (service: string) => unknown {
-  return (service) => ({ service, node: 'db-a', by: 'anna' });
+function rejoinOf(order: object = {}): (service: string) => unknown {
+  return (service) => ({ service, node: 'db-a', by: 'anna', ...order });
 }
 
 function afterHole(): () => unknown {

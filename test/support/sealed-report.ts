@@ -25,6 +25,8 @@ export function newSigner(): Signer {
 
 const at = (second: number): string => new Date(Date.UTC(2026, 0, 5, 3, 0, 0) + second * 1000).toISOString();
 
+const LB = { name: 'lb', kind: 'command', weighted: false };
+
 /** What a failover says of itself that was not planned and went over its RPO. */
 export function failoverReport(): Report {
   const cluster = clusterOf('web');
@@ -52,7 +54,7 @@ export function failoverReport(): Report {
     change: {
       ...{ service: 'web', by: 'anna', mode: 'unplanned', from: 'db-a', to: 'db-b', epoch: 7 },
       ...{ breakGlass: 'the site burns', configHash: 'aa'.repeat(8) },
-      plan: planOf({ cluster, mode: 'unplanned', from, to, traffic: ['lb'], checks: [] }),
+      plan: planOf({ cluster, mode: 'unplanned', from, to, traffic: [LB], checks: [] }),
       evidence: { hash, facts: [{ name: 'RISK', value: 'lost is more than may be' }] },
       approvals: [{ by: 'ben', at: at(8), hash }],
       fence: [

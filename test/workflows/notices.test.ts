@@ -140,7 +140,7 @@ test('notices: severities, delays, escalation, acknowledgement, ends', { timeout
           if (++failures < 8) throw failure('Unavailable', 'stream of the test is away');
         },
       };
-      const run = await world.start('backup', { script });
+      const run = await world.start('backup', { script, isStreaming: true });
       await run.handle.result();
       const { timeline } = await run.progress();
       assert.ok(timeline.some(({ what }) => /the backup waits for it/.test(what)), JSON.stringify(timeline)); // prettier-ignore

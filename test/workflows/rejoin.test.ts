@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ClusterFacts } from '../../workflows/model/cluster.ts';
+import type { ClusterFacts, NodeState } from '../../workflows/model/cluster.ts';
 import { failure } from '../../workflows/model/failure.ts';
-import type { FailbackResult, RejoinResult } from '../../workflows/model/rejoin.ts';
+import type { FailbackPreview, FailbackResult, RejoinPreview, RejoinResult } from '../../workflows/model/rejoin.ts';
 import { clusterOf, goneState, primaryState, standbyState } from '../support/failover-answers.ts';
 import { AUTOMATIC, DESCRIBED, doneIn, endedWith, LOOKED } from '../support/failover-story.ts';
 import { FORK, LEFT, oldNode, SALVAGE, traceOf } from '../support/rejoin-answers.ts';
@@ -82,6 +82,68 @@ test(
         assert.deepEqual(run.of('startNode')[0]?.dropSlots, ['lifeboat_db_b']);
         assert.deepEqual([run.of('holdSlot')[0]?.node, run.of('holdSlot')[0]?.follower], ['db-b', 'db-a']);
         assert.equal(run.of('checkpointNode')[0]?.node, 'db-b');
+      });
+
+      const dry = async (script: Script): Promise<{ run: TestRun; preview: RejoinPreview }> => {
+        const order = (service: string): unknown => ({ service, node: 'east', by: 'anna', dryRun: true });
+        const run = await world.start('rejoin', { script: { ...LEFT, ...script }, order });
+        return { run, preview: (await run.handle.result()) as RejoinPreview };
+      };
+      const IS_DOWN = { running: false, standbySignal: true, epoch: 3 };
+      const tail = { timeline: 1, fromLsn: FORK, endLsn: '0/5000800', bytes: 1792, records: 9, commits: 2 };
+
+      tell('a dry run says which way, why, and what would be given up, and touches nothing', async () => {
+        const observeNode: Script['observeNode'] = ({ node, tail: asked }) =>
+          node === 'db-b'
+            ? primaryState(node, { timeline: 2, lsn: '0/6000000', epoch: 3 })
+            : goneState(node, { ...IS_DOWN, ...(asked ? { tail } : {}) });
+        const { run, preview } = await dry({ observeNode });
+        const { ok, path, why, givesUpFromLsn, givesUp, steps } = preview;
+        assert.deepEqual([ok, path, givesUpFromLsn, givesUp], [true, 'rewind', FORK, tail]);
+        assert.match(why.join(), /^it went on from 0\/5000100 to 0\/5000800/);
+        assert.deepEqual(run.of('observeNode').at(-1)?.tail, { timeline: 1, fromLsn: FORK });
+        assert.equal(run.of('examineNode')[0]?.live, true);
+        assert.deepEqual(steps.filter(({ pointOfNoReturn }) => pointOfNoReturn).map(({ what }) => what.slice(0, 11)), ['rewind db-a']); // prettier-ignore
+        assert.ok(steps.some(({ what }) => /^ask for 1 approval/.test(what)));
+        assert.deepEqual(doneIn(run), [...DESCRIBED, ...LOOKED, ...COMPARED, 'observeNode']);
+      });
+
+      tell('a dry run of one that ended well, has no hints, runs, or follows', async () => {
+        const stepsOf = async (script: Script): Promise<string> => {
+          const { run, preview } = await dry(script);
+          assert.ok(run.names().every((name) => [...DESCRIBED, ...LOOKED, ...COMPARED].includes(name)));
+          const { ok, path, why, steps } = preview;
+          return [`${ok} ${path}`, ...why, ...steps.map(({ what }) => what)].join('\n');
+        };
+        assert.match(await stepsOf(CLEAN), /^true follow\n(?!.*approval)[^]*\nmake a standby of db-a as it is\n/);
+        assert.match(await stepsOf({ examineNode: () => oldNode({ rewindable: false }) }), /^true reseed\nit has neither[^]*\ncopy db-b beside/); // prettier-ignore
+        const seen = (changes: Partial<NodeState>): Script => ({
+          observeNode: ({ node }) =>
+            node === 'db-b' ? primaryState(node, { timeline: 2, epoch: 3 }) : standbyState(node, changes),
+        });
+        const waits = { receiver: { status: 'waiting', timeline: 1 } };
+        assert.match(await stepsOf(seen(waits)), /^true rewind\na server runs on db-a \(standby\), and/);
+        const streams = { timeline: 2, receiver: { status: 'streaming', timeline: 2 } };
+        assert.match(await stepsOf(seen(streams)), /^true none\nit streams from db-b on timeline 2.*\nwrite a marker on db-b, and read it on db-a$/); // prettier-ignore
+        assert.match(await stepsOf({ observeNode: ({ node }) => (node === 'db-b' ? standbyState(node) : goneState(node, IS_DOWN)) }), /^false undefined$/); // prettier-ignore
+      });
+
+      tell('failback, dry: the way back, the soak, the switch and its checks', async () => {
+        const order = (service: string): unknown => ({ service, by: 'anna', dryRun: true });
+        const ask = async (script: Script): Promise<[FailbackPreview, TestRun]> => {
+          const run = await world.start('failback', { script, order });
+          return [(await run.handle.result()) as FailbackPreview, run];
+        };
+        const [left] = await ask(LEFT);
+        assert.deepEqual([left.ok, left.node, left.rejoin.path, left.checks], [true, 'db-a', 'rewind', undefined]);
+        assert.deepEqual([left.plan.from, left.plan.to, left.soak.ms], ['db-b', 'db-a', 600_000]);
+        const there = { timeline: 2, receiver: { status: 'streaming', timeline: 2 } };
+        const observeNode: Script['observeNode'] = ({ node }) =>
+          node === 'db-b' ? primaryState(node, { timeline: 2 }) : standbyState(node, there);
+        const [back, run] = await ask({ observeNode });
+        assert.deepEqual([back.ok, back.rejoin.path], [true, 'none']);
+        assert.ok((back.checks ?? []).length > 10);
+        assert.deepEqual(doneIn(run), [...DESCRIBED, ...LOOKED, ...LOOKED, ...LOOKED]);
       });
 
       tell('one that ended where the primary went on: nobody is asked', async () => {

@@ -87,8 +87,8 @@ async function lookAtSwitches(use: Drilling, { from, to }: Cast): Promise<void> 
     const now = found.get(name);
     return now ? [{ name, from: now, to: { [sites === undefined ? nodeAddress(to) : to.site]: 100 } }] : [];
   });
-  const traffic = service.traffic.map(({ name }) => name);
-  said.plan = planOf({ cluster, mode: 'unplanned', from, to, traffic, checks: service.checks });
+  const { traffic, checks } = service;
+  said.plan = planOf({ cluster, mode: 'unplanned', from, to, traffic, checks });
 }
 
 async function phase<T>({ said }: Drilling, name: keyof FailoverDrillPhases, work: () => Promise<T>): Promise<T> {

@@ -1,18 +1,18 @@
 import { workflowInfo } from '@temporalio/workflow';
 import type { Evidence, Fact } from '../model/approval.ts';
 import type { NodeFacts, NodeState } from '../model/cluster.ts';
-import { describeNode } from '../model/cluster.ts';
 import { stateOf } from '../model/failover-checks.ts';
 import { failure } from '../model/failure.ts';
 import type { Lsn } from '../model/lsn.ts';
 import type { Check } from '../model/recovery.ts';
 import type { RejoinResult, Salvage } from '../model/rejoin.ts';
-import { chooseRejoin } from '../model/rejoin-choice.ts';
+import { rejoinChecks } from '../model/rejoin-checks.ts';
 import { hostQueue } from '../model/names.ts';
 import { bulk, quick } from '../options.ts';
 import { timed } from './failing-over.ts';
 import type { Mover } from './failing-over.ts';
 import { bringBack, follows } from './bring-back.ts';
+import { compare } from './compare-nodes.ts';
 import { at, lookAtAll, nodeOf, taskOf } from './nodes.ts';
 import { permitted } from './permission.ts';
 import type { Found, Rejoining, Returning } from './rejoining.ts';
@@ -55,42 +55,9 @@ export async function rejoinNode(use: Rejoining): Promise<RejoinResult> {
 /** One primary beside it, and a worker that sees its files. */
 async function judge({ cluster, node }: Rejoining): Promise<{ primary: NodeFacts; states: NodeState[] }> {
   const states = await lookAtAll(cluster);
-  const primaries = states.filter((state) => state.role === 'primary' && state.node !== node.name);
-  const [primary] = primaries;
-  const own = stateOf(states, node.name);
-  const newer = primary !== undefined && isNewer(own, primary);
-  const checks: Check[] = [
-    {
-      name: 'one primary beside it',
-      ok: primaries.length === 1,
-      expected: 'another node that writes, and it answers',
-      found: states.map(describeNode).join('; '),
-    },
-    {
-      name: `${node.name} is the older one`,
-      ok: !newer,
-      expected: 'no number and no timeline above those of the other primary',
-      found: newer ? `epoch ${own.epoch}, timeline ${timelineOf(own)}` : 'it is',
-    },
-    {
-      name: `worker of ${node.name}`,
-      ok: own.running !== undefined,
-      expected: `an answer of the worker on host ${node.host}`,
-      found: own.running === undefined ? (own.trouble?.found ?? 'none') : 'it answers',
-    },
-  ];
+  const { primary, checks } = rejoinChecks(node, states);
   refuse(checks, { node, states });
   return { primary: nodeOf(cluster, primary?.node ?? ''), states };
-}
-
-/** A server that is down, too: its timeline says that it was promoted later. Its number may be that of a rejoin that failed. */
-function isNewer(one: NodeState, other: NodeState): boolean {
-  if ((timelineOf(one) ?? 0) > (timelineOf(other) ?? 0)) return true;
-  return one.role === 'primary' && one.epoch > other.epoch;
-}
-
-function timelineOf({ timeline, control }: NodeState): number | undefined {
-  return timeline ?? control?.timeline;
 }
 
 function refuse(checks: readonly Check[], { node, states }: { node: NodeFacts; states: readonly NodeState[] }): void {
@@ -115,16 +82,6 @@ async function takeNumber({ cluster }: Rejoining, states: readonly NodeState[]):
   const acts = quick({ summary: `take a number, ${atLeast} or more` });
   const { epoch } = await acts.takeEpoch({ source: cluster.source, run, atLeast });
   return { epoch, run };
-}
-
-async function compare({ cluster, node, primary }: Returning): Promise<Found> {
-  const trace = at(primary, `where ${primary.name} is, and how it came there`);
-  const first = await trace.traceWal(taskOf(cluster, primary));
-  const old = await at(node, `how ${node.name} ended`).examineNode({ ...taskOf(cluster, node), now: first });
-  if (!old.digests) return { old, now: first, choice: chooseRejoin(old, first) };
-  const { fromLsn, toLsn } = old.digests;
-  const now = await trace.traceWal({ ...taskOf(cluster, primary), range: { fromLsn, toLsn } });
-  return { old, now, choice: chooseRejoin(old, now) };
 }
 
 /** What only it has is kept before anybody is asked whether it may go, where there is anything that could be kept. */

@@ -1,8 +1,9 @@
 import type { Approval, Evidence } from './approval.ts';
-import type { FailoverResult, Following } from './failover.ts';
+import type { WalTail } from './cluster.ts';
+import type { FailoverPlan, FailoverResult, Following, PlanStep } from './failover.ts';
 import type { Commit } from './last-good.ts';
 import type { Lsn } from './lsn.ts';
-import type { StoredReport } from './recovery.ts';
+import type { Check, StoredReport } from './recovery.ts';
 import type { TimelineSwitch } from './wal.ts';
 
 /** Input of the workflow `rejoin`. */
@@ -12,6 +13,8 @@ export interface RejoinOrder {
   node: string;
   /** Who starts it; they cannot sign off alone. */
   by: string;
+  /** Only look, and say what would be done. */
+  dryRun?: boolean;
 }
 
 /** Input of the workflow `failback`. */
@@ -22,6 +25,8 @@ export interface FailbackOrder {
   by: string;
   /** The standby has to be within limits.lag for so long without a break, milliseconds; default ten minutes. */
   soakMs?: number;
+  /** Only look, and say what would be done. */
+  dryRun?: boolean;
 }
 
 /** WAL of one timeline, by pages of 8 KiB: the same digests are the same history. */
@@ -119,6 +124,45 @@ export interface RejoinResult {
   following: Following;
   steps: { name: string; ms: number }[];
   report?: StoredReport;
+}
+
+/** What a rejoin would do, and why; nothing was touched. */
+export interface RejoinPreview {
+  preview: true;
+  service: string;
+  node: string;
+  /** Name of the primary; "none". */
+  primary: string;
+  /** It could be started now. */
+  ok: boolean;
+  checks: Check[];
+  /** none: it follows already. Absent where a check does not hold. */
+  path?: RejoinPath | 'none';
+  why: string[];
+  forkLsn?: Lsn;
+  endLsn?: Lsn;
+  /** From here on it has what nobody else has, and is asked for before it is given up. */
+  givesUpFromLsn?: Lsn;
+  /** How much that is; absent where it runs, or its WAL cannot tell. */
+  givesUp?: WalTail;
+  /** What only it has cannot be told, and is given up. */
+  untold?: true;
+  steps: PlanStep[];
+}
+
+/** What a failback would do; nothing was touched. */
+export interface FailbackPreview {
+  preview: true;
+  service: string;
+  node: string;
+  ok: boolean;
+  rejoin: RejoinPreview;
+  /** How long it would have to keep up, and how far it may be behind. */
+  soak: { ms: number; lagBytes: number };
+  /** Of the planned failover to it. */
+  plan: FailoverPlan;
+  /** What that needs, as it is now; absent: the node has to be a standby first. */
+  checks?: Check[];
 }
 
 /** A standby that was watched for as long as was wanted. */

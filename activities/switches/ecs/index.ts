@@ -20,8 +20,10 @@ export const ecsSwitch = defineSwitch<EcsOptions>({
   sites: ({ sites }) => Object.keys(sites),
   overlaps: () => true,
   words: ({ sites }) => ({
-    up: wordsBySite(sites, ({ desired, minimum, ...site }) =>
-      `${desired} tasks of ${placeOf(site)}${minimum === undefined ? '' : `, ${minimum} are enough`}`,
+    up: wordsBySite(
+      sites,
+      ({ desired, minimum, ...site }) =>
+        `${desired} tasks of ${placeOf(site)}${minimum === undefined ? '' : `, ${minimum} are enough`}`,
     ),
     down: wordsBySite(sites, ({ standby, ...site }) => `${standby} tasks of ${placeOf(site)}`),
   }),
