@@ -8,10 +8,10 @@ const PLACEHOLDER = '[secret]';
 
 /**
  * Takes out of a text what the configuration refers to as a secret, as it is and as an address would have it. Read anew at each
- * use; what cannot be read is not known, and so in no text either.
+ * use; what cannot be read on this host is not known here.
  */
-export function redactor({ sources, stores, notifiers, switches }: Config): (text: string) => string {
-  const values = [sources, stores, notifiers, switches].flatMap(secretsIn);
+export function redactor({ sources, stores, notifiers, switches, services }: Config): (text: string) => string {
+  const values = [sources, stores, notifiers, switches, services].flatMap(secretsIn);
   const forms = values.flatMap((value) => [value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)]);
   const wanted = [...new Set(forms)].filter(({ length }) => length >= SHORTEST);
   // One may be a part of another.

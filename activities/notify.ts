@@ -31,7 +31,7 @@ interface Notified extends Sent {
  */
 export function notify(deps: Deps, { windows: wanted, to, ...given }: NotifyTask): Promise<Notified> {
   return withRun(deps, async (run) => {
-    const windows = wanted ? await windowsFor(deps, given.source) : undefined;
+    const windows = wanted ? await windowsFor(deps, given.source, run) : undefined;
     const message = messageOf(deps, {
       ...given,
       body: windows === undefined ? given.body : `${given.body}\n\n${windows}`,
@@ -93,11 +93,17 @@ async function tellAll(deps: Deps, message: Message, run: Run): Promise<Notified
   return { told: names.filter((name) => !lost.includes(name)), failed: lost };
 }
 
-/** A vault that cannot be read keeps nobody from hearing the rest. */
-async function windowsFor(deps: Deps, source: string): Promise<string | undefined> {
+/** For what can be restored: nobody waits longer to hear the rest. */
+const WINDOWS_MS = 10_000;
+
+/** A vault that cannot be read, or does not answer, keeps nobody from hearing the rest. */
+async function windowsFor(deps: Deps, source: string, { clock, signal }: Run): Promise<string | undefined> {
+  const asked = reachableNow(deps, source);
+  asked.catch(() => undefined);
   try {
-    return await reachableNow(deps, source);
+    return await Promise.race([asked, clock.sleep(WINDOWS_MS, signal).then(() => undefined)]);
   } catch (error) {
+    signal.throwIfAborted();
     deps.log.warn('what can be restored could not be found out', { type: failureTypeOf(error) });
     return undefined;
   }

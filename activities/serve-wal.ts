@@ -70,17 +70,20 @@ class ServedFiles implements AsyncDisposable {
   }
 
   async answer(request: string): Promise<Reply> {
+    let wish: Wish | undefined;
     try {
-      const wish = wishIn(request, this.#source);
-      return await this.#withRoom(wish, async () => {
-        const content = await this.#contentOf(wish);
+      wish = wishIn(request, this.#source);
+      const wanted = wish;
+      return await this.#withRoom(wanted, async () => {
+        const content = await this.#contentOf(wanted);
         return content ? { line: `here ${content.length}`, body: content } : { line: 'absent' };
       });
     } catch (error) {
       this.#run.log.warn('WAL file not given', { request: request.slice(0, 200), error: reasonLine(error) });
       // What failed may have been the place, or the key that it was opened with: it is opened again. What is wrong with one file is
       // no reason, and others are being read.
-      if (!isFailure(error, 'Precondition') && !isFailure(error, 'Integrity')) await this.#close();
+      const isOfOne = !wish || isFailure(error, 'Precondition') || isFailure(error, 'Integrity');
+      if (!isOfOne) await this.#close();
       return { line: `no ${reasonLine(error)}` };
     }
   }

@@ -95,7 +95,7 @@ function noStandby({ name, service }: NodeUse): Error {
   });
 }
 
-async function refuseWithoutNamespace(use: NodeUse): Promise<void> {
+export async function refuseWithoutNamespace(use: NodeUse): Promise<void> {
   if (use.cluster.drill.isolation !== 'namespace') return;
   const launcher = await launcherOf(use);
   if ('command' in launcher) return;

@@ -20,7 +20,8 @@ export async function proveIsolation(use: NodeUse, network: string | { why: stri
   const checks = [await itself(use), await follows(use)];
   if (typeof network !== 'string') {
     const found = `that of its host: ${network.why}`;
-    const none: Check = { name: 'network', ok: true, expected: 'one of its own, where one can be made', found };
+    const ok = use.cluster.drill.isolation !== 'namespace';
+    const none: Check = { name: 'network', ok, expected: 'one of its own, where one can be made', found };
     return { by: 'settings', checks: [...checks, none] };
   }
   return { by: 'namespace', namespace: network, checks: [...checks, ...(await reaches(use))] };

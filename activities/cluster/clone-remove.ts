@@ -42,8 +42,8 @@ export async function removeClone(use: NodeUse, { namespace }: { namespace?: str
 /** Ends and removes what stands in the place of a clone, when that is one of ours. Unavailable when it does not end. */
 export async function clearClone(use: NodeUse): Promise<void> {
   const { folder, data } = clonePlace(use.node);
-  for (const program of STRAYS) await endStray(use, program, data);
   if (!existsSync(folder) || (await foreignIn(use)).length > 0) return;
+  for (const program of STRAYS) await endStray(use, program, data);
   if (existsSync(data) && !(await endNode(cloneUse(use), FAST_MS))) {
     throw failure('Unavailable', `the clone of ${use.name} does not end`, {
       ...{ place: data, expected: 'no process of it', found: 'some are left' },

@@ -5,8 +5,10 @@ import type { CloneStarted } from '../../workflows/model/failover-drill.ts';
 import { query } from '../io/postgres/connection.ts';
 import { removeStalePid, runningServer } from '../io/postgres/server.ts';
 import { clonePlace, cloneUse, readNote, writeNote } from './clone.ts';
+import { refuseWithoutNamespace } from './clone-copy.ts';
 import { proveIsolation } from './clone-isolation.ts';
 import { launcherOf } from './clone-launcher.ts';
+import { refuseNewTablespaces } from './clone-tablespaces.ts';
 import type { NodeUse } from './node.ts';
 import { withNode } from './node.ts';
 import { pgCtlStart } from './power.ts';
@@ -27,6 +29,8 @@ export async function startClone(use: NodeUse, { run }: { run: string }): Promis
   const launcher = await launcherOf(use);
   if ((await runningServer(data)) === undefined) {
     await removeStalePid(data);
+    await refuseWithoutNamespace(use);
+    await refuseNewTablespaces(use);
     const how = ['-w', '-t', String(LONGEST_START_S), '-o', await optionsOf(use)];
     const by = 'command' in launcher ? launcher : undefined;
     await pgCtlStart(clone, how, by).catch((error: unknown) => said(use, error));
@@ -65,7 +69,13 @@ async function optionsOf(use: NodeUse): Promise<string> {
       ident_file: ident,
       ...(config === undefined ? {} : { config_file: config }),
     },
-    ...{ listen_addresses: '', unix_socket_directories: sockets, unix_socket_permissions: '0700', ssl: 'off' },
+    ...{
+      port: String(use.node.port),
+      listen_addresses: '',
+      unix_socket_directories: sockets,
+      unix_socket_permissions: '0700',
+      ssl: 'off',
+    },
     ...{ primary_conninfo: '', primary_slot_name: '', recovery_min_apply_delay: '0', hot_standby: 'on' },
     ...{
       restore_command: '',

@@ -47,15 +47,22 @@ export function cloneUse(use: NodeUse): NodeUse {
 const UNFINISHED = '.part';
 
 /** What stands in the place of the clone and is none of ours: somebody else made the folder. */
-export async function foreignIn(use: Pick<NodeUse, 'node'>): Promise<string[]> {
+export async function foreignIn(use: Pick<NodeUse, 'node' | 'name' | 'service'>): Promise<string[]> {
   const { folder } = clonePlace(use.node);
-  if (!existsSync(folder) || (await readNote(use)) !== undefined) return [];
+  if (!existsSync(folder)) return [];
+  const note = await readNote(use);
+  if (note && (note.service !== use.service || note.node !== use.name))
+    return [`the clone of ${note.node} of service ${note.service}`];
+  if (note) return [];
   const entries = await translateFileError(folder, () => readdir(folder));
   return entries.filter((name) => !name.endsWith(UNFINISHED));
 }
 
 export interface CloneNote {
   run: string;
+  /** Whose it is: two services may have one folder for their clones, and neither touches that of the other. */
+  service: string;
+  node: string;
   /** All of it is there; what was copied. */
   bytes?: number;
   /** Of its network. */
@@ -73,8 +80,9 @@ export async function readNote({ node }: Pick<NodeUse, 'node'>): Promise<CloneNo
   }
 }
 
-export function writeNote(use: NodeUse, note: CloneNote): Promise<void> {
-  return writeCloneFile(use, clonePlace(use.node).note, `${JSON.stringify(note)}\n`);
+export function writeNote(use: NodeUse, note: Omit<CloneNote, 'service' | 'node'>): Promise<void> {
+  const whose = { ...note, service: use.service, node: use.name };
+  return writeCloneFile(use, clonePlace(use.node).note, `${JSON.stringify(whose)}\n`);
 }
 
 /** A file of the clone's folder, the server's own. */

@@ -1,9 +1,12 @@
 import { failure } from '../../workflows/model/failure.ts';
+import type { Overtaken } from '../../workflows/model/failover.ts';
 import { readNodeFile, writeNodeFile } from './files.ts';
 import type { NodeUse } from './node.ts';
 
 /** In the data directory: the number of the run that touched the node last. Copies of the directory carry it on. */
 const FILE = 'lifeboat.epoch';
+
+export const OVERTAKEN: Overtaken = { overtaken: true };
 
 /** Who moves, and by which number. */
 export interface Mover {
@@ -47,5 +50,6 @@ export function staleEpoch({ name }: NodeUse, { epoch, seen }: { epoch: number; 
     expected: `no epoch above ${epoch}`,
     found: `epoch ${seen}`,
     hint: 'lifeboat status: another run has taken over; this one must not move anything any more',
+    evidence: OVERTAKEN,
   });
 }

@@ -3,7 +3,7 @@ import type { Lsn } from '../../workflows/model/lsn.ts';
 import type { SqlClient } from '../io/postgres/connection.ts';
 import { query } from '../io/postgres/connection.ts';
 import type { Mover } from './epoch.ts';
-import { claim } from './epoch.ts';
+import { claim, OVERTAKEN } from './epoch.ts';
 import type { NodeUse } from './node.ts';
 import { withNode } from './node.ts';
 
@@ -64,5 +64,6 @@ function overtaken({ name, service }: NodeUse, epoch: number): Error {
     expected: `no epoch above ${epoch}`,
     found: 'a higher one',
     hint: 'lifeboat status: another run has taken over; this one must not move anything any more',
+    evidence: OVERTAKEN,
   });
 }

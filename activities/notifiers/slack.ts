@@ -65,7 +65,11 @@ interface Posted {
 async function post(options: SlackOptions, message: Message, run: Run): Promise<Sent> {
   const { api, channel, token, timeout } = options;
   const bearer = token ? resolveSecret(token, 'slack token').reveal() : '';
-  const thread = message.thread === undefined ? {} : { thread_ts: message.thread };
+  const { state, priority } = message;
+  // What somebody has to act on is seen in the channel, too: a reply in a thread is quiet.
+  const isLoud = state === 'open' && (priority === 'P1' || priority === 'P2');
+  const thread =
+    message.thread === undefined ? {} : { thread_ts: message.thread, ...(isLoud ? { reply_broadcast: true } : {}) };
   const call: HttpCall = {
     ...{ what: 'slack', url: new URL(`${api.replace(/\/+$/, '')}/chat.postMessage`) },
     body: JSON.stringify({ ...SHARED, channel, text: textOf(message), ...thread }),

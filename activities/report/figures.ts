@@ -15,13 +15,21 @@ export function figuresOf(report: Report): Figure[] {
 }
 
 /** In a few words how it ended. */
-export function verdictOf({ kind, outcome }: Report): string {
+export function verdictOf({ kind, outcome, change }: Report): string {
   const well = outcome === 'proven';
-  if (kind === 'failover') return well ? 'Failed over and proven' : 'Not failed over';
+  if (kind === 'failover') return failoverVerdict(well, change);
   if (kind === 'rejoin') return well ? 'Follows, and that is proven' : 'Does not follow';
   if (kind === 'failback') return well ? 'Failed back and proven' : 'Not failed back';
   if (kind === 'failover-drill') return well ? 'Drilled and proven' : 'Drill not passed';
   return well ? 'Recovered and proven' : 'Not recovered';
+}
+
+/** Whoever reads no more must not take the old primary for the one that is. */
+function failoverVerdict(well: boolean, change: Report['change']): string {
+  if (well) return 'Failed over and proven';
+  const { promotion } = change ?? {};
+  if (!promotion) return 'Not failed over';
+  return `${promotion.node} is promoted, and not all behind it is done: the old primary must stay down`;
 }
 
 function timeFigures({ result, rto, outage }: Report): Figure[] {

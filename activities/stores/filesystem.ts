@@ -59,10 +59,8 @@ const OF_A_SOURCE = ['keys', 'points', 'wal', 'epochs'];
 /** A folder that nobody can write to, with nothing of a store in it, is none: it is a mount point without its mount, or another folder. */
 async function markOfReadOnly(root: string): Promise<string> {
   const names = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory());
-  for (const { name } of names) {
-    const isMark = name === STAGING || (await readdir(join(root, name))).some((each) => OF_A_SOURCE.includes(each));
-    if (isMark) return name;
-  }
+  if (names.some(({ name }) => name === STAGING)) return STAGING;
+  for (const { name } of names) if (await isOfSource(join(root, name))) return name;
   throw failure('Precondition', `store folder ${root} is no store, and on a read-only file system`, {
     place: root,
     expected: `${STAGING}, or the folder of a source with one of ${OF_A_SOURCE.join(', ')}`,
@@ -75,6 +73,16 @@ async function markOfReadOnly(root: string): Promise<string> {
             .slice(0, 200),
     hint: 'mount the copy, or for a new store mount it read-write',
   });
+}
+
+/** What may not be read, a `lost+found` of the file system, is no source. */
+async function isOfSource(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).some((each) => OF_A_SOURCE.includes(each));
+  } catch (error) {
+    if (['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
 }
 
 class FilesystemSession implements StoreSession {

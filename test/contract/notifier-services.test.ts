@@ -33,6 +33,9 @@ test('slack: messages of a group are one thread, and what looks like markup is t
   assert.equal(again.thread, thread);
   assert.equal(slack.posts[1]?.thread_ts, thread);
   assert.match(slack.posts[1]?.text ?? '', /^\*over\* it works again\n/);
+  // Whoever reads the channel sees what is worse by now; the end of it is for those in the thread.
+  await send('slack', slack, { title: 'worse', ...(thread ? { thread } : {}) });
+  assert.deepEqual(slack.posts.map((post) => post.reply_broadcast), [undefined, undefined, true]); // prettier-ignore
 });
 
 test('slack: a long message is cut between letters, within what Slack shows', async () => {

@@ -133,6 +133,7 @@ export interface SlackPost {
   channel: string;
   text: string;
   thread_ts?: string;
+  reply_broadcast?: boolean;
   ts: string;
 }
 
@@ -142,7 +143,8 @@ export async function slackReceiver(): Promise<Receiver & { posts: SlackPost[]; 
   let says: string | undefined;
   const act = ({ method, path, headers, body }: Asked): Answer => {
     if (method !== 'POST' || path !== '/api/chat.postMessage') return bad(404, 'unknown_method');
-    const { channel = '', text = '', thread_ts } = JSON.parse(body) as Partial<SlackPost>;
+    const given = JSON.parse(body) as Partial<SlackPost>;
+    const { channel = '', text = '', thread_ts } = given;
     const isKnown = thread_ts === undefined || posts.some(({ ts }) => ts === thread_ts);
     const wrong = firstOf({
       invalid_auth: headers.authorization !== 'Bearer xoxb-token-of-the-bot',
@@ -154,7 +156,7 @@ export async function slackReceiver(): Promise<Receiver & { posts: SlackPost[]; 
     });
     if (wrong !== undefined || says !== undefined) return bad(200, says ?? wrong ?? '');
     const ts = `1767582000.${String(posts.length).padStart(6, '0')}`;
-    posts.push({ channel, text, ts, ...(thread_ts === undefined ? {} : { thread_ts }) });
+    posts.push({ ...given, channel, text, ts });
     return { status: 200, json: { ok: true, channel: 'C012AB3CD', ts, message: { text } } };
   };
   const receiver = await httpReceiver(act, (origin) => ({

@@ -8,7 +8,7 @@ import { priorityOf, tellsOf } from '../../workflows/model/severity.ts';
 import { secretOf } from '../support/notifier-receivers.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 
-const NOTHING = { stores: {}, notifiers: {}, switches: {}, sources: {} };
+const NOTHING = { stores: {}, notifiers: {}, switches: {}, sources: {}, services: {} };
 
 test('secrets of the configuration are taken out of what people are told, in every form', async () => {
   await withTempDir(async (dir) => {
@@ -22,6 +22,9 @@ test('secrets of the configuration are taken out of what people are told, in eve
       },
       notifiers: { hook: { kind: 'webhook', options: { url: { file } }, tells: {} } },
       switches: { lb: { kind: 'command', options: { token: secretOf('lb') } } },
+      services: {
+        web: { cluster: { fence: [{ by: 'command', environment: { TOKEN: secretOf('of the power switch') } }] } },
+      },
     } as unknown as Config;
     const clean = redactor(config);
     assert.equal(clean('as it is: pa"ss/word 1.'), 'as it is: [secret].');
@@ -29,6 +32,7 @@ test('secrets of the configuration are taken out of what people are told, in eve
     assert.equal(clean('postgres://u:pa%22ss%2Fword%201@h'), 'postgres://u:[secret]@h');
     assert.equal(clean('{"a":"pa\\"ss/word 1"}'), '{"a":"[secret]"}');
     assert.equal(clean('POST https://hooks.example/T0/abc123 second-line'), 'POST [secret] [secret]');
+    assert.equal(clean('exit 1: login of the power switch refused'), 'exit 1: login [secret] refused');
     assert.equal(clean('a word like lb stays'), 'a word like lb stays');
   });
 });

@@ -76,6 +76,9 @@ test('who is looked at is seen to serve by one, or to be gone by all', () => {
     const missing = looks.filter((look) => look === unseen).length;
     assert.equal(found.why.filter((line) => /^not looked at from db1: no worker$/.test(line)).length, missing);
   }
+  // Cut off from everybody but another standby, which goes on acknowledging for it.
+  const third = diagnose([goneState('db-a'), goneState('db-a')], deaf, [standbyState('db-c')]);
+  assert.deepEqual([third.agreed, third.why.at(-1)], [false, 'db-c hears its primary']);
 });
 
 test('the decision table: fence, loss and objective', () => {

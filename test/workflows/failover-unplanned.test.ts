@@ -113,6 +113,25 @@ test('failover, unplanned: quoted, fenced, decided', { concurrency: TOGETHER, ti
       assert.ok(report?.outage && report.outage.to === undefined && report.change?.fence?.length === 1);
     });
 
+    tell(
+      'an instance that a fence has stopped is not waited for when all is taken back: somebody must start it',
+      async () => {
+        const fenceNode: Script['fenceNode'] = () => ({
+          step: 'its instance stopped',
+          outcome: 'confirmed',
+          found: 'stopped',
+        });
+        const { run, board, result } = await failingOver(world, {
+          ...{ input: UNPLANNED, cluster: { ...AUTOMATIC, fence: [{ by: 'instance-stop' }] } },
+          script: { ...DEAD, readSample: () => ({ sample: undefined }) as never, fenceNode },
+        });
+        await endedWith(result, 'Precondition', /--break-glass/);
+        assert.deepEqual(takenBack(run), ['thawNode']);
+        assert.deepEqual(board.traffic(), EVERYBODY_AT(HOME));
+        assert.match((await run.progress()).attention ?? '', /somebody must start the instance of db-a/);
+      },
+    );
+
     tell('with it: two have to agree, who are shown the risk', async () => {
       const input = { ...UNPLANNED, breakGlass: 'the site burns' };
       const script = { ...DEAD, readSample: sampled(), fenceNode: unfenced };

@@ -123,7 +123,8 @@ function tell({ journal, notices, what }: Asking, { rule, evidence, until }: Pen
   const lines = evidence.facts.map(({ name, value }) => `- ${name}: ${value}`).join('\n');
   const body = `${lines}\n\nLook: lifeboat approve ${run}\nApprove: ${command}\nUntil: ${until}`.slice(0, 3900);
   const title = `${run} waits for approval: ${what}`.slice(0, 300);
-  notices.send({ severity: 'critical', title, body, about: APPROVAL, key: `approval ${evidence.hash}` });
+  // The same evidence may come again behind another one.
+  notices.send({ severity: 'critical', title, body, about: APPROVAL, key: `approval ${evidence.hash} ${isoNow()}` });
 }
 
 function refused({ what }: Asking, { by, reason }: RefuseMessage): Error {

@@ -1,3 +1,4 @@
+import { wasOvertaken } from '../model/failover.ts';
 import type { Lsn } from '../model/lsn.ts';
 import { hostQueue } from '../model/names.ts';
 import { settling } from '../options.ts';
@@ -19,11 +20,12 @@ export function mark({ cluster, to, mover }: Pick<Switching, 'cluster' | 'to' | 
   return acts.writeMarker({ ...taskOf(cluster, to), ...mover, marker: `${mover.run}/after` });
 }
 
-/** What fails behind the promotion is told at once, and keeps nobody from being served. */
+/** What fails behind the promotion is told at once, and keeps nobody from being served; only who was overtaken must not go on. */
 export async function orTold<T>(use: Switching, what: string, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await timed(use, what, work);
   } catch (error) {
+    if (wasOvertaken(error)) throw error;
     const { cluster, notices, journal, said } = use;
     const found = `not done: ${what}: ${messageOf(error)}`;
     said.wrong = [...(said.wrong ?? []), found];

@@ -53,10 +53,15 @@ export class NoticeDesk {
   take({ groups, waiting }: Carried): void {
     for (const given of groups) {
       const known = this.#groups.find(({ group }) => group === given.group);
-      if (!known) this.#groups.push(given);
-      else known.told.push(...given.told.filter(({ to }) => !isTold(known, to)));
+      if (!known) {
+        this.#groups.push(given);
+        continue;
+      }
+      known.told.push(...given.told.filter(({ to }) => !isTold(known, to)));
+      // It has come again: whoever was at it before is not by that.
+      if (given.acknowledged === undefined) delete known.acknowledged;
     }
-    for (const each of waiting) this.send(each);
+    for (const each of waiting) if (!each.escalates || !this.isEscalating(each.said.group)) this.send(each);
   }
 
   /** Opens what a message is about; what is open is open again for those who acknowledge. */

@@ -48,7 +48,8 @@ export async function worryWhenLonger<T>(work: () => Promise<T>, worry: Worry): 
     notices.send({ severity: 'critical', title, body, about });
   };
   const result = await whenLonger(work, { ...patience, then });
-  journal.attention(undefined);
+  // What somebody else has to do stays.
+  if (journal.progress.attention === attention) journal.attention(undefined);
   if (isTold) notices.over(about, { title: `no longer: ${title}`.slice(0, 300), body: 'It is done.' });
   return result;
 }

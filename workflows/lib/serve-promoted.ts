@@ -14,7 +14,7 @@ import { quick, settling } from '../options.ts';
 import { messageOf } from './conclude.ts';
 import type { Said, Switching } from './failing-over.ts';
 import { endOutage, timed } from './failing-over.ts';
-import { at, lookAt, taskOf } from './nodes.ts';
+import { lookAt, taskOf } from './nodes.ts';
 import type { Marked } from './behind-promotion.ts';
 import { attended, mark, orTold, tellAlone } from './behind-promotion.ts';
 import { promoteCandidate } from './promoting.ts';
@@ -68,15 +68,18 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   const early = what.rejoin && waits(use, what) ? await rejoin(use, what, marked) : undefined;
   const address = nodeAddress(to);
   await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100, to.site));
-  const [outageMs, rtoMs] = [nowMs() - what.startedMs, journal.elapsedMs()];
   clock.reached();
   endOutage(said);
+  // It may have begun long before the run did.
+  const outageMs = said.outage?.ms ?? nowMs() - what.startedMs;
+  const rtoMs = Math.max(journal.elapsedMs(), outageMs);
   tellServed(use, { mode: what.mode, outageMs });
   const flush = `checkpoint ${to.name}`;
-  await orTold(use, flush, () => at(to, flush).checkpointNode(taskOf(cluster, to)));
+  const flushing = settling({ summary: flush, taskQueue: hostQueue(to.host) });
+  await orTold(use, flush, () => flushing.checkpointNode(taskOf(cluster, to)));
+  const rejoined = early ?? (what.rejoin ? await rejoin(use, what, marked) : undefined);
   if (others.length > 0) said.others = await following;
   await acknowledgeAlone(use, what, early);
-  const rejoined = early ?? (what.rejoin ? await rejoin(use, what, marked) : undefined);
   await measure(use, what, promotion);
   tellAlone(use);
   const checks = await lastChecks(use, address);
@@ -98,12 +101,20 @@ function waits({ to }: Switching, { states }: Serving): boolean {
   return (stateOf(states, to.name).settings?.['synchronous_standby_names'] ?? '') !== '';
 }
 
-/** Those who should have come are not there: what was promoted is told not to wait for them. */
+/** For a server that may have died since: nobody waits for it for ever. */
+const ALONE_MS = 120_000;
+
+/**
+ * Those who should have come may not be there, or come by another name than it waits for: what was promoted looks, and is told not to
+ * wait for nobody.
+ */
 async function acknowledgeAlone(use: Switching, what: Serving, early: Following | undefined): Promise<void> {
   const { to, said } = use;
   const came = [...(early ? [early] : []), ...(said.others ?? [])];
-  if (!waits(use, what) || came.length === 0 || came.some(({ ok }) => ok)) return;
-  await orTold(use, `let ${to.name} acknowledge alone`, () => promote(use, { ...what, rejoin: false, states: [] }));
+  if (!waits(use, what) || came.length === 0) return;
+  await orTold(use, `see that ${to.name} acknowledges commits`, () =>
+    CancellationScope.withTimeout(ALONE_MS, () => promote(use, { ...what, rejoin: false, states: [] })),
+  );
 }
 
 /** What only some runs have. */

@@ -15,7 +15,7 @@ import { hostQueue } from '../model/names.ts';
 import type { Check } from '../model/recovery.ts';
 import type { ApprovalRule } from '../model/service.ts';
 import { parseTargetTime } from '../model/target-parse.ts';
-import { quick } from '../options.ts';
+import { quick, settling } from '../options.ts';
 import type { FailingOver, Switching } from './failing-over.ts';
 import { beginOutage, moverOf, refuseUnless, timed } from './failing-over.ts';
 import { climb } from './fence-ladder.ts';
@@ -80,7 +80,8 @@ async function judge(use: FailingOver, known?: NodeFacts): Promise<Judged> {
   const outside = await Promise.all([lookAt(cluster, from, { from: to.host }), lookAt(cluster, from, { from: 'any' })]);
   // What one host sees is said once.
   const others = outside.slice(from.host === to.host ? 1 : 0);
-  const diagnosis = diagnose([stateOf(states, from.name), ...others], stateOf(states, to.name));
+  const standbys = states.filter(({ node, role }) => role === 'standby' && node !== from.name && node !== to.name);
+  const diagnosis = diagnose([stateOf(states, from.name), ...others], stateOf(states, to.name), standbys);
   const gone: Check = {
     name: 'primary is gone',
     ok: diagnosis.agreed,
@@ -128,9 +129,22 @@ async function isolate(use: Switching, { states }: Judged): Promise<{ lsn: Lsn; 
   if (running !== undefined) {
     const back = { ...taskOf(cluster, from), ...mover, withinMs: STOP_MS, start: running };
     const what = running ? `start ${from.name} as the primary it was` : `leave ${from.name} as it was found`;
-    undo.push(what, () => at(from, what).reinstateNode(back));
+    const acts = settling({ summary: what, taskQueue: hostQueue(from.host) });
+    undo.push(what, () => (isPoweredOff(use) ? leftOff(from) : acts.reinstateNode(back)));
   }
   return frozen;
+}
+
+/** A rung of the ladder has asked for its host to be stopped: nobody is there to start anything. */
+function isPoweredOff({ cluster, said }: Switching): boolean {
+  const tried = (said.fence ?? []).map(({ outcome }, rung) => ({ outcome, by: cluster.fence[rung]?.by }));
+  return tried.some(({ by, outcome }) => by === 'instance-stop' && outcome !== 'impossible');
+}
+
+function leftOff({ name }: NodeFacts): Promise<{ left: string }> {
+  return Promise.resolve({
+    left: `start the instance of ${name}, which a fence has stopped, and look how its server comes up`,
+  });
 }
 
 interface Frozen {

@@ -35,16 +35,23 @@ export function hearsPrimary(
 }
 
 /**
- * From looks of several observers at the primary (its own worker, the candidate's, a third), and the candidate's own word: one
- * observer that gets an answer outweighs all others. A look that did not take place is no sign that it is gone.
+ * From looks of several observers at the primary (its own worker, the candidate's, a third), and the word of the candidate and of other
+ * standbys: one observer that gets an answer, or one standby that hears it, outweighs all others. A look that did not take place is no
+ * sign that it is gone.
  */
-export function diagnose(primary: readonly NodeState[], candidate: NodeState): Diagnosis {
+export function diagnose(
+  primary: readonly NodeState[],
+  candidate: NodeState,
+  standbys: readonly NodeState[] = [],
+): Diagnosis {
   const why = primary.map(describeLook);
   const looks = primary.filter(({ unseen }) => !unseen);
   const isSeen = looks.length > 0 && looks.length * 2 >= primary.length;
   if (!isSeen) why.push(`only ${looks.length} of ${primary.length} looks took place`);
-  const hears = hearsPrimary(candidate.receiver);
-  why.push(`${candidate.node} ${hears ? 'hears' : 'does not hear'} its primary`);
+  const hearing = [candidate, ...standbys].filter(({ receiver }) => hearsPrimary(receiver));
+  const hears = hearing.length > 0;
+  const who = hearing.map(({ node }) => node).join(', ') || candidate.node;
+  why.push(`${who} ${hears ? 'hears' : 'does not hear'} its primary`);
   const serves = primary.some(({ answers, role, trouble }) =>
     answers ? role === 'primary' : trouble?.kind === 'denied',
   );

@@ -71,6 +71,16 @@ export interface NotAsked {
   notAsked: true;
 }
 
+/** What a failure says when a newer run has been there: this one must not move anything any more. */
+export interface Overtaken {
+  overtaken: true;
+}
+
+export function wasOvertaken(error: unknown): boolean {
+  const evidence = findFailure(error)?.details?.[1] as Partial<Overtaken> | undefined;
+  return evidence?.overtaken === true;
+}
+
 /** Nothing was promoted, so that there still is a way back. */
 export function wasNotAsked(error: unknown): boolean {
   const evidence = findFailure(error)?.details?.[1] as Partial<NotAsked> | undefined;

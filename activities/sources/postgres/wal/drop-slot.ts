@@ -42,10 +42,12 @@ interface Question {
 
 /** One that keeps WAL from later on, made anew after the WAL was written, would leave a hole that this one does not have. */
 async function checkOthers(sql: SqlClient, { slot, others, vault }: Question): Promise<void> {
+  // Before the vault is asked: a stream that goes on lets go of what the vault has meanwhile.
+  const found = new Map<string, Slot | undefined>();
+  for (const name of others) found.set(name, await readSlot(sql, name));
   const needed = await neededFrom(sql, slot, vault);
   const kept: string[] = [];
-  for (const name of others) {
-    const other = await readSlot(sql, name);
+  for (const [name, other] of found) {
     if (other?.restartLsn === undefined || other.walStatus === 'lost') continue;
     if (needed === undefined || compareLsn(other.restartLsn, needed) <= 0) return;
     kept.push(`${name} from ${other.restartLsn} on`);
@@ -70,8 +72,10 @@ async function neededFrom(sql: SqlClient, slot: Slot, vault: WalVault): Promise<
   if (restartLsn === undefined || slot.walStatus === 'lost') return undefined;
   const [row] = await query<{ id: string }>(sql, 'select system_identifier::text as id from pg_control_system()');
   const ranges = rangesOf(await vault.list({ systemId: row?.id ?? '' }));
-  const holding = ranges.findLast((range) =>
-    rangeHolding([range], range.timeline, { from: restartLsn, to: restartLsn }),
-  );
-  return holding?.endLsn ?? restartLsn;
+  const [oldest] = ranges;
+  // What retention has removed nobody lacks; newer timelines go on where an older one was left.
+  let needed = oldest && compareLsn(restartLsn, oldest.startLsn) < 0 ? oldest.startLsn : restartLsn;
+  for (const range of ranges)
+    if (rangeHolding([range], range.timeline, { from: needed, to: needed })) needed = range.endLsn;
+  return needed;
 }
