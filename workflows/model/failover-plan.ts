@@ -110,5 +110,5 @@ export function factsOfPlan(plan: FailoverPlan, checks: readonly Check[], by: st
 /** Checks whose findings hold a position, an amount or a witness of the moment: they are made again, not approved. */
 const MOVING = new Set([
   ...['exactly one primary', 'candidate', 'lag', 'primary sends', 'no other standby is ahead'],
-  'primary is gone',
+  ...['primary is gone', 'clocks agree'],
 ]);
