@@ -46,9 +46,17 @@ async function verifyOne(file: string, wishes: VerifyWishes): Promise<VerifiedRe
     });
   const base = file.replace(/\.json$/, '');
   const [json, html, markdown] = await Promise.all([read(file), read(`${base}.html`), read(`${base}.md`)]);
-  if (json !== undefined) return { file, ...verifyReport({ json, html, markdown }, wishes) };
+  if (json !== undefined) return underItsName(file, verifyReport({ json, html, markdown }, wishes));
   const problem = { place: basename(file), expected: 'the report of the pages beside it', found: 'not there' };
   return { file, ok: false, signature: 'not looked at', problems: [problem], type: 'Integrity' };
+}
+
+/** A good report of another run, filed as that of this one, is none of it. */
+function underItsName(file: string, verdict: ReportVerdict): VerifiedReport {
+  const name = basename(file, '.json');
+  if (verdict.name === undefined || verdict.name === name || !NAMED.test(name)) return { file, ...verdict };
+  const problem = { place: basename(file), expected: `the report ${name}`, found: `that of ${verdict.name}` };
+  return { file, ...verdict, ok: false, problems: [...verdict.problems, problem], type: 'Integrity' };
 }
 
 function noReport(path: string): Error {

@@ -10,7 +10,7 @@ import { readReach } from './reachable.ts';
 import { keepFailoverDrill } from './failover-drills.ts';
 import { keepMeasurement } from './measurements.ts';
 import type { WrittenReport } from './report/index.ts';
-import { writeForms } from './report/index.ts';
+import { reportName, writeForms } from './report/index.ts';
 import { keepSteps, stepsBefore } from './step-history.ts';
 import type { SourceUse } from './use-source.ts';
 import { useSource } from './use-source.ts';
@@ -19,7 +19,7 @@ import { useSource } from './use-source.ts';
 export function writeReport(deps: Deps, report: Report): Promise<StoredReport> {
   return useSource(deps, report.source, async (use) => {
     const { vault, run } = use;
-    const name = `${report.startedAt.replaceAll(/[-:]|\.\d+/g, '')}-${report.run.replaceAll(/[^A-Za-z0-9]+/g, '-')}`;
+    const name = reportName(report);
     const { signing } = await deps.loadKeys();
     const forms = writeForms(await completed(deps, use, report), signing);
     const stored = await store(use, { name, forms });

@@ -49,11 +49,12 @@ const change = z
   })
   .describe('how a service came by another primary, or a node back to it');
 
-const chain = z.looseObject({
+// What is in it is covered by no hash but by the signature, which names each member.
+const chain = z.strictObject({
   facts: hash.describe('of the report without events and chain, as canonical JSON'),
   count: z.int().nonnegative(),
   head: hash.describe('hash of the last event; without events: facts'),
-  pages: z.looseObject({ html: hash, markdown: hash }).describe('of the files beside this one'),
+  pages: z.strictObject({ html: hash, markdown: hash }).describe('of the files beside this one'),
   signer: z.string().regex(/^[0-9a-f]{16}$/).optional().describe('fingerprint of the key that signed'), // prettier-ignore
   signature: z.string().optional().describe('Ed25519, base64'),
 });

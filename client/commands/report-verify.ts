@@ -24,8 +24,8 @@ export function define(command: Command): Handler {
       'one, on any machine: nothing else is needed',
     ],
     [
-      'lifeboat report verify report.json --key signing.pub --head 3f2a9c01',
-      'and that it is the one that the run wrote',
+      'lifeboat report verify report.json --key signing.pub --head "$HEAD"',
+      'and that it is the one that the run wrote: HEAD is report.head of its result',
     ],
   ]);
   return verify;
@@ -55,8 +55,8 @@ function checkOptions({ options }: Call): void {
   const [key, head] = [options['key'], options['head']] as (string | undefined)[];
   if (key !== undefined && options['chainOnly'] === true)
     throw new Stop('Usage', '--key and --chain-only: either who signed is asked, or it is not', { hint });
-  if (head !== undefined && !/^[0-9a-f]{8,64}$/.test(head))
-    throw new Stop('Usage', `--head is a hash or its first eight digits or more, not "${head}"`, { hint });
+  if (head !== undefined && !/^[0-9a-f]{64}$/.test(head))
+    throw new Stop('Usage', `--head is a hash of 64 digits, not "${head}"`, { hint });
 }
 
 /** Only public keys are read: an auditor has no others. */
@@ -76,13 +76,15 @@ const SIGNED: Record<VerifiedReport['signature'], (signer: string) => string> = 
 };
 
 function linesOf({ file, ok, run, outcome, events, head, signature, signer = '', problems }: VerifiedReport): string[] {
+  const isAnybodys = signature === 'not looked at';
+  const good = isAnybodys ? 'fits together, and WHO WROTE IT IS NOT KNOWN' : 'verified';
   return [
-    `${file}: ${ok ? 'verified' : 'NOT VERIFIED'}`,
+    `${file}: ${ok ? good : 'NOT VERIFIED'}`,
     ...pairLines([
       ['  run', run && `${run} (${outcome})`],
       ['  events', head && `${events}, head ${head}`],
       ['  signature', head && SIGNED[signature](signer)],
-      ['  pages', ok ? 'as they were written' : undefined],
+      ['  pages', ok && !isAnybodys ? 'as they were written' : undefined],
     ]),
     ...problems.map(({ place, expected, found }) => `  ${place}: ${found}; expected: ${expected}`),
   ];

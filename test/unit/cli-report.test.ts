@@ -54,7 +54,21 @@ test('report verify: a report by any of its files, or a folder, with no configur
       said.out,
       /verified\n {2}run +failover\/web 1 \(proven\)\n {2}events +5, head [0-9a-f]{64}\n {2}signature +signed by/,
     );
+    assert.match((await verify(dir, '--chain-only')).out, /^(?!.*verified).*WHO WROTE IT IS NOT KNOWN\n/);
     assert.match((await verify(dir, '--chain-only')).out, /signature +not looked at: it may have been written anew/);
+  }));
+
+test('report verify: a good report under the name of another one is not that one', () =>
+  withReport(async ({ dir, key, of }) => {
+    for (const ending of ['.json', '.html', '.md'])
+      await writeFile(join(dir, `20260106T030000Z-failover-web-1${ending}`), await readFile(of(ending)));
+    const said = await verify(dir, '--key', key);
+    assert.equal(said.code, 6);
+    assert.match(said.out, /20260105T030000Z-failover-web-1\.json: verified\n/);
+    assert.match(
+      said.out,
+      /20260106T030000Z-failover-web-1\.json: NOT VERIFIED\n[^]*: that of 20260105T030000Z-failover-web-1;/,
+    );
   }));
 
 test('report verify: what was changed is named, and ends it with 6', () =>

@@ -112,9 +112,11 @@ async function acknowledgeAlone(use: Switching, what: Serving, early: Following 
   const { to, said } = use;
   const came = [...(early ? [early] : []), ...(said.others ?? [])];
   if (!waits(use, what) || came.length === 0) return;
-  await orTold(use, `see that ${to.name} acknowledges commits`, () =>
-    CancellationScope.withTimeout(ALONE_MS, () => promote(use, { ...what, rejoin: false, states: [] })),
-  );
+  const wish = { timeline: what.timeline, lsn: what.lsn, followers: [], alone: true };
+  await orTold(use, `see that ${to.name} acknowledges commits`, async () => {
+    // Of a node that is promoted this promotes nothing: it answers what it is, and what it waits for no more.
+    said.promotion = await CancellationScope.withTimeout(ALONE_MS, () => promoteCandidate(use, wish, () => undefined));
+  });
 }
 
 /** What only some runs have. */
