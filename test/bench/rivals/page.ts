@@ -102,7 +102,8 @@ const METHOD = `## What is measured
   many files it grows with their list alone. **stored** and **read** are what would have been.
 - Before each run what the one before left to write is written (\`sync\`), the order turns from run to run, and nothing is taken out of the page cache.
 - What differs and is not evened out: pgBackRest and lifeboat verify the pages' checksums while they copy, WAL-G does not unless asked; lifeboat's restore includes the check of
-  every file against the manifest.
+  every file against the manifest. \`verify\` of pgBackRest compares what is stored with sums of what was stored; lifeboat's decrypts and unpacks all and compares it with the
+  manifest's sums of the database's files, so that it also sees what went wrong before it was stored.
 `;
 
 const BUILD = `## What bounds what is not reached
