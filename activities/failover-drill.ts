@@ -29,7 +29,7 @@ export function checkClone(deps: Deps, task: NodeTask): Promise<Check[]> {
   return onNode(deps, task, async (use) => {
     const clone = cloneUse(use);
     const { host, port } = connectionOf(clone);
-    const at = { name: clone.name, host, port, environment: { LIFEBOAT_DRILL: 'failover' } };
+    const at = { name: clone.name, host, port, environment: { LIFEBOAT_DRILL: 'failover' }, isCopy: true as const };
     const checks = await runChecks(deps, task, { run: use.run, at });
     return use.cluster.drill.amcheck ? [...checks, await amcheck(clone)] : checks;
   });

@@ -1,12 +1,13 @@
 import type { ServiceFacts, SwitchFacts } from '../workflows/model/service.ts';
-import { failure } from '../workflows/model/failure.ts';
+import { failure, failureFacts, findFailure } from '../workflows/model/failure.ts';
 import { nearestName } from '../workflows/model/nearest.ts';
 import { addressText, parseAddress } from '../workflows/model/traffic.ts';
 import type { Check } from '../workflows/model/recovery.ts';
 import { withRun } from './activity-run.ts';
+import { findServiceCheck } from './checks/index.ts';
+import type { CheckedPlace, CheckUse } from './checks/index.ts';
 import type { ServiceConfig } from './config/index.ts';
 import type { Deps } from './deps.ts';
-import { runProgram } from './io/program.ts';
 import type { Run } from './io/run.ts';
 import { findSwitch } from './switches/index.ts';
 import { sourceConfig, useSource } from './use-source.ts';
@@ -103,39 +104,30 @@ export function checkService(deps: Deps, { source, service, at }: CheckTask): Pr
   return withRun(deps, (run) => runChecks(deps, { source, service }, { run, at: { ...place, name, environment: {} } }));
 }
 
-/** What is checked: a server, its name, and what its checks are told beside. */
-export interface CheckedPlace {
-  name: string;
-  host: string;
-  port: number;
-  environment: Record<string, string>;
-}
-
+/** All at once; one that cannot be asked at all is an answer, too. */
 export async function runChecks(
   deps: Deps,
   { source, service }: { source: string; service: string },
   { run, at }: { run: Run; at: CheckedPlace },
 ): Promise<Check[]> {
   const [, { checks }] = findService(deps, { source, service });
-  const answers: Check[] = [];
-  for (const check of checks) {
-    const { name, ...program } = check;
-    run.progress({ phase: `check ${name}` });
-    const environment = {
-      ...{ LIFEBOAT_SERVICE: service, LIFEBOAT_CHECK: name },
-      ...{ LIFEBOAT_HOST: at.host, LIFEBOAT_PORT: String(at.port), ...at.environment },
-    };
-    const end = await runProgram(program, { args: [], environment, place: `services.${service}.checks` }, run);
-    const said = end.timedOut ? `no answer within ${end.after}` : `exit ${end.code ?? 'by a signal'}`;
-    const words = end.timedOut ? '' : (end.stderr.trim() || end.stdout.trim()).split('\n').at(-1)?.slice(0, 300);
-    const ok = !end.timedOut && end.code === 0;
-    answers.push({
-      name: `${name} at ${at.name}`,
-      ok,
-      expected: 'exit 0',
-      found: said,
-      ...(words ? { detail: words } : {}),
-    });
+  run.progress({ phase: `check ${at.name}` });
+  return Promise.all(checks.map((check) => answerOf(check, { service, name: check.name, at, run })));
+}
+
+async function answerOf({ kind, options }: ServiceConfig['checks'][number], use: CheckUse): Promise<Check> {
+  const { at, run } = use;
+  const name = `${use.name} at ${at.name}`;
+  const check = findServiceCheck(kind);
+  const elsewhere = at.isCopy ? check.asks(options) : undefined;
+  if (elsewhere !== undefined)
+    return { name, ok: true, expected: 'left out', found: `left out: it asks ${elsewhere}, which is no copy` };
+  try {
+    return { name, ...(await check.ask(options, use)) };
+  } catch (error) {
+    run.signal.throwIfAborted();
+    const failed = findFailure(error);
+    if (!failed) throw error;
+    return { name, ok: false, expected: failureFacts(error).expected ?? 'an answer', found: failed.message };
   }
-  return answers;
 }

@@ -11,6 +11,8 @@ import { sourceShape } from './schema.ts';
 import type { Environment } from './temporal.ts';
 import { temporalPlace } from './temporal.ts';
 import { isMapping, memberOf } from './walk.ts';
+import { USUAL_CHECK } from '../checks/index.ts';
+import { checkShape } from './service-schema.ts';
 import { tellsOf } from '../../workflows/model/severity.ts';
 import { notifierShape } from './notifier-schema.ts';
 
@@ -44,13 +46,22 @@ export function assembleConfig(file: CheckedFile, environment: Environment): Con
       ]),
     ),
     switches: switchesOf(parsed.switches, memberOf(file.data, 'switches')),
-    services: Object.fromEntries(Object.entries(parsed.services).map(([name, service]) => [name, serviceOf(service)])),
+    services: Object.fromEntries(
+      Object.entries(parsed.services).map(([name, service]) => [
+        name,
+        serviceOf(service, memberOf(memberOf(file.data, 'services'), name)),
+      ]),
+    ),
   };
 }
 
-function serviceOf({ cluster, ...service }: ConfigFile['services'][string]): ServiceConfig {
+function serviceOf({ cluster, checks, ...service }: ConfigFile['services'][string], data: unknown): ServiceConfig {
+  const given = memberOf(data, 'checks');
   return {
     ...{ ...service, approval: approvalOf(service.approval) },
+    checks: checks.map(({ name, kind = USUAL_CHECK }, index) => ({
+      ...{ name, kind, options: optionsOf(memberOf(given, index), OF_CHECKS) },
+    })),
     ...(cluster ? { cluster: clusterOf(cluster) } : {}),
   };
 }
@@ -68,6 +79,8 @@ function clusterOf({ approvals, drill, ...cluster }: ClusterFile): ClusterConfig
     },
   };
 }
+
+const OF_CHECKS = ['kind', ...Object.keys(checkShape)];
 
 function switchesOf(parsed: ConfigFile['switches'], data: unknown): Config['switches'] {
   const entries = Object.entries(parsed).map(([name, { kind, host }]) => [

@@ -1,7 +1,6 @@
 import type { RetentionPolicy } from '../../workflows/model/retention.ts';
 import type { ServerWish } from '../../workflows/model/server-role.ts';
 import type { Tells } from '../../workflows/model/severity.ts';
-import type { Program } from '../io/program.ts';
 import type { ClusterFile } from './cluster-schema.ts';
 
 /** A secret by reference; resolved as late as possible. Its value's string form is a placeholder. */
@@ -51,7 +50,8 @@ export interface ServiceConfig {
   listen: string;
   address: string;
   approval: ApprovalConfig;
-  checks: ({ name: string } & Program)[];
+  /** Options of the kind's own schema, as for stores. */
+  checks: { name: string; kind: string; options: unknown }[];
   cluster?: ClusterConfig;
 }
 

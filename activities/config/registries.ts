@@ -1,4 +1,5 @@
 import type { UsualTells } from '../../workflows/model/severity.ts';
+import { SERVICE_CHECKS } from '../checks/index.ts';
 import { NOTIFIERS } from '../notifiers/index.ts';
 import { SOURCES } from '../sources/index.ts';
 import { STORES } from '../stores/index.ts';
@@ -20,4 +21,7 @@ export function standsOnHost(kind: string): string | undefined {
   return SWITCHES.find((each) => each.kind === kind)?.onHost;
 }
 
-export const REGISTRIES: Registries = { stores: STORES, sources: SOURCES, notifiers: NOTIFIERS, switches: SWITCHES };
+export const REGISTRIES: Registries = {
+  ...{ stores: STORES, sources: SOURCES, notifiers: NOTIFIERS, switches: SWITCHES },
+  checks: SERVICE_CHECKS,
+};

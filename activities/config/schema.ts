@@ -4,11 +4,12 @@ import { failure } from '../../workflows/model/failure.ts';
 import { MOST_STREAMS, NAME_FORM, NAME_MOST_LETTERS } from '../../workflows/model/names.ts';
 import { SERVER_WISHES } from '../../workflows/model/server-role.ts';
 import { parseDuration } from '../../workflows/model/units.ts';
+import { USUAL_CHECK } from '../checks/index.ts';
 import { bytesOption, durationOption, pathOption } from '../io/option-types.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { escalationSchema, notifierShape } from './notifier-schema.ts';
 import { scheduleSchema as schedule } from './schedule-schema.ts';
-import { serviceSchema, switchShape } from './service-schema.ts';
+import { checkShape, serviceSchemaOf, switchShape } from './service-schema.ts';
 
 const MIB = 2 ** 20;
 const TEN_YEARS_MS = parseDuration('3650d');
@@ -111,7 +112,7 @@ export const sourceShape = {
   escalation: escalationSchema,
 };
 
-/** What the registries of stores, sources, notifiers and switches have in common. */
+/** What the registries of stores, sources, notifiers, switches and checks have in common. */
 export interface Kind {
   readonly kind: string;
   readonly schema: ZodType;
@@ -123,6 +124,7 @@ export interface Registries {
   sources: readonly Kind[];
   notifiers: readonly Kind[];
   switches: readonly Kind[];
+  checks: readonly Kind[];
 }
 
 /** One mapping per kind, told apart by `kind`: what the kind takes, and what every member of the family takes. */
@@ -130,11 +132,25 @@ function family<Shape extends z.ZodRawShape>(
   kinds: readonly Kind[],
   shared: Shape,
 ): ZodType<{ kind: string } & z.output<z.ZodObject<Shape>>> {
+  return formsOf(kinds, shared, (kind) => z.literal(kind)) as never;
+}
+
+/** The same, where a member that names no kind is of the usual one. */
+function familyWithUsual<Shape extends z.ZodRawShape>(
+  kinds: readonly Kind[],
+  shared: Shape,
+  usual: string,
+): ZodType<{ kind?: string } & z.output<z.ZodObject<Shape>>> {
+  const named = (kind: string): ZodType => (kind === usual ? z.literal(kind).optional() : z.literal(kind));
+  return formsOf(kinds, shared, named) as never;
+}
+
+function formsOf(kinds: readonly Kind[], shared: z.ZodRawShape, named: (kind: string) => ZodType): ZodType {
   const forms = kinds.map(({ kind, schema }) => {
     if (!(schema instanceof z.ZodObject)) throw failure('Bug', `kind ${kind} has a schema that is no object`);
     const taken = Object.keys(schema.shape as object).find((key) => key === 'kind' || Object.hasOwn(shared, key));
     if (taken !== undefined) throw failure('Bug', `kind ${kind} takes the reserved key ${taken}`);
-    return schema.safeExtend({ ...shared, kind: z.literal(kind) });
+    return schema.safeExtend({ ...shared, kind: named(kind) });
   });
   return z.discriminatedUnion('kind', forms as never) as never;
 }
@@ -148,7 +164,7 @@ function assembled(registries: Registries) {
     notifiers: z.record(name, family(registries.notifiers, notifierShape)).default({}),
     sources: z.record(name, family(registries.sources, sourceShape)),
     switches: z.record(name, family(registries.switches, switchShape)).default({}),
-    services: z.record(name, serviceSchema).default({}),
+    services: z.record(name, serviceSchemaOf(familyWithUsual(registries.checks, checkShape, USUAL_CHECK))).default({}),
   });
 }
 

@@ -1,13 +1,13 @@
+import type { ZodType } from 'zod';
 import { z } from 'zod';
-import { programShape } from '../io/program.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { clusterSchema } from './cluster-schema.ts';
 
-/** Exit 0 says that the service works. It gets LIFEBOAT_SERVICE, LIFEBOAT_CHECK, LIFEBOAT_HOST and LIFEBOAT_PORT. */
-const check = z.strictObject({ name: z.string().min(1).max(100), ...programShape });
+/** What every kind of check takes beside its own options. */
+export const checkShape = { name: z.string().min(1).max(100) };
 
 /** What users rely on: a source, what sends its clients to it, and who may move them. */
-export const serviceSchema = z.strictObject({
+const serviceShape = {
   source: z.string(),
   /** Names of switches, in the order in which they are moved. */
   traffic: z.array(z.string()).min(1),
@@ -28,10 +28,13 @@ export const serviceSchema = z.strictObject({
     .regex(/^(?:[^\s:[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/, 'a host name or an address, without a port')
     .default('127.0.0.1'),
   approval: approvalSchema.prefault({}),
-  checks: z.array(check).default([]),
   /** Servers that can take each other's place: what failover needs. */
   cluster: clusterSchema.optional(),
-});
+};
+
+function assembled<Check>(check: ZodType<Check>) {
+  return z.strictObject({ ...serviceShape, checks: z.array(check).default([]) });
+}
 
 /** What every kind of switch takes beside its own options. */
 export const switchShape = {
@@ -41,3 +44,7 @@ export const switchShape = {
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'the name of a worker')
     .optional(),
 };
+
+export function serviceSchemaOf<Check>(check: ZodType<Check>): ReturnType<typeof assembled<Check>> {
+  return assembled(check);
+}

@@ -26,6 +26,7 @@ export const TEST_SCHEMA = configSchemaOf({
   sources: [{ kind: 'postgres', schema: database }],
   notifiers: [{ kind: 'webhook', schema: z.strictObject({ url: z.url(), token: secretRefSchema.optional() }) }],
   switches: [{ kind: 'command', schema: z.strictObject({ run: z.array(z.string()).min(1) }) }],
+  checks: [{ kind: 'command', schema: z.strictObject({ run: z.array(z.string()).min(1) }) }],
 });
 
 export const GOOD = `temporal: { address: 127.0.0.1:7233, namespace: default }
