@@ -48,7 +48,8 @@ async function ask(options: Options, { at, run }: CheckUse): Promise<Answer> {
  */
 async function writeAndRead(sql: SqlClient): Promise<Answer> {
   const written = randomUUID();
-  await query(sql, 'begin read write');
+  // Not "read write": where clients can only read by default, they cannot write.
+  await query(sql, 'begin');
   await query(sql, 'create temporary table lifeboat_check (written text) on commit drop');
   await query(sql, 'insert into pg_temp.lifeboat_check values ($1)', [written]);
   const [row] = await query<{ written: string }>(sql, 'select written from pg_temp.lifeboat_check');

@@ -44,7 +44,9 @@ function unknownKey(path: Path, input: Input): RawProblem {
 function unionProblem(issue: Issue & { code: 'invalid_union' }, input: Input): RawProblem[] {
   const path = issue.path as Path;
   if ('discriminator' in issue && issue.discriminator !== undefined) {
-    const kinds = ('options' in issue && Array.isArray(issue.options) ? issue.options : []).map(String);
+    const known: unknown[] = 'options' in issue && Array.isArray(issue.options) ? issue.options : [];
+    // Undefined where one of the kinds need not be named.
+    const kinds = known.filter((each) => each !== undefined).map(String);
     const kind = valueAt(input.data, path);
     return [{ path, ...choiceProblem(kinds, kind, shown(kind)) }];
   }

@@ -100,11 +100,25 @@ const SWITCHES: [name: string, options: string, path: string, expected: RegExp][
     ...(['secretAccessKey', /together, or neither/] as const),
   ],
 ];
+/** The same of a check. */
+const CHECKS: [name: string, options: string, path: string, expected: RegExp][] = [
+  ['a check of an unknown kind', 'kind: https, url: "http://h"', 'kind', /command, http, sql, prometheus/],
+  ['a check of no address', 'kind: http, url: "ftp://h"', 'url', /an http or https address/],
+  ['a check that compares with nothing', 'kind: prometheus, url: "http://h", query: up', 'most', /`most` or `least`/],
+  ['a check that nobody makes', 'kind: sql, database: shop', 'user', /a text/],
+  ['a check with options of another kind', 'kind: http, url: "http://h", run: [/srv/port]', 'run', /^kind|url/],
+  ['a check that never ends', 'kind: http, url: "http://h", timeout: 5', 'timeout', /./],
+];
 const ECS = '{ region: r, service: s, desired: 1 }';
 const ROWS: Row[] = [
   ...SWITCHES.map(([name, options, path, expected]): Row => ({
     ...{ name, words: CHECK, change: serving('kind: command, run: [/srv/lb]', options.replaceAll('ECS', ECS)) },
     ...{ type: 'ConfigInvalid', message: new RegExp(`switches\\.lb\\.${path}`), place: at(17) },
+    ...{ expected, found: /./, next: MEND },
+  })),
+  ...CHECKS.map(([name, options, path, expected]): Row => ({
+    ...{ name, words: CHECK, change: serving('name: port, run: [/srv/port]', `name: port, ${options}`) },
+    ...{ type: 'ConfigInvalid', message: new RegExp(`services\\.web\\.checks[.[]0\\]?\\.${path}`), place: at(19) },
     ...{ expected, found: /./, next: MEND },
   })),
   {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../activities/config/index.ts';
+import { SERVICE_CHECKS } from '../../activities/checks/index.ts';
 import { SWITCHES } from '../../activities/switches/index.ts';
 import { EXIT_CODES } from '../../client/exit-codes.ts';
 import { NOTIFIERS } from '../../activities/notifiers/index.ts';
@@ -54,6 +55,10 @@ test('README has every kind of notifier, in its words', () => {
     `${usual.priorities.join(', ')}${usual.atOnce ? ', at once' : ''}`,
   ]);
   assert.deepEqual(tableRows('notifier'), expected);
+});
+
+test('README has every kind of check, in its words', () => {
+  assert.deepEqual(tableRows('check'), SERVICE_CHECKS.map(({ kind, summary }) => [`\`${kind}\``, summary])); // prettier-ignore
 });
 
 test('every command line in README is one that the CLI takes', async () => {
