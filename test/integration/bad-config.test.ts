@@ -102,7 +102,7 @@ const SWITCHES: [name: string, options: string, path: string, expected: RegExp][
 ];
 /** The same of a check. */
 const CHECKS: [name: string, options: string, path: string, expected: RegExp][] = [
-  ['a check of an unknown kind', 'kind: https, url: "http://h"', 'kind', /command, http, sql, prometheus/],
+  ['a check of an unknown kind', 'kind: https, url: "http://h"', 'kind', /^command, http, sql or prometheus$/],
   ['a check of no address', 'kind: http, url: "ftp://h"', 'url', /an http or https address/],
   ['a check that compares with nothing', 'kind: prometheus, url: "http://h", query: up', 'most', /`most` or `least`/],
   ['a check that nobody makes', 'kind: sql, database: shop', 'user', /a text/],
