@@ -16,6 +16,8 @@ export interface FailoverUse {
   script?: Script;
   cluster?: Partial<ClusterFacts>;
   before?: StartOptions['before'];
+  /** Its timers leap. */
+  skipsTime?: true;
 }
 
 export interface FailoverStory {
@@ -30,7 +32,7 @@ export async function failingOver(world: WorkflowWorld, use: FailoverUse = {}): 
   const run = await world.start('failover', {
     script: { ...board.script, describeCluster, ...use.script },
     order: (service) => ({ service, ...(use.input ?? PLANNED) }),
-    isInRealTime: true,
+    ...(use.skipsTime ? {} : { isInRealTime: true }),
     ...(use.before ? { before: use.before } : {}),
   });
   const result = run.handle.result() as Promise<FailoverResult>;

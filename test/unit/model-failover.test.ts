@@ -102,6 +102,8 @@ test('the decision table: fence, loss and objective', () => {
     const verdict = decide({ fence, loss, rpoMs, automatic: isAutomatic ? ['unplanned'] : ['planned'] });
     assert.equal(verdict.permission, permission, JSON.stringify([outcomes, loss, rpoMs]));
     assert.equal(verdict.risks.length > 0, permission === 'break-glass');
+    const away = decide({ fence, loss, rpoMs, automatic: ['unplanned'], away: ['lb'] });
+    assert.equal(away.permission, permission === 'break-glass' ? permission : 'approval');
   }
 });
 

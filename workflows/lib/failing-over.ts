@@ -63,6 +63,15 @@ export interface Switching extends FailingOver {
   from: NodeFacts;
   traffic: TrafficControl;
   mover: Mover;
+  /** What comes up at the new site beside all that is done before clients are sent there. */
+  raising?: Raising;
+}
+
+export interface Raising {
+  ended: Promise<void>;
+  /** Why it does not come up, as soon as that is known. */
+  failed(): string | undefined;
+  stop(): Promise<void>;
 }
 
 export function moverOf(traffic: TrafficControl): Mover {

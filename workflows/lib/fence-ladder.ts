@@ -30,14 +30,20 @@ async function once(use: Switching, step: FenceStep): Promise<FenceResult> {
   const name = describeFence(step);
   switch (step.by) {
     case 'traffic':
-      // It is stopped already; that no client has another way in is what the configuration says.
-      return { step: name, outcome: step.confirms ? 'confirmed' : 'unconfirmed', found: 'all switches are stopped' };
+      return trafficStopped(use, { name, confirms: step.confirms });
     case 'lease':
       await sleep(step.afterMs, { summary: `until the lease of ${use.from.name} is over` });
       return { step: name, outcome: 'confirmed', found: `${formatDuration(step.afterMs)} have passed` };
     default:
       return acted(use, step);
   }
+}
+
+/** It is stopped already, where it could be; that no client has another way in is what the configuration says. */
+function trafficStopped({ traffic }: Switching, { name, confirms }: { name: string; confirms: boolean }): FenceResult {
+  const leading = traffic.unstopped();
+  const found = leading.length === 0 ? 'all switches are stopped' : `not stopped: ${leading.join(', ')}`;
+  return { step: name, outcome: confirms && leading.length === 0 ? 'confirmed' : 'unconfirmed', found };
 }
 
 type Acted = Extract<FenceStep, { by: 'agent-stop' | 'instance-stop' | 'command' }>;

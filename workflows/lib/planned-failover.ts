@@ -41,7 +41,7 @@ export async function plannedFailover(use: FailingOver): Promise<FailoverResult 
   refuseUnless(checks, cluster, hintOf(use, first));
   if (!from) throw failure('Bug', 'checks hold without a primary');
   for (const warning of first.warnings) journal.note(`note: ${warning}`);
-  const traffic = (said.traffic = await TrafficControl.open(use, to.site));
+  const traffic = (said.traffic = await TrafficControl.open(use, { to: to.site }));
   refuseUnless(
     trafficChecks(traffic.found, { from, switches: use.service.traffic }),
     cluster,

@@ -19,7 +19,7 @@ import type { Marked } from './behind-promotion.ts';
 import { attended, mark, orTold, tellAlone } from './behind-promotion.ts';
 import { promoteCandidate } from './promoting.ts';
 import { tellNoStandby, tellNotWell, tellServed } from './failover-told.ts';
-import { leaveSite } from './failover-sites.ts';
+import { awaitRaised, leaveSite } from './failover-sites.ts';
 import { followPromoted, othersOf } from './other-standbys.ts';
 import { report } from './report.ts';
 import { failoverTold } from './service-report.ts';
@@ -67,6 +67,7 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   // A primary that waits for a standby acknowledges nothing before it has one.
   const early = what.rejoin && waits(use, what) ? await rejoin(use, what, marked) : undefined;
   const address = nodeAddress(to);
+  await awaitRaised(use);
   await timed(use, `send the traffic to ${address}`, () => traffic.send(address, 100, to.site));
   clock.reached();
   endOutage(said);
@@ -74,6 +75,8 @@ async function forward(use: Switching, what: Serving): Promise<FailoverResult> {
   const outageMs = said.outage?.ms ?? nowMs() - what.startedMs;
   const rtoMs = Math.max(journal.elapsedMs(), outageMs);
   tellServed(use, { mode: what.mode, outageMs });
+  const late = await traffic.sendLate(address, 100, to.site);
+  if (late.length > 0) said.wrong = [...(said.wrong ?? []), ...late];
   const flush = `checkpoint ${to.name}`;
   const flushing = settling({ summary: flush, taskQueue: hostQueue(to.host) });
   await orTold(use, flush, () => flushing.checkpointNode(taskOf(cluster, to)));

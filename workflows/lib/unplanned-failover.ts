@@ -21,7 +21,7 @@ import { beginOutage, moverOf, refuseUnless, timed } from './failing-over.ts';
 import { climb } from './fence-ladder.ts';
 import { at, lookAt, lookAtAll, taskOf } from './nodes.ts';
 import { permitted } from './permission.ts';
-import { raiseSite } from './failover-sites.ts';
+import { beginRaise } from './failover-sites.ts';
 import { serve } from './serve-promoted.ts';
 import { nowMs } from './time.ts';
 import { TrafficControl } from './traffic.ts';
@@ -41,10 +41,13 @@ export async function unplannedFailover(use: FailingOver): Promise<FailoverResul
   refuseUnless(checks, cluster, hintOf(use, seen));
   // It was gone before: since when, nobody knows better than whoever started this.
   beginOutage(said, order.since === undefined ? journal.progress.startedAt : parseTargetTime(order.since));
-  const control = (said.traffic = await TrafficControl.open(use, to.site));
-  const switching = { ...use, from, traffic: control, mover: moverOf(control) };
+  // One that is gone with its site keeps nobody from being served: it is named to those who have to agree.
+  const open = { to: to.site, withoutAfterMs: cluster.limits.lookMs };
+  const control = (said.traffic = await timed(use, 'look at every switch', () => TrafficControl.open(use, open)));
+  const sides = { ...use, from, traffic: control, mover: moverOf(control) };
   said.begun = true;
-  await raiseSite(switching);
+  const raising = beginRaise(sides);
+  const switching: Switching = { ...sides, ...(raising ? { raising } : {}) };
   const frozen = await isolate(switching, seen);
   const fence = await climb(switching);
   // While the ladder was climbed it may have written: quoted is what is lost once that is over.
@@ -175,8 +178,10 @@ async function quote(
 }
 
 function judgeBy(use: Switching, { fence, loss }: { fence: FenceResult[]; loss: Loss }): Verdict {
-  const { cluster, order, journal } = use;
-  const verdict = decide({ fence, loss, rpoMs: cluster.objectives.rpoMs, automatic: cluster.automatic });
+  const { cluster, order, journal, traffic } = use;
+  const { objectives, automatic } = cluster;
+  const away = traffic.doubts.filter(({ isAway }) => isAway).map(({ name }) => name);
+  const verdict = decide({ fence, loss, rpoMs: objectives.rpoMs, automatic, away });
   journal.note(`decision: ${verdict.permission}${verdict.risks.map((risk) => `; ${risk}`).join('')}`);
   if (verdict.permission !== 'break-glass' || order.breakGlass !== undefined) return verdict;
   throw failure('Precondition', `${use.to.name} is not promoted by the rules: ${verdict.risks.join('; ')}`, {
@@ -208,6 +213,7 @@ async function weigh(use: Switching, { frozen, verdict }: { frozen: Frozen; verd
   const { fence = [], loss } = said;
   const facts: Fact[] = [
     ...verdict.risks.map((risk) => ({ name: 'RISK', value: risk })),
+    ...trafficFacts(use),
     ...(order.breakGlass === undefined ? [] : [{ name: 'break-glass, for', value: order.breakGlass }]),
     { name: 'lost', value: describeLoss(loss) },
     ...(order.since === undefined ? [] : [{ name: 'last seen to serve', value: order.since }]),
@@ -216,4 +222,18 @@ async function weigh(use: Switching, { frozen, verdict }: { frozen: Frozen; verd
     ...factsOfPlan(said.plan, now.checks, order.by),
   ];
   return quick({ summary: 'weigh the evidence' }).weighFacts({ source: cluster.source, facts });
+}
+
+/** What may keep clients from where they are to be sent. */
+function trafficFacts({ traffic, raising, to }: Switching): Fact[] {
+  const failed = raising?.failed();
+  return [
+    ...traffic.doubts.map(({ name, why, isAway }) => ({
+      name: isAway ? 'RISK' : 'note',
+      value: isAway
+        ? `switch ${name} does not answer, so that its clients are neither stopped nor sent on: ${why}`
+        : `switch ${name}: ${why}`,
+    })),
+    ...(failed === undefined ? [] : [{ name: 'RISK', value: `site ${to.site} does not come up: ${failed}` }]),
+  ];
 }

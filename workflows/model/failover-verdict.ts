@@ -88,17 +88,20 @@ export interface VerdictQuestion {
   loss: Loss;
   rpoMs?: number | undefined;
   automatic: readonly FailoverMode[];
+  /** Switches that did not answer. */
+  away?: readonly string[];
 }
 
 /** The decision table of an unplanned failover. */
-export function decide({ fence, loss, rpoMs, automatic }: VerdictQuestion): Verdict {
+export function decide({ fence, loss, rpoMs, automatic, away = [] }: VerdictQuestion): Verdict {
   const risks: string[] = [];
   if (!isFenced(fence)) risks.push('the old primary may still take writes: two primaries, and what it takes is lost');
   if (!loss.known) risks.push(`what is lost is ${describeLoss(loss)}`);
   else if (rpoMs === undefined) risks.push(`lost is ${describeLoss(loss)}, and no RPO says how much may be`);
   else if (loss.mostMs > rpoMs) risks.push(`lost is ${describeLoss(loss)}, above the RPO of ${formatDuration(rpoMs)}`);
   if (risks.length > 0) return { permission: 'break-glass', risks };
-  return { permission: automatic.includes('unplanned') ? 'automatic' : 'approval', risks };
+  // Whose clients cannot be sent on is for a person to weigh.
+  return { permission: automatic.includes('unplanned') && away.length === 0 ? 'automatic' : 'approval', risks };
 }
 
 export function isFenced(fence: readonly FenceResult[]): boolean {
