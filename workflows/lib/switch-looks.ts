@@ -17,12 +17,12 @@ export interface FoundSwitch {
 }
 
 /** In their order, one after the other; those that may be away all at once, for somebody waits. */
-export async function looksAt(service: ServiceFacts, withoutAfterMs?: number): Promise<FoundSwitch[]> {
-  if (withoutAfterMs !== undefined)
-    return Promise.all(service.traffic.map((each) => glance(service, each, withoutAfterMs)));
-  const looks: FoundSwitch[] = [];
-  for (const each of service.traffic) looks.push({ each, observed: await locate(service, each, { check: true }) });
-  return looks;
+export async function* looksAt(service: ServiceFacts, withoutAfterMs?: number): AsyncGenerator<FoundSwitch> {
+  if (withoutAfterMs !== undefined) {
+    yield* await Promise.all(service.traffic.map((each) => glance(service, each, withoutAfterMs)));
+    return;
+  }
+  for (const each of service.traffic) yield { each, observed: await locate(service, each, { check: true }) };
 }
 
 /** Where a switch sends traffic now; with `check`, and that it could move it. */

@@ -92,11 +92,10 @@ export class TrafficControl {
     const isNeeded = ({ sites }: SwitchFacts): boolean => to === undefined || !sites || sites.includes(to);
     const use = { ...given, service: { ...service, traffic: service.traffic.filter(isNeeded) } };
     const elsewhere = service.traffic.filter((each) => !isNeeded(each));
-    const looks = await looksAt(use.service, withoutAfterMs);
     const found = new Map<string, Traffic>();
     const doubts: Doubt[] = [];
     let atLeast = 1;
-    for (const { each, observed, doubt } of looks) {
+    for await (const { each, observed, doubt } of looksAt(use.service, withoutAfterMs)) {
       if (observed) {
         found.set(each.name, observed.traffic);
         atLeast = Math.max(atLeast, Math.floor(observed.token / TOKENS) + 1);
