@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
@@ -138,6 +139,10 @@ test('ready, standby isolated, frozen: on PostgreSQL 18, with three that look, b
       // Nothing but the word of the configuration fenced it: it wakes up as a second primary.
       await signalled(a, 'SIGCONT');
       await urges(scene.world, /two primaries: db-a and db-b/);
+      // But a failover has left it, and it is kept from serving, whatever starts it.
+      await until('the old primary is ended', async () => ((await runningServer(a.dataDir)) === undefined ? true : undefined)); // prettier-ignore
+      await stat(join(a.dataDir, 'standby.signal'));
+      assert.equal(await isStandby(b), false);
     },
   ));
 

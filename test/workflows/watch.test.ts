@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CancelledFailure } from '@temporalio/client';
 import { readinessQuery, refreshSignal } from '../../workflows/messages.ts';
-import type { ClusterFacts, WatchFacts } from '../../workflows/model/cluster.ts';
+import type { ClusterFacts, NodeState, WatchFacts } from '../../workflows/model/cluster.ts';
 import { failure } from '../../workflows/model/failure.ts';
 import type { OutageRules } from '../../workflows/model/outage-watch.ts';
 import type { Readiness } from '../../workflows/model/readiness.ts';
 import { Eyes } from '../support/eyes.ts';
-import { clusterOf, WATCH } from '../support/failover-answers.ts';
+import { clusterOf, primaryState, WATCH } from '../support/failover-answers.ts';
 import { endedWith } from '../support/failover-story.ts';
 import { until } from '../support/system-until.ts';
 import { factsOf, serviceOf, untilCancelled } from '../support/workflow-answers.ts';
@@ -54,6 +54,14 @@ async function watching(world: WorkflowWorld, use: WatchUse = {}): Promise<Watch
   });
   run.handle.result().catch(() => undefined);
   return { run, eyes };
+}
+
+/** It has begun to wait until both primaries are looked at again: it has judged what it saw. */
+async function timersOf(run: TestRun): Promise<boolean> {
+  const { events } = await run.handle.fetchHistory();
+  return (events ?? []).some(
+    ({ timerStartedEventAttributes: timer }) => timer?.startToFireTimeout?.seconds?.toString() === '15',
+  );
 }
 
 const titles = (run: TestRun): string[] => run.of('notify').map(({ severity, title }) => `${severity}: ${title.replace(/source-\d+/, 'web')}`); // prettier-ignore
@@ -173,6 +181,41 @@ test('watch', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
       assert.match((await run.progress()).attention ?? '', /two primaries/);
       await cancelled(run);
     });
+
+    const both = (old: Partial<NodeState>, young: Partial<NodeState>): NonNullable<Script['observeNode']> =>
+      ({ node }) => primaryState(node, { timeline: 2, epoch: 4, ...young, ...(node === 'db-a' ? { timeline: 1, epoch: 3, ...old } : {}) }); // prettier-ignore
+
+    tell('of two primaries, the one that a failover has left is ended, by the number of that failover', async () => {
+      const script: Script = { observeNode: both({}, {}), quarantineNode: () => ({ ran: true }) };
+      const { run, eyes } = await watching(world, { script });
+      eyes.see({}, { role: 'primary', timeline: 2 });
+      const body = await hears(run, /warning: .*db-a came back as a primary, and was ended/);
+      assert.match(body, /db-a is on timeline 1 with epoch 3, db-b on timeline 2 with epoch 4/);
+      assert.match(body, /lifeboat rejoin source-\d+ db-a --dry-run/);
+      const calls = run.of('quarantineNode').map(({ node, epoch }) => [node, epoch]);
+      assert.deepEqual(calls, [['db-a', 4]]);
+      await cancelled(run);
+    });
+
+    const undecided: [string, Partial<NodeState>, Partial<NodeState>][] = [
+      ['a standby that somebody promoted: it has no number of its own', { epoch: 4 }, {}],
+      ['an old primary that somebody promoted again', { timeline: 3 }, {}],
+      ['clusters that are not one', { systemId: '2' }, { systemId: '1' }],
+      ['a primary that its own worker does not see', {}, { running: undefined } as never],
+      ['one that does not answer its own worker', { answers: false }, {}],
+    ];
+    for (const [name, old, young] of undecided)
+      tell(`two primaries, and nobody is ended: ${name}`, async () => {
+        const script: Script = { observeNode: both(old, young), quarantineNode: () => ({ ran: true }) };
+        const { run, eyes } = await watching(world, { script });
+        eyes.see({}, { role: 'primary', timeline: 2 });
+        await hears(run, /critical: .*two primaries/);
+        const looks = (): number => run.of('observeNode').filter(({ remote, peers }) => !remote && !peers).length;
+        await until('both were looked at', () => (looks() === 2 ? true : undefined));
+        await until('it waits to look again', async () => ((await timersOf(run)) ? true : undefined));
+        assert.deepEqual(run.of('quarantineNode'), []);
+        await cancelled(run);
+      });
 
     tell('a plan that has changed starts nothing by itself, and is taken up', async () => {
       let reads = 0;

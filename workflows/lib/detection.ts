@@ -9,6 +9,7 @@ import type { OutageState } from '../model/outage-watch.ts';
 import { advance, lastWriteMs, WELL } from '../model/outage-watch.ts';
 import { observing, quick } from '../options.ts';
 import { messageOf } from './conclude.ts';
+import { keepAway } from './keep-away.ts';
 import { startOnItsOwn } from './start-on-its-own.ts';
 import { nowMs } from './time.ts';
 import type { Watching } from './watching.ts';
@@ -38,6 +39,8 @@ export class Detection {
   #state: OutageState;
   #primary: string | undefined;
   #several: string | undefined;
+  /** The same, while it is looked which of them is to be ended. */
+  #keeping: string | undefined;
 
   constructor(use: Omit<Watching, 'isTroubled'>, before: Detected | undefined) {
     this.#use = use;
@@ -132,9 +135,10 @@ export class Detection {
     return againMs === undefined ? undefined : againMs - nowMs();
   }
 
-  /** Each of them takes writes that the other will never have: nobody of ours can decide which are to go. */
+  /** Each of them takes writes that the other will never have: but where a failover has left one, nobody of ours can decide which are to go. */
   #tellSeveral(serving: readonly string[]): void {
     const said = serving.length > 1 ? `two primaries: ${serving.join(' and ')} take writes` : undefined;
+    this.#keepAway(serving, said);
     if (said === this.#several) return;
     this.#several = said;
     const { cluster, notices, concerns } = this.#use;
@@ -145,6 +149,15 @@ export class Detection {
     }
     const body = 'Stop the one that clients should not write to, now; what it took since the fork is on it alone.';
     notices.send({ severity: 'critical', title: `service ${cluster.service}: ${said}`, body, about: SEVERAL });
+  }
+
+  #keepAway(serving: readonly string[], said: string | undefined): void {
+    if (said === this.#keeping) return;
+    this.#keeping = said;
+    if (said === undefined) return;
+    const ending = keepAway(this.#use, serving, () => this.#keeping === said);
+    // Only a cancellation ends it, which ends all of this.
+    ending.catch(() => undefined);
   }
 
   /** `why`: a person has to decide now, and why it is not done by itself. */

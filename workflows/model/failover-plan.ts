@@ -58,7 +58,7 @@ function unplannedSteps(question: PlanQuestion): PlanStep[] {
     { what: 'decide by fence and loss; ask who has to agree' },
     { what: `promote ${to.name}`, pointOfNoReturn: true },
     ...servedSteps(question),
-    { what: `keep ${from.name} from serving` },
+    { what: `keep ${from.name} from serving: it is ended when it comes back, where a watch runs` },
     ...leftSteps(question),
   ];
 }
