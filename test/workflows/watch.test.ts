@@ -190,7 +190,7 @@ test('watch', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
       const { run, eyes } = await watching(world, { script });
       eyes.see({}, { role: 'primary', timeline: 2 });
       const body = await hears(run, /warning: .*db-a came back as a primary, and was ended/);
-      assert.match(body, /db-a is on timeline 1 with epoch 3, db-b on timeline 2 with epoch 4/);
+      assert.match(body, /db-a is on timeline 1 with epoch 3, db-b is on timeline 2 with epoch 4/);
       assert.match(body, /lifeboat rejoin source-\d+ db-a --dry-run/);
       const calls = run.of('quarantineNode').map(({ node, epoch }) => [node, epoch]);
       assert.deepEqual(calls, [['db-a', 4]]);
@@ -198,7 +198,7 @@ test('watch', { concurrency: TOGETHER, timeout: 240_000 }, async (t) => {
     });
 
     const undecided: [string, Partial<NodeState>, Partial<NodeState>][] = [
-      ['a standby that somebody promoted: it has no number of its own', { epoch: 4 }, {}],
+      ['a standby that somebody promoted: it has no number of its own', { epoch: 4, timeline: 2 }, { timeline: 1 }],
       ['an old primary that somebody promoted again', { timeline: 3 }, {}],
       ['clusters that are not one', { systemId: '2' }, { systemId: '1' }],
       ['a primary that its own worker does not see', {}, { running: undefined } as never],
