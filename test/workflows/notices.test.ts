@@ -285,6 +285,39 @@ test('notices: severities, delays, escalation, acknowledgement, ends', { timeout
       assert.deepEqual(told(run).filter((each) => / over: /.test(each)).map((each) => each.split(' ')[0]).toSorted(), ['chat', 'mail', 'pager']); // prettier-ignore
     });
 
+    const downFor = (attempts: number): NonNullable<Script['notify']> => {
+      let left = attempts;
+      return ({ to = '', state }) => {
+        if (to === 'pager' && state === 'open' && left-- > 0) throw failure('Unavailable', 'pager of the test is away');
+        return { told: [to], failed: [], thread: `thread of ${to}` };
+      };
+    };
+    const pagedIn = (run: TestRun): (string | undefined)[] => run.of('notify').filter(({ to }) => to === 'pager').map(({ state }) => state); // prettier-ignore
+
+    await t.test('one that is away for hours is told when it is back, and of the end behind that', async () => {
+      const run = await verifying(world, { ...telling, notify: downFor(17), verifyPoint: broken });
+      const follow = left(world, run);
+      await skipTime(world.client, follow.workflowId);
+      while (pagedIn(run).length < 18) await run.handle.describe();
+      const events = (await follow.fetchHistory()).events ?? [];
+      const late = (await timersOf(follow)).filter((seconds) => seconds === 300 || seconds === 1800);
+      assert.ok(late.length >= 2 && events.length < 200, `${late.join()} ${events.length}`);
+      await follow.signal(overSignal);
+      await follow.result();
+      assert.deepEqual(pagedIn(run).slice(17), ['open', 'over']);
+    });
+
+    await t.test('what is over before it could be told is never told', async () => {
+      const run = await verifying(world, { ...telling, notify: downFor(Infinity), verifyPoint: broken });
+      const follow = left(world, run);
+      await skipTime(world.client, follow.workflowId);
+      while (pagedIn(run).length < 17) await run.handle.describe();
+      await follow.signal(overSignal);
+      await follow.result();
+      assert.ok(pagedIn(run).every((state) => state === 'open'));
+      assert.deepEqual(told(run).filter((each) => / over: /.test(each)).map((each) => each.split(' ')[0]).toSorted(), ['chat', 'mail']); // prettier-ignore
+    });
+
     await t.test('one that refuses for good is named on the run, and nobody hears its end', async () => {
       const notify: Script['notify'] = ({ to = '' }) =>
         to === 'chat' ? { told: [], failed: [to] } : { told: [to], failed: [] };

@@ -8,6 +8,13 @@ import { isoNow, nowMs } from './time.ts';
 /** How long the end of a run waits for messages on their way; who has not heard by then is told from outside of it. */
 const LAST_WAIT = '5s';
 
+/** A notifier that is away is tried again, at first soon; an hour later whoever mends it has noticed. */
+const AGAIN_MS = 5 * 60_000;
+const AGAIN_LATER_MS = 30 * 60_000;
+const SOON_MS = 60 * 60_000;
+/** What nobody could be told for so long is history. */
+const GIVE_UP_MS = 3 * 86_400_000;
+
 type Answer = Awaited<ReturnType<Activities['notify']>>;
 
 interface Entry extends Waiting {
@@ -175,7 +182,7 @@ export class NoticeDesk {
 
   async #deliver(entry: Entry): Promise<void> {
     const { to, said, of } = entry;
-    const { source, run, journal } = this.#use;
+    const { source, run } = this.#use;
     this.#waiting.delete(entry);
     const open = of ?? this.#groups.find(({ group }) => group === said.group);
     // Only who has heard the beginning hears the rest.
@@ -190,10 +197,24 @@ export class NoticeDesk {
     } catch (error) {
       // Called off only because the run ends: it is told from outside of it.
       if (isCancellation(error)) this.#waiting.add(entry);
-      else journal.note(`not told: ${to}: ${said.title}`);
+      else this.#again(entry);
     } finally {
       this.#flights.delete(flight);
     }
+  }
+
+  /** Later, unless it is over by then; the end of the run does not wait for it, and hands it on. */
+  #again({ to, said, ...entry }: Entry): void {
+    const open = this.#groups.find(({ group }) => group === said.group);
+    // Over, or somebody is at it: then nobody has to hear of the beginning.
+    if (said.state === 'open' && (!open || open.acknowledged)) return;
+    const agoMs = nowMs() - Date.parse(said.at);
+    const title = `${to}: ${said.title}`;
+    if (agoMs > GIVE_UP_MS) return this.#use.journal.note(`never told: ${title}`);
+    this.#noteOnce(`${said.key} ${to}`, `not told yet: ${title}; it is tried again`);
+    const dueAt = new Date(nowMs() + (agoMs < SOON_MS ? AGAIN_MS : AGAIN_LATER_MS)).toISOString();
+    const { isDue: _isDue, ...rest } = entry;
+    this.send({ ...rest, to, said, dueAt });
   }
 
   #answered({ to, said }: Entry, open: OpenGroup | undefined, answer: Answer): void {
