@@ -96,7 +96,7 @@ async function waiting(world: WorkflowWorld, script: Script = telling): Promise<
   return run;
 }
 
-test('notices: severities, delays, escalation, acknowledgement, ends', { timeout: 240_000 }, async (t) => {
+test('notices: severities, delays, escalation, acknowledgement, ends', { timeout: 480_000 }, async (t) => {
   await withWorkflows({}, async (world) => {
     await t.test('what a run leaves open is ended by the next run of its id that ends well', async () => {
       let isBroken = true;
